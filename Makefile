@@ -1,0 +1,55 @@
+# Every target is one line of its own; `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+AGENT ?= command
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types imports protos stubs format lock clean
+
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready ## Makes .venv with everything that the other targets need
+
+$(VENV)/.ready: pyproject.toml requirements/dev.txt requirements/agents.txt
+	@echo "Setting up $(VENV) (once; about a minute, mostly downloads)"
+	@$(PYTHON) -c 'import sys; sys.exit("Taskgrove needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/agents.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Queues a task, watches it run in a worktree, shows its commit (AGENT=claude uses your Claude Code)
+	@$(BIN)/python scripts/demo.py --agent $(AGENT)
+
+test: setup ## Runs every test
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types imports protos ## Lint, formatting, strict types, layering, protos and stubs
+
+lint: setup
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy && $(BIN)/basedpyright
+
+imports: setup
+	@$(BIN)/lint-imports
+
+protos: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check_protos.sh
+
+stubs: setup ## Regenerates client/taskgrove/v1 from the protos
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/generate_stubs.sh
+
+format: setup ## Formats code and protos
+	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format . && $(BIN)/buf format -w
+
+lock: setup ## Resolves requirements/dev.in anew into requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header -o requirements/dev.txt requirements/dev.in
+
+clean: ## Removes .venv and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

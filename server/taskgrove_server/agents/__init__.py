@@ -1,0 +1,1 @@
+"""Agent backends: one file each, a registry, and what all share."""

@@ -1,0 +1,1 @@
+"""The gRPC front: thin servicers, the error table, conversions."""

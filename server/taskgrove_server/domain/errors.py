@@ -1,0 +1,220 @@
+"""Why a call is refused.
+
+    TaskgroveError
+    ├── InvalidRequest            a field is missing or malformed
+    ├── InvalidPageToken
+    ├── RequestIdReused
+    ├── NotFound
+    │   ├── TaskNotFound
+    │   └── TaskListNotFound
+    ├── WrongState
+    │   ├── TaskActive
+    │   ├── NoPreviousRun
+    │   ├── SessionMissing
+    │   ├── TaskListDeleted
+    │   └── TaskListActive
+    ├── DirectoryRefused
+    │   ├── DirectoryNotFound
+    │   ├── PathNotAllowed
+    │   ├── NotARepository
+    │   ├── RepositoryBare
+    │   └── RepositoryEmpty
+    ├── LineOutOfRange
+    ├── LogLost
+    ├── TokenInvalid
+    ├── ServerDraining
+    └── StoreUnavailable
+
+Each error carries `metadata`: the parts of its message that a program may want, by name.
+"""
+
+from __future__ import annotations
+
+from taskgrove_server.domain.ids import TaskId, TaskListId
+
+
+class TaskgroveError(Exception):
+    """The base of everything that a call can be refused for."""
+
+    def __init__(self, message: str, **metadata: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = {name: str(value) for name, value in metadata.items()}
+
+
+class InvalidRequest(TaskgroveError):
+    """Fields are missing or malformed; `violations` holds (field, what is wrong) pairs, at least one."""
+
+    def __init__(self, *violations: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {what}" for field, what in violations), field=violations[0][0])
+        self.violations = violations
+
+
+class InvalidPageToken(TaskgroveError):
+    """The page token was not made by this server, or for other filters."""
+
+    def __init__(self) -> None:
+        super().__init__("The page token was not made by this server for these filters: start from the first page.")
+
+
+class RequestIdReused(TaskgroveError):
+    """The request id was used before with another method or body."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            f"The request id {request_id!r} was used before with another method or body: choose a new one.",
+            request_id=request_id,
+        )
+
+
+class NotFound(TaskgroveError):
+    """The thing that the call names does not exist."""
+
+
+class TaskNotFound(NotFound):
+    """No task has this id."""
+
+    def __init__(self, task_id: TaskId) -> None:
+        super().__init__(f"There is no task {task_id!r}.", task_id=task_id)
+
+
+class TaskListNotFound(NotFound):
+    """No task list has this id."""
+
+    def __init__(self, task_list_id: TaskListId) -> None:
+        super().__init__(f"There is no task list {task_list_id!r}.", task_list_id=task_list_id)
+
+
+class WrongState(TaskgroveError):
+    """The thing exists, but its state forbids the call."""
+
+
+class TaskActive(WrongState):
+    """The task is queued or running."""
+
+    def __init__(self, task_id: TaskId, state: str) -> None:
+        super().__init__(
+            f"Task {task_id} is {state}: wait until it rests, or cancel it first.", task_id=task_id, state=state
+        )
+
+
+class NoPreviousRun(WrongState):
+    """The task has never been run."""
+
+    def __init__(self, task_id: TaskId) -> None:
+        super().__init__(f"Task {task_id} has no previous run to continue: enqueue it anew.", task_id=task_id)
+
+
+class SessionMissing(WrongState):
+    """The last run left no session."""
+
+    def __init__(self, task_id: TaskId) -> None:
+        super().__init__(
+            f"The last run of task {task_id} left no session to resume: enqueue it anew.", task_id=task_id
+        )
+
+
+class TaskListDeleted(WrongState):
+    """The list of the task is gone."""
+
+    def __init__(self, task_id: TaskId, task_list_id: TaskListId) -> None:
+        super().__init__(
+            f"The task list {task_list_id} of task {task_id} was deleted, so it cannot be continued.",
+            task_list_id=task_list_id,
+        )
+
+
+class TaskListActive(WrongState):
+    """The list has queued or running tasks."""
+
+    def __init__(self, task_list_id: TaskListId) -> None:
+        super().__init__(
+            f"Task list {task_list_id} still has queued or running tasks: cancel them or wait.",
+            task_list_id=task_list_id,
+        )
+
+
+class DirectoryRefused(TaskgroveError):
+    """A directory cannot be used."""
+
+
+class DirectoryNotFound(DirectoryRefused):
+    """The path is no directory that the server can read."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path!r} is not a directory that the server can read.", path=path)
+
+
+class PathNotAllowed(DirectoryRefused):
+    """The path lies outside the allowed roots."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path!r} lies outside the directories that the server may use: see its allowed_roots setting.",
+            path=path,
+        )
+
+
+class NotARepository(DirectoryRefused):
+    """The directory is not the top level of a git repository."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path!r} is not the top level of a git repository: {why}", path=path)
+
+
+class RepositoryBare(DirectoryRefused):
+    """The repository is bare."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path!r} is a bare repository: use a checkout of it.", path=path)
+
+
+class RepositoryEmpty(DirectoryRefused):
+    """The repository has no commit."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"The repository {path!r} has no commit to start from: make a first commit.", path=path)
+
+
+class LineOutOfRange(TaskgroveError):
+    """The position is beyond the end of the log."""
+
+    def __init__(self, after_line: int, last_line: int) -> None:
+        super().__init__(
+            f"Line {after_line} does not exist yet: the last line is {last_line}.",
+            after_line=after_line,
+            last_line=last_line,
+        )
+
+
+class LogLost(TaskgroveError):
+    """Lines that were recorded can no longer be read."""
+
+    def __init__(self, task_id: TaskId, line: int) -> None:
+        super().__init__(
+            f"The log of task {task_id} was truncated or deleted: line {line} is gone.", task_id=task_id, line=line
+        )
+
+
+class TokenInvalid(TaskgroveError):
+    """The call carries no bearer token, or a wrong one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Send the server's token as 'authorization: Bearer <token>' metadata; it stands in the file 'token' "
+            "of the server's data directory."
+        )
+
+
+class ServerDraining(TaskgroveError):
+    """The server is shutting down."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down: call again shortly. Agents go on working meanwhile.")
+
+
+class StoreUnavailable(TaskgroveError):
+    """The change could not be stored."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The change could not be stored: {why}")

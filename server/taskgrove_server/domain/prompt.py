@@ -1,0 +1,22 @@
+"""The prompts, word for word as the original worker builds them."""
+
+from __future__ import annotations
+
+from taskgrove_server.domain.failures import Failure
+from taskgrove_server.domain.task import Task
+
+
+def of_task(task: Task) -> str:
+    """Returns the prompt of a task's first run: title, description, and sub-tasks as a check list."""
+    parts = [task.title]
+    if task.description.strip():
+        parts.append(f"\n\n{task.description.strip()}")
+    if task.subtasks:
+        parts.append("\n\n## Sub-Tasks\n")
+        parts.extend(f"- [{'x' if part.completed else ' '}] {part.title}\n" for part in task.subtasks)
+    return "".join(parts)
+
+
+def of_retry(failure: Failure) -> str:
+    """Returns the prompt of the automatic retry after a failure."""
+    return f"The previous attempt failed with:\n\n{failure.message}\n\nTry again and fix the issues."

@@ -1,0 +1,76 @@
+"""Tasks and the states that they move through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from taskgrove_server.domain.config import RunConfig
+from taskgrove_server.domain.failures import Failure
+from taskgrove_server.domain.ids import TaskId, TaskListId
+
+
+class TaskState(StrEnum):
+    """Where a task stands: QUEUED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def rests(self) -> bool:
+        """Tells whether nothing more happens until somebody asks."""
+        return self in RESTING
+
+
+RESTING = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Subtask:
+    """One part of a task."""
+
+    title: str
+    completed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """The checkout of a task: an absolute path, a branch name, and full commit ids."""
+
+    path: str
+    branch: str
+    base_commit: str
+    head_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One piece of work, as it is stored. Times are aware and in UTC; the fields mean what task.proto says."""
+
+    id: TaskId
+    task_list_id: TaskListId
+    title: str
+    description: str
+    subtasks: tuple[Subtask, ...]
+    overrides: RunConfig
+    state: TaskState
+    create_time: datetime
+    update_time: datetime
+    slot: int | None = None
+    cancel_requested: bool = False
+    #: The agent has succeeded and its changes are being committed: it is too late to cancel.
+    settling: bool = False
+    #: The prompt of a Continue whose run has not been recorded yet.
+    next_prompt: str | None = None
+    result: str | None = None
+    failure: Failure | None = None
+    worktree: Worktree | None = None
+    directory: str | None = None
+    run_count: int = 0
+    last_line: int = 0
+    start_time: datetime | None = None
+    finish_time: datetime | None = None

@@ -1,0 +1,1 @@
+"""The log by position: who follows it, who reads it, who is woken."""

@@ -1,0 +1,1 @@
+"""What is stored: Peewee models, migrations and queries."""
