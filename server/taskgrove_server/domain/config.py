@@ -45,9 +45,7 @@ def resolve(task: RunConfig, task_list: RunConfig) -> RunConfig:
     `model` stays None when neither asks for one, because an agent definition comes before DEFAULT_MODEL.
     `run_timeout` stays None too: its default is a setting of the server.
     """
-    values = {
-        field.name: getattr(task, field.name) or getattr(task_list, field.name) for field in fields(RunConfig)
-    }
+    values = {field.name: getattr(task, field.name) or getattr(task_list, field.name) for field in fields(RunConfig)}
     values["agent"] = values["agent"] or DEFAULT_AGENT
     values["permission_mode"] = values["permission_mode"] or DEFAULT_PERMISSION_MODE
     return RunConfig(**values)

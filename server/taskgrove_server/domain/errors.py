@@ -109,9 +109,7 @@ class SessionMissing(WrongState):
     """The last run left no session."""
 
     def __init__(self, task_id: TaskId) -> None:
-        super().__init__(
-            f"The last run of task {task_id} left no session to resume: enqueue it anew.", task_id=task_id
-        )
+        super().__init__(f"The last run of task {task_id} left no session to resume: enqueue it anew.", task_id=task_id)
 
 
 class TaskListDeleted(WrongState):

@@ -20,3 +20,9 @@ def of_task(task: Task) -> str:
 def of_retry(failure: Failure) -> str:
     """Returns the prompt of the automatic retry after a failure."""
     return f"The previous attempt failed with:\n\n{failure.message}\n\nTry again and fix the issues."
+
+
+def of_new_session(task: Task, prompt: str) -> str:
+    """Returns the prompt for a session that takes the place of a lost one, given what the lost one was told."""
+    whole = of_task(task)
+    return whole if prompt == whole else f"{whole}\n\n{prompt}"

@@ -1,0 +1,56 @@
+"""Opens the SQLite database and brings its schema up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import peewee
+from playhouse.migrations import Runner
+
+from taskgrove_server.store import models
+
+#: Seconds to wait for a lock that another process holds on the database file.
+BUSY_TIMEOUT = 5.0
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class DatabaseUnusable(Exception):
+    """The database cannot be opened, is damaged, or was made by a newer version."""
+
+
+def open_database(path: Path) -> peewee.SqliteDatabase:
+    """Returns the database at `path`, made or migrated where needed.
+
+    `synchronous=FULL` makes every commit durable: what was acknowledged survives a power cut. Connections are
+    one a thread; readers never wait for the writer (WAL).
+    """
+    database = peewee.SqliteDatabase(
+        str(path),
+        pragmas={
+            "journal_mode": "wal",
+            "synchronous": "full",
+            "foreign_keys": 1,
+            "busy_timeout": int(BUSY_TIMEOUT * 1000),
+        },
+        timeout=BUSY_TIMEOUT,
+    )
+    try:
+        with database.connection_context():
+            _migrate(database, path)
+    except (peewee.DatabaseError, OSError) as error:
+        raise DatabaseUnusable(f"The database {path} cannot be used: {error}") from error
+    path.chmod(0o600)
+    models.bind(database)
+    return database
+
+
+def _migrate(database: peewee.SqliteDatabase, path: Path) -> None:
+    runner = Runner(database, str(MIGRATIONS), table_name="schema_migration")
+    unknown = set(runner.applied()) - {migration.name for migration in runner.migrations()}
+    if unknown:
+        raise DatabaseUnusable(
+            f"The database {path} was made by a newer version of Taskgrove (it has {', '.join(sorted(unknown))}): "
+            "install that version, or use another data directory."
+        )
+    runner.up()

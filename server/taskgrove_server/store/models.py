@@ -1,0 +1,119 @@
+"""The tables. Times are integers: microseconds since 1970 in UTC.
+
+A row's `sequence` is its place in the order of creation, by which lists are paged; its `id` is what the world
+knows it by. The schema itself is made by the migrations: a change here needs one there.
+"""
+
+from __future__ import annotations
+
+import peewee
+
+
+class Table(peewee.Model):
+    """What all tables share."""
+
+    class Meta:
+        legacy_table_names = False
+
+
+class TaskList(Table):
+    """A project."""
+
+    sequence = peewee.AutoField()
+    id = peewee.TextField(unique=True)
+    title = peewee.TextField()
+    working_dir = peewee.TextField(null=True, index=True)
+    defaults = peewee.TextField()
+    create_time = peewee.BigIntegerField()
+    update_time = peewee.BigIntegerField()
+
+
+class Task(Table):
+    """A task. `queue_order` decides who is next: the smallest of those that wait."""
+
+    sequence = peewee.AutoField()
+    id = peewee.TextField(unique=True)
+    task_list_id = peewee.TextField()
+    title = peewee.TextField()
+    description = peewee.TextField()
+    subtasks = peewee.TextField()
+    overrides = peewee.TextField()
+    state = peewee.TextField()
+    queue_order = peewee.BigIntegerField(index=True)
+    slot = peewee.IntegerField(null=True)
+    cancel_requested = peewee.BooleanField(default=False)
+    settling = peewee.BooleanField(default=False)
+    next_prompt = peewee.TextField(null=True)
+    result = peewee.TextField(null=True)
+    failure = peewee.TextField(null=True)
+    directory = peewee.TextField(null=True)
+    run_count = peewee.IntegerField(default=0)
+    last_line = peewee.BigIntegerField(default=0)
+    create_time = peewee.BigIntegerField()
+    update_time = peewee.BigIntegerField()
+    start_time = peewee.BigIntegerField(null=True)
+    finish_time = peewee.BigIntegerField(null=True)
+
+
+class Worktree(Table):
+    """The checkout of a task."""
+
+    task_id = peewee.TextField(primary_key=True)
+    path = peewee.TextField()
+    branch = peewee.TextField()
+    base_commit = peewee.TextField()
+    head_commit = peewee.TextField(null=True)
+
+
+class Run(Table):
+    """One execution of an agent."""
+
+    sequence = peewee.AutoField()
+    id = peewee.TextField(unique=True)
+    task_id = peewee.TextField()
+    number = peewee.IntegerField()
+    state = peewee.TextField()
+    is_retry = peewee.BooleanField()
+    prompt = peewee.TextField()
+    agent = peewee.TextField()
+    model = peewee.TextField(null=True)
+    session_id = peewee.TextField(null=True)
+    resumes = peewee.BooleanField()
+    log_path = peewee.TextField()
+    first_line = peewee.BigIntegerField()
+    line_count = peewee.BigIntegerField(default=0)
+    log_size = peewee.BigIntegerField(default=0)
+    result = peewee.TextField(null=True)
+    structured_output = peewee.TextField(null=True)
+    failure = peewee.TextField(null=True)
+    exit_code = peewee.IntegerField(null=True)
+    turns = peewee.IntegerField(null=True)
+    input_tokens = peewee.BigIntegerField(null=True)
+    output_tokens = peewee.BigIntegerField(null=True)
+    cache_read_tokens = peewee.BigIntegerField(null=True)
+    cache_write_tokens = peewee.BigIntegerField(null=True)
+    cost_usd = peewee.DoubleField(null=True)
+    session_cost_usd = peewee.DoubleField(null=True)
+    permission_denials = peewee.TextField(default="[]")
+    stderr = peewee.TextField(default="")
+    start_time = peewee.BigIntegerField()
+    finish_time = peewee.BigIntegerField(null=True)
+
+
+class Request(Table):
+    """A request id that was used, and what for."""
+
+    id = peewee.TextField(primary_key=True)
+    method = peewee.TextField()
+    fingerprint = peewee.TextField()
+    #: The task or the list that the call returned.
+    subject_id = peewee.TextField()
+    create_time = peewee.BigIntegerField()
+
+
+ALL: tuple[type[Table], ...] = (TaskList, Task, Worktree, Run, Request)
+
+
+def bind(database: peewee.Database) -> None:
+    """Makes the tables those of `database`. A process works with one database at a time."""
+    database.bind(ALL)

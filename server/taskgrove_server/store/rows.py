@@ -1,0 +1,183 @@
+"""Conversions between rows and the domain's words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from taskgrove_server.domain import ids
+from taskgrove_server.domain.config import Command, RunConfig
+from taskgrove_server.domain.failures import Failure, FailureKind
+from taskgrove_server.domain.run import Outcome, Run, RunState, Usage
+from taskgrove_server.domain.task import Subtask, Task, TaskState, Worktree
+from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.store import models
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def from_time(value: datetime) -> int:
+    """Returns microseconds since 1970."""
+    return (value - _EPOCH) // _MICROSECOND
+
+
+def to_time(value: int) -> datetime:
+    """Returns an aware time in UTC."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def _to_time_or_none(value: int | None) -> datetime | None:
+    return None if value is None else to_time(value)
+
+
+def from_config(config: RunConfig) -> str:
+    """Returns the fields that are set, as JSON."""
+    values: dict[str, Any] = {
+        field.name: value for field in fields(RunConfig) if (value := getattr(config, field.name))
+    }
+    if config.run_timeout:
+        values["run_timeout"] = config.run_timeout.total_seconds()
+    if config.command:
+        values["command"] = asdict(config.command)
+    return json.dumps(values, ensure_ascii=False)
+
+
+def to_config(text: str) -> RunConfig:
+    """Reads what from_config wrote."""
+    values: dict[str, Any] = json.loads(text)
+    if "allowed_tools" in values:
+        values["allowed_tools"] = tuple(values["allowed_tools"])
+    if "run_timeout" in values:
+        values["run_timeout"] = timedelta(seconds=values["run_timeout"])
+    if "command" in values:
+        command = values["command"]
+        values["command"] = Command(argv=tuple(command["argv"]), shell=command["shell"])
+    return RunConfig(**values)
+
+
+def from_failure(failure: Failure | None) -> str | None:
+    """Returns a failure as JSON."""
+    if failure is None:
+        return None
+    values = asdict(failure)
+    if failure.retry_time is not None:
+        values["retry_time"] = from_time(failure.retry_time)
+    return json.dumps(values, ensure_ascii=False)
+
+
+def to_failure(text: str | None) -> Failure | None:
+    """Reads what from_failure wrote."""
+    if text is None:
+        return None
+    values: dict[str, Any] = json.loads(text)
+    values["kind"] = FailureKind(values["kind"])
+    values["retry_time"] = _to_time_or_none(values["retry_time"])
+    return Failure(**values)
+
+
+def from_subtasks(subtasks: tuple[Subtask, ...]) -> str:
+    """Returns subtasks as JSON."""
+    return json.dumps([asdict(subtask) for subtask in subtasks], ensure_ascii=False)
+
+
+def to_worktree(row: models.Worktree | None) -> Worktree | None:
+    """Returns the worktree of a row."""
+    if row is None:
+        return None
+    return Worktree(path=row.path, branch=row.branch, base_commit=row.base_commit, head_commit=row.head_commit)
+
+
+def to_task_list(row: models.TaskList) -> TaskList:
+    """Returns the list of a row."""
+    return TaskList(
+        id=ids.TaskListId(row.id),
+        title=row.title,
+        working_dir=row.working_dir,
+        defaults=to_config(row.defaults),
+        create_time=to_time(row.create_time),
+        update_time=to_time(row.update_time),
+    )
+
+
+def to_task(row: models.Task, worktree: models.Worktree | None) -> Task:
+    """Returns the task of a row and of its worktree's row."""
+    return Task(
+        id=ids.TaskId(row.id),
+        task_list_id=ids.TaskListId(row.task_list_id),
+        title=row.title,
+        description=row.description,
+        subtasks=tuple(Subtask(**values) for values in json.loads(row.subtasks)),
+        overrides=to_config(row.overrides),
+        state=TaskState(row.state),
+        create_time=to_time(row.create_time),
+        update_time=to_time(row.update_time),
+        slot=row.slot,
+        cancel_requested=row.cancel_requested,
+        settling=row.settling,
+        next_prompt=row.next_prompt,
+        result=row.result,
+        failure=to_failure(row.failure),
+        worktree=to_worktree(worktree),
+        directory=row.directory,
+        run_count=row.run_count,
+        last_line=row.last_line,
+        start_time=_to_time_or_none(row.start_time),
+        finish_time=_to_time_or_none(row.finish_time),
+    )
+
+
+def from_outcome(outcome: Outcome) -> dict[str, Any]:
+    """Returns the columns of a run that its outcome fills."""
+    return {
+        "state": outcome.state.value,
+        "session_id": outcome.session_id,
+        "result": outcome.result,
+        "structured_output": outcome.structured_output,
+        "failure": from_failure(outcome.failure),
+        "exit_code": outcome.exit_code,
+        "permission_denials": json.dumps(outcome.permission_denials, ensure_ascii=False),
+        "stderr": outcome.stderr,
+        **asdict(outcome.usage),
+    }
+
+
+def _to_outcome(row: models.Run) -> Outcome | None:
+    if row.state == RunState.RUNNING:
+        return None
+    return Outcome(
+        failure=to_failure(row.failure),
+        cancelled=row.state == RunState.CANCELLED,
+        session_id=ids.SessionId(row.session_id) if row.session_id else None,
+        result=row.result,
+        structured_output=row.structured_output,
+        exit_code=row.exit_code,
+        usage=Usage(**{field.name: getattr(row, field.name) for field in fields(Usage)}),
+        permission_denials=tuple(json.loads(row.permission_denials)),
+        stderr=row.stderr,
+    )
+
+
+def to_run(row: models.Run) -> Run:
+    """Returns the run of a row."""
+    return Run(
+        id=ids.RunId(row.id),
+        task_id=ids.TaskId(row.task_id),
+        number=row.number,
+        is_retry=row.is_retry,
+        prompt=row.prompt,
+        agent=row.agent,
+        model=row.model,
+        session_id=ids.SessionId(row.session_id) if row.session_id else None,
+        resumes=row.resumes,
+        log_path=row.log_path,
+        first_line=row.first_line,
+        start_time=to_time(row.start_time),
+        state=RunState(row.state),
+        outcome=_to_outcome(row),
+        line_count=row.line_count,
+        log_size=row.log_size,
+        finish_time=_to_time_or_none(row.finish_time),
+    )

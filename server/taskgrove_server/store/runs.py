@@ -1,0 +1,144 @@
+"""Queries about runs."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from taskgrove_server.domain import clock
+from taskgrove_server.domain.ids import RunId, SessionId, TaskId
+from taskgrove_server.domain.run import Outcome, Run, RunState
+from taskgrove_server.store import models, rows
+from taskgrove_server.store.writer import Changed, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What is known of a run before its process starts."""
+
+    id: RunId
+    task_id: TaskId
+    is_retry: bool
+    prompt: str
+    agent: str
+    model: str | None
+    session_id: SessionId
+    resumes: bool
+
+
+class Runs:
+    """The stored runs. Changes return futures that resolve once they are on disk."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def begin(self, new: NewRun, log_directory: str) -> Future[Run | None]:
+        """Records a run as the task's next, and uses up the prompt of a Continue; None after a cancel.
+
+        Its lines are numbered after those of the run before.
+        """
+
+        def change(changed: Changed) -> Run | None:
+            if models.Task.get(models.Task.id == new.task_id).cancel_requested:
+                return None
+            last = _latest(new.task_id)
+            number = last.number + 1 if last else 1
+            row = models.Run.create(
+                id=new.id,
+                task_id=new.task_id,
+                number=number,
+                state=RunState.RUNNING.value,
+                is_retry=new.is_retry,
+                prompt=new.prompt,
+                agent=new.agent,
+                model=new.model,
+                session_id=new.session_id,
+                resumes=new.resumes,
+                log_path=f"{log_directory}/{new.task_id}_run{number}.ndjson",
+                first_line=last.first_line + last.line_count if last else 1,
+                start_time=rows.from_time(clock.now()),
+            )
+            models.Task.update(run_count=number, next_prompt=None, update_time=rows.from_time(clock.now())).where(
+                models.Task.id == new.task_id
+            ).execute()
+            changed.tasks.add(new.task_id)
+            return rows.to_run(row)
+
+        return self._writer.submit(change)
+
+    def finish(self, run: Run, outcome: Outcome, line_count: int, log_size: int) -> Future[Run]:
+        """Closes a run: once only, a later call changes nothing. `log_size` is in bytes."""
+
+        def change(changed: Changed) -> Run:
+            closed = (
+                models.Run.update(
+                    line_count=line_count,
+                    log_size=log_size,
+                    finish_time=rows.from_time(clock.now()),
+                    **rows.from_outcome(outcome),
+                )
+                .where(models.Run.id == run.id, models.Run.state == RunState.RUNNING.value)
+                .execute()
+            )
+            if closed:
+                models.Task.update(
+                    last_line=run.first_line - 1 + line_count, update_time=rows.from_time(clock.now())
+                ).where(models.Task.id == run.task_id).execute()
+                changed.tasks.add(run.task_id)
+            return rows.to_run(models.Run.get(models.Run.id == run.id))
+
+        return self._writer.submit(change)
+
+    def latest(self, task_id: TaskId) -> Run | None:
+        """Returns the task's last run."""
+        row = _latest(task_id)
+        return None if row is None else rows.to_run(row)
+
+    def page(self, task_id: TaskId, after: int, size: int) -> list[Run]:
+        """Returns up to `size` runs of a task in order, from above the number `after`."""
+        query = (
+            models.Run.select()
+            .where(models.Run.task_id == task_id, models.Run.number > after)
+            .order_by(models.Run.number)
+            .limit(size)
+        )
+        return [rows.to_run(row) for row in query]
+
+    def holding(self, task_id: TaskId, line: int) -> Run | None:
+        """Returns the last run of a task that starts at or before a line: the one that holds it, if any does."""
+        query = (
+            models.Run.select()
+            .where(models.Run.task_id == task_id, models.Run.first_line <= line)
+            .order_by(models.Run.number.desc())
+        )
+        row = query.first()
+        return None if row is None else rows.to_run(row)
+
+    def session_cost(self, run: Run) -> float:
+        """Returns what a run's session had cost in US dollars before the run."""
+        query = models.Run.select(models.Run.session_cost_usd).where(
+            models.Run.task_id == run.task_id,
+            models.Run.session_id == run.session_id,
+            models.Run.number < run.number,
+            models.Run.session_cost_usd.is_null(False),
+        )
+        row: models.Run | None = query.order_by(models.Run.number.desc()).first()
+        return (row.session_cost_usd or 0.0) if row else 0.0
+
+    def resumable(self, task_id: TaskId) -> Run | None:
+        """Returns the task's last run that left a session."""
+        row = resumable(task_id)
+        return None if row is None else rows.to_run(row)
+
+
+def resumable(task_id: TaskId) -> models.Run | None:
+    """Returns the row of the task's last run that left a session."""
+    query = models.Run.select().where(models.Run.task_id == task_id, models.Run.session_id.is_null(False))
+    row: models.Run | None = query.order_by(models.Run.number.desc()).first()
+    return row
+
+
+def _latest(task_id: TaskId) -> models.Run | None:
+    query = models.Run.select().where(models.Run.task_id == task_id)
+    row: models.Run | None = query.order_by(models.Run.number.desc()).first()
+    return row

@@ -1,0 +1,38 @@
+"""The store as the rest of the server sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.store.database import open_database
+from taskgrove_server.store.runs import Runs
+from taskgrove_server.store.task_lists import TaskLists
+from taskgrove_server.store.tasks import Tasks
+from taskgrove_server.store.writer import Writer
+
+
+class Store:
+    """Tasks, runs and lists in one database.
+
+    Reads happen in the caller's thread, on a connection of its own; changes happen in the writer's.
+    `committed` is called there with the tasks that a commit touched, and must neither block nor raise.
+    """
+
+    def __init__(self, path: Path, committed: Callable[[frozenset[TaskId]], None]) -> None:
+        self._database = open_database(path)
+        self._writer = Writer(self._database, committed)
+        self.tasks = Tasks(self._writer)
+        self.runs = Runs(self._writer)
+        self.task_lists = TaskLists(self._writer)
+
+    def close_connection(self) -> None:
+        """Closes the calling thread's connection, which a thread that ends must not leave behind."""
+        if not self._database.is_closed():
+            self._database.close()
+
+    def close(self) -> None:
+        """Makes the changes that wait, then closes."""
+        self._writer.close()
+        self.close_connection()

@@ -1,0 +1,89 @@
+"""Queries about task lists."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from peewee import SQL
+
+from taskgrove_server.domain import clock, errors
+from taskgrove_server.domain.config import RunConfig
+from taskgrove_server.domain.ids import TaskListId
+from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.store import models, requests, rows
+from taskgrove_server.store.requests import RequestKey
+from taskgrove_server.store.writer import Changed, Writer
+
+
+class TaskLists:
+    """The stored task lists. Changes return futures that resolve once they are on disk."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def create(self, task_list: TaskList, request: RequestKey | None = None) -> Future[TaskList]:
+        """Adds a list, or returns the one that the same request added. Raises RequestIdReused."""
+
+        def change(_changed: Changed) -> TaskList:
+            if known := requests.earlier(request):
+                return _get(TaskListId(known))
+            models.TaskList.create(
+                id=task_list.id,
+                title=task_list.title,
+                working_dir=task_list.working_dir,
+                defaults=rows.from_config(task_list.defaults),
+                create_time=rows.from_time(task_list.create_time),
+                update_time=rows.from_time(task_list.update_time),
+            )
+            requests.record(request, task_list.id)
+            return task_list
+
+        return self._writer.submit(change)
+
+    def update(self, task_list_id: TaskListId, title: str | None, defaults: RunConfig | None) -> Future[TaskList]:
+        """Changes what is given. Raises TaskListNotFound."""
+
+        def change(_changed: Changed) -> TaskList:
+            values: dict[str, object] = {"update_time": rows.from_time(clock.now())}
+            if title is not None:
+                values["title"] = title
+            if defaults is not None:
+                values["defaults"] = rows.from_config(defaults)
+            models.TaskList.update(values).where(models.TaskList.id == task_list_id).execute()
+            return _get(task_list_id)
+
+        return self._writer.submit(change)
+
+    def delete(self, task_list_id: TaskListId) -> Future[None]:
+        """Removes a list. Raises TaskListNotFound, and TaskListActive while a task of it is queued or running."""
+
+        def change(_changed: Changed) -> None:
+            _get(task_list_id)
+            active = models.Task.select(models.Task.id).where(
+                models.Task.task_list_id == task_list_id, SQL("state IN ('queued', 'running')")
+            )
+            if active.limit(1).first() is not None:
+                raise errors.TaskListActive(task_list_id)
+            models.TaskList.delete().where(models.TaskList.id == task_list_id).execute()
+
+        return self._writer.submit(change)
+
+    def get(self, task_list_id: TaskListId) -> TaskList:
+        """Returns a list. Raises TaskListNotFound."""
+        return _get(task_list_id)
+
+    def page(self, before: int | None, size: int, working_dir: str | None) -> list[tuple[int, TaskList]]:
+        """Returns up to `size` lists with their sequences, the newest first, from below the sequence `before`."""
+        query = models.TaskList.select().order_by(models.TaskList.sequence.desc()).limit(size)
+        if before is not None:
+            query = query.where(models.TaskList.sequence < before)
+        if working_dir is not None:
+            query = query.where(models.TaskList.working_dir == working_dir)
+        return [(row.sequence, rows.to_task_list(row)) for row in query]
+
+
+def _get(task_list_id: TaskListId) -> TaskList:
+    row = models.TaskList.get_or_none(models.TaskList.id == task_list_id)
+    if row is None:
+        raise errors.TaskListNotFound(task_list_id)
+    return rows.to_task_list(row)
