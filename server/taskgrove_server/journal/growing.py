@@ -1,0 +1,92 @@
+"""One log while it grows: counts its lines, hands them to a parser, and closes its last line in the end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from taskgrove_server.domain.run import Run
+
+#: Bytes that are read at a time.
+BLOCK = 1 << 20
+
+#: Bytes of the longest line that is handed to the parser. Longer ones are streamed to watchers all the same.
+LONGEST_PARSED = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a log there is, in complete lines and in the bytes that they take."""
+
+    lines: int = 0
+    size: int = 0
+
+
+class GrowingLog:
+    """The log of a run that goes on. `extent` may be read from any thread; the rest is done by one at a time."""
+
+    def __init__(self, run: Run, feed: Callable[[bytes], None], grown: Callable[[], None]) -> None:
+        self.run = run
+        self.extent = Extent()
+        self._feed = feed
+        self._grown = grown
+        self._offset = 0
+        self._partial: list[bytes] = []
+        self._partial_size = 0
+        self._lock = threading.Lock()
+        self._fd = os.open(run.log_path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._ended = False
+
+    def read(self) -> None:
+        """Takes in what has been written since."""
+        with self._lock:
+            if not self._ended:
+                while self._read_block() == BLOCK:
+                    pass
+
+    def end(self) -> Extent:
+        """Takes in the rest and returns the final extent, once nobody writes any more.
+
+        A last line that has no newline gets one: it counts like any other.
+        """
+        with self._lock:
+            if not self._ended:
+                while self._read_block():
+                    pass
+                if self._partial:
+                    os.write(self._fd, b"\n")
+                    self._read_block()
+                self._ended = True
+                os.close(self._fd)
+        return self.extent
+
+    def _read_block(self) -> int:
+        block = os.pread(self._fd, BLOCK, self._offset)
+        if not block:
+            return 0
+        self._offset += len(block)
+        end = block.rfind(b"\n") + 1
+        if not end:
+            self._keep(block)
+            return len(block)
+        first, *others = block[:end].split(b"\n")[:-1]
+        self._partial.append(first)
+        whole = self._partial_size + len(first) <= LONGEST_PARSED
+        lines = [b"".join(self._partial), *others] if whole else others
+        count = len(others) + 1
+        self._partial, self._partial_size = [], 0
+        if block[end:]:
+            self._keep(block[end:])
+        self.extent = Extent(self.extent.lines + count, self._offset - len(block) + end)
+        # Watchers first: parsing takes longer than waking.
+        self._grown()
+        for line in lines:
+            self._feed(line)
+        return len(block)
+
+    def _keep(self, piece: bytes) -> None:
+        self._partial_size += len(piece)
+        # A line too long for the parser is not kept, but that there is one must be known.
+        self._partial.append(piece if self._partial_size <= LONGEST_PARSED else b"")

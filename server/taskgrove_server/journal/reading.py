@@ -1,0 +1,134 @@
+"""Reads one run's log from any line on, a piece at a time, without holding more than a piece."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from taskgrove_server.domain import errors
+from taskgrove_server.domain.run import Run
+from taskgrove_server.journal.growing import Extent
+
+#: Bytes of whole lines in a piece. Measured: 0.9 of the speed of 256 KiB at 0.4 of its memory.
+CHUNK = 64 << 10
+
+#: Bytes of the longest line that is sent whole. gRPC clients refuse messages over 4 MiB by default.
+LONGEST_WHOLE = 1 << 20
+
+#: Bytes of a fragment of a longer line.
+FRAGMENT = 256 << 10
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class WholeLines:
+    """Lines with their newlines; numbered within the task."""
+
+    first_line: int
+    count: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LineFragment:
+    """A piece of one long line. `line_size` includes the newline."""
+
+    line: int
+    offset: int
+    line_size: int
+    data: bytes
+
+    @property
+    def last(self) -> bool:
+        """Tells whether the line ends here."""
+        return self.offset + len(self.data) == self.line_size
+
+
+class LogReader:
+    """A position in a run's log. Not thread-safe."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        #: The number of the last line that was returned whole.
+        self.line = run.first_line - 1
+        self._offset = 0
+        self._within = 0
+        self._long_line_size = 0
+        # Opened when first needed: a run is recorded before its log is made.
+        self._fd: int | None = None
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+
+    def seek(self, after_line: int, extent: Extent) -> None:
+        """Moves behind a line of this run; raises LogLost when the file no longer has it."""
+        while self.line < after_line:
+            block = self._pread(self._offset, max(1, min(_BLOCK, extent.size - self._offset)))
+            lines, wanted = block.count(b"\n"), after_line - self.line
+            if lines < wanted:
+                self.line += lines
+                self._offset += len(block)
+                continue
+            end = 0
+            for _ in range(wanted):
+                end = block.index(b"\n", end) + 1
+            self.line += wanted
+            self._offset += end
+
+    def next(self, extent: Extent) -> WholeLines | LineFragment | None:
+        """Returns the next piece, None at the end of `extent`; raises LogLost when the file is shorter."""
+        if self._long_line_size:
+            return self._next_fragment()
+        rest = extent.size - self._offset
+        if rest <= 0:
+            return None
+        block = self._pread(self._offset, min(CHUNK, rest))
+        end = block.rfind(b"\n") + 1
+        if end:
+            return self._advance(block[:end], block.count(b"\n"))
+        size = self._line_size(extent)
+        if size <= LONGEST_WHOLE:
+            return self._advance(self._pread(self._offset, size), 1)
+        self._long_line_size = size
+        return self._next_fragment()
+
+    def _advance(self, data: bytes, count: int) -> WholeLines:
+        piece = WholeLines(self.line + 1, count, data)
+        self.line += count
+        self._offset += len(data)
+        return piece
+
+    def _next_fragment(self) -> LineFragment:
+        size = min(FRAGMENT, self._long_line_size - self._within)
+        data = self._pread(self._offset + self._within, size)
+        piece = LineFragment(self.line + 1, self._within, self._long_line_size, data)
+        self._within += size
+        if piece.last:
+            self.line += 1
+            self._offset += self._long_line_size
+            self._within = self._long_line_size = 0
+        return piece
+
+    def _line_size(self, extent: Extent) -> int:
+        offset = self._offset
+        while offset < extent.size:
+            block = self._pread(offset, min(_BLOCK, extent.size - offset))
+            end = block.find(b"\n") + 1
+            offset += end or len(block)
+            if end:
+                break
+        return offset - self._offset
+
+    def _pread(self, offset: int, size: int) -> bytes:
+        try:
+            if self._fd is None:
+                self._fd = os.open(self.run.log_path, os.O_RDONLY | os.O_CLOEXEC)
+            data = os.pread(self._fd, size, offset)
+        except OSError as error:
+            raise errors.LogLost(self.run.task_id, self.line + 1) from error
+        if len(data) < size:
+            raise errors.LogLost(self.run.task_id, self.line + 1)
+        return data

@@ -1,0 +1,117 @@
+"""Wakes the watchers of a task. A wake-up carries no data, so none is worse than late and many are as one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from taskgrove_server.domain.ids import TaskId
+
+
+class Subscription:
+    """One watcher's interest in one task. Lives on the event loop."""
+
+    def __init__(self, wakeups: Wakeups, task_id: TaskId) -> None:
+        self._wakeups = wakeups
+        self._event = asyncio.Event()
+        self.task_id = task_id
+        #: The task has changed since this was last set to False.
+        self.task_changed = True
+
+    @property
+    def draining(self) -> bool:
+        """Tells whether the server is shutting down."""
+        return self._wakeups.draining
+
+    async def wait(self, seconds: float) -> bool:
+        """Waits for lines, a change or the drain; False when nothing came in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        self._event.clear()
+        return True
+
+    def wake(self, *, task_changed: bool) -> None:
+        """Makes `wait` return, now or when it is next called."""
+        self.task_changed = self.task_changed or task_changed
+        self._event.set()
+
+    def __enter__(self) -> Self:
+        self._wakeups.add(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._wakeups.remove(self)
+
+
+class Wakeups:
+    """Takes wake-ups from any thread and hands them to the watchers on the event loop, many in one turn."""
+
+    def __init__(self) -> None:
+        self._subscriptions: dict[TaskId, set[Subscription]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._pending: dict[TaskId, bool] = {}
+        self.draining = False
+
+    def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Names the loop of the watchers; None when it is about to close."""
+        with self._lock:
+            self._loop = loop
+
+    def subscribe(self, task_id: TaskId) -> Subscription:
+        """Returns a subscription, to be entered before the task is first read."""
+        return Subscription(self, task_id)
+
+    def lines(self, task_id: TaskId) -> None:
+        """Tells that a task has new lines."""
+        self._notify((task_id,), task_changed=False)
+
+    def tasks(self, task_ids: Iterable[TaskId]) -> None:
+        """Tells that tasks have changed."""
+        self._notify(task_ids, task_changed=True)
+
+    def drain(self) -> None:
+        """Tells all watchers, on the loop, that the server is shutting down."""
+        self.draining = True
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.wake(task_changed=False)
+
+    def add(self, subscription: Subscription) -> None:
+        """Starts to wake a watcher; on the loop."""
+        self._subscriptions.setdefault(subscription.task_id, set()).add(subscription)
+
+    def remove(self, subscription: Subscription) -> None:
+        """Stops to wake a watcher; on the loop."""
+        subscriptions = self._subscriptions[subscription.task_id]
+        subscriptions.discard(subscription)
+        if not subscriptions:
+            del self._subscriptions[subscription.task_id]
+
+    def _notify(self, task_ids: Iterable[TaskId], *, task_changed: bool) -> None:
+        # A watcher that subscribes just now has not read yet, so that it needs no wake-up.
+        watched = [task_id for task_id in task_ids if task_id in self._subscriptions]
+        if not watched:
+            return
+        with self._lock:
+            if self._loop is None:
+                return
+            if not self._pending:
+                self._loop.call_soon_threadsafe(self._flush)
+            for task_id in watched:
+                self._pending[task_id] = self._pending.get(task_id, False) or task_changed
+
+    def _flush(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, {}
+        for task_id, task_changed in pending.items():
+            for subscription in self._subscriptions.get(task_id, ()):
+                subscription.wake(task_changed=task_changed)
