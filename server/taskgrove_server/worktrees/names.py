@@ -1,0 +1,34 @@
+"""Names of branches."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from taskgrove_server.domain.ids import TaskId
+
+#: The longest slug, in characters.
+_SLUG = 40
+
+
+def branch(prefix: str, task_id: TaskId, title: str) -> str:
+    """Returns the name of a task's branch, such as "taskgrove/k3v9m2qxw7ab-fix-the-login"."""
+    words = slug(title)
+    return f"{prefix}{task_id}-{words}" if words else f"{prefix}{task_id}"
+
+
+def slug(title: str) -> str:
+    """Returns a title's words in ASCII, lower-case and joined by dashes; empty when it has none.
+
+    Letters and digits alone are left, so that no title makes a name that git refuses.
+    """
+    folded = unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode()
+    words: list[str] = re.findall("[a-z0-9]+", folded.replace("'", ""))
+    if not words:
+        return ""
+    text = words[0][:_SLUG]
+    for word in words[1:]:
+        if len(text) + 1 + len(word) > _SLUG:
+            break
+        text += f"-{word}"
+    return text
