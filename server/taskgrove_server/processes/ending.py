@@ -1,0 +1,98 @@
+"""How a supervised process ended, as the run directory tells it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from taskgrove_server.domain.ids import RunId
+from taskgrove_server.processes import files, sweeping
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnd:
+    """The end of a process, after which nothing that it started is left."""
+
+    #: As a shell shows it: 128 + n for signal n. None when nobody saw the process end, or it never began.
+    exit_code: int | None
+    signal: int | None = None
+    #: Why the program could not be started.
+    spawn_error: str | None = None
+    #: The last 64 KiB of standard error, decoded with replacement. If not `supervised`, maybe the supervisor's.
+    stderr: str = ""
+    #: Aware and in UTC; None when nobody saw the process end.
+    end_time: datetime | None = None
+    #: A stop had been asked for.
+    stopped: bool = False
+    #: How many processes were left behind and ended.
+    swept: int = 0
+    #: How many of them could not be ended: they are another user's, or the kernel does not let them go.
+    survivors: int = 0
+    #: The supervisor saw all of this. False: it was killed itself, or failed.
+    supervised: bool = True
+
+
+def of(run_directory: Path, run_id: RunId) -> ProcessEnd:
+    """Returns how the process of a supervisor that is gone ended.
+
+    If the supervisor did not say, first ends what is left of the run, which takes seconds if something resists.
+    """
+    if removed(run_directory / files.ORDERS):
+        return ProcessEnd(
+            None,
+            spawn_error="The supervisor ended before it had started the program.",
+            stderr=_stderr(run_directory),
+            supervised=False,
+        )
+    return _read(run_directory) or unseen(run_directory, run_id)
+
+
+def removed(path: Path) -> bool:
+    """Removes a file, and tells whether it was there."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _read(run_directory: Path) -> ProcessEnd | None:
+    try:
+        end = json.loads((run_directory / files.EXIT).read_bytes())
+    except FileNotFoundError:
+        return None
+    return ProcessEnd(
+        exit_code=end["exit_code"],
+        signal=end["signal"],
+        spawn_error=end["spawn_error"],
+        stderr=_stderr(run_directory),
+        end_time=datetime.fromtimestamp(end["end_time"], UTC),
+        stopped=end["stopped"],
+        swept=end["swept"],
+        survivors=end["survivors"],
+    )
+
+
+def unseen(run_directory: Path, run_id: RunId) -> ProcessEnd:
+    """Ends what is left of a run whose supervisor did not say how its process ended."""
+    swept, survivors = sweeping.sweep_run(run_id, group=_group(run_directory))
+    return ProcessEnd(None, stderr=_stderr(run_directory), swept=swept, survivors=survivors, supervised=False)
+
+
+def _group(run_directory: Path) -> int | None:
+    try:
+        return int(json.loads((run_directory / files.AGENT).read_bytes())["pid"])
+    except (OSError, ValueError):
+        return None
+
+
+def _stderr(run_directory: Path) -> str:
+    try:
+        with (run_directory / files.STDERR).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - files.STDERR_LIMIT))
+            return file.read(files.STDERR_LIMIT).decode(errors="replace")
+    except OSError:
+        return ""

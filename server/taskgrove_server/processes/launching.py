@@ -1,0 +1,72 @@
+"""The supervisor's way to the agent's start. For one run directory an agent is started at most once.
+
+Imports only what that takes: `signal` and `json` would add half to the time to the agent's first line. The rest,
+in `supervising`, is imported while the agent starts up.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import sys
+import time
+
+from taskgrove_server.processes import files, spawning
+from taskgrove_server.processes.orders import Orders
+
+_PR_SET_CHILD_SUBREAPER = 36
+_SIG_IGN = 1
+_HANGUP, _INTERRUPT, _KILL, _TERMINATE = 1, 2, 9, 15
+
+
+def main(run_directory: str) -> None:
+    """Starts the agent that the orders in the run directory ask for, and stays until all of it has ended."""
+    os.chdir(run_directory)
+    lock = os.open(files.LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        orders = Orders.decode(_read(files.ORDERS))
+    except (BlockingIOError, FileNotFoundError):
+        return  # a server has given the run up
+    os.pwrite(lock, f"{os.getpid()} {orders.run_id}\n".encode(), 0)
+    _stand_apart()
+    files.write_private(files.NEW_EXIT, b" " * files.EXIT_SIZE)
+    # From here on nobody can say that the agent was never started.
+    os.unlink(files.ORDERS)  # noqa: PTH108 - pathlib takes 8 ms to import
+    try:
+        agent, failure = spawning.start(orders), ""
+    except spawning.LaunchFailed as error:
+        agent, failure = None, str(error)
+    orders.environment.clear()
+    try:
+        from taskgrove_server.processes import supervising  # noqa: PLC0415 - see the module's docstring
+
+        if agent:
+            supervising.Supervision(orders, agent).run()
+        else:
+            supervising.record(end_time=time.time(), spawn_error=failure)
+    except BaseException:
+        if agent:
+            os.killpg(agent.pid, _KILL)  # the server sweeps the rest; the traceback goes to the stderr file
+        raise
+    # What an interpreter tidies at its end would keep the server waiting for some milliseconds.
+    os._exit(0)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes 8 ms to import
+        return file.read()
+
+
+def _stand_apart() -> None:
+    """Adopts orphans, and ignores the signals that a terminal or a service manager sends to a whole service.
+
+    Only a message stops a run. When a machine goes down, agents are sent signals of their own, and the supervisor
+    has to outlive its agent to say how it ended.
+    """
+    libc = ctypes.CDLL(None)
+    if sys.platform == "linux":
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for number in (_HANGUP, _INTERRUPT, _TERMINATE):
+        libc.signal(number, ctypes.c_void_p(_SIG_IGN))

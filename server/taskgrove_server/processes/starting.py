@@ -1,0 +1,144 @@
+"""Starts supervised processes, and finds them again after a restart of the server."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskgrove_server.domain.ids import RunId
+from taskgrove_server.processes import ending, exits, files, supervised
+from taskgrove_server.processes.ending import ProcessEnd
+from taskgrove_server.processes.spec import Spec
+from taskgrove_server.processes.supervised import Supervised
+
+_PROGRAM = Path(__file__).with_name("supervisor.py")
+
+
+@dataclass(frozen=True, slots=True)
+class NeverStarted:
+    """The process of a run was never started, and never will be."""
+
+
+def start(run_directory: Path, spec: Spec) -> Supervised:
+    """Starts a process under a supervisor of its own, and returns without waiting for it.
+
+    A program that cannot be started is no error here but the process's end: see ProcessEnd.spawn_error. Raises
+    FileExistsError if a process was started in this directory before, ValueError if the spec names no program,
+    and OSError if the machine has no room for another process. After an error nothing is running.
+    """
+    orders = spec.orders().encode()
+    directory = Path(os.path.abspath(run_directory))  # noqa: PTH100 - resolve() would follow symbolic links
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.mkfifo(directory / files.CONTROL, 0o600)
+    # Open from here on, so that messages to a supervisor that is not there yet are kept.
+    control = _open_control(directory)
+    try:
+        files.write_private(directory / files.ORDERS, orders)
+        supervisor = _spawn(directory)
+        try:
+            exit_fd = exits.watch(supervisor.pid, supervisor.wait)
+        except BaseException:
+            supervisor.kill()
+            supervisor.wait()
+            ending.unseen(directory, spec.run_id)
+            raise
+    except BaseException:
+        os.close(control)
+        (directory / files.ORDERS).unlink(missing_ok=True)
+        raise
+    return Supervised(directory, spec.run_id, exit_fd=exit_fd, control=control, supervisor=supervisor)
+
+
+def adopt(run_directory: Path) -> Supervised | ProcessEnd | NeverStarted:
+    """Finds out what became of a run that another server started, by the lock that its supervisor holds.
+
+    If the supervisor is gone without a word, ends what is left of the run before it returns. After NeverStarted a
+    supervisor that was on its way will start nothing. Raises TimeoutError if the lock is held by somebody else.
+    """
+    directory = Path(os.path.abspath(run_directory))  # noqa: PTH100 - as above
+    try:
+        lock = os.open(directory / files.LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return NeverStarted()
+    try:
+        deadline = time.monotonic() + 5
+        while not _locked(lock):
+            if found := _supervised(directory, lock):
+                return found
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{directory / files.LOCK} is locked, but not by the supervisor that it names.")
+            # The supervisor has just taken the lock, or another process is looking as well.
+            time.sleep(0.005)
+        # Whoever finds its orders gone starts nothing.
+        if ending.removed(directory / files.ORDERS) or not (holder := _holder(lock)):
+            return NeverStarted()
+    finally:
+        os.close(lock)
+    return ending.of(directory, holder[1])
+
+
+def _spawn(directory: Path) -> subprocess.Popen[bytes]:
+    supervised.reap_left_running()
+    stderr = os.open(directory / files.STDERR, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        # A session of its own, so that what a terminal sends to the server does not reach it. No preexec_fn, which
+        # costs 22 ms when the server is large.
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", _PROGRAM, directory],
+            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    finally:
+        os.close(stderr)
+
+
+def _open_control(directory: Path) -> int:
+    return os.open(directory / files.CONTROL, os.O_RDWR | os.O_NONBLOCK)
+
+
+def _supervised(directory: Path, lock: int) -> Supervised | None:
+    """Returns the handle of the supervisor that holds the lock; None if that is not clear yet."""
+    if not (holder := _holder(lock)):
+        return None
+    pid, run_id = holder
+    try:
+        exit_fd = exits.watch(pid, lambda: _wait_for_release(directory))
+    except ProcessLookupError:
+        return None
+    # The supervisor holds the lock while it lives, so if it does so still, the descriptor is of no later process
+    # with the same id.
+    if _locked(lock):
+        os.close(exit_fd)
+        return None
+    return Supervised(directory, run_id, exit_fd=exit_fd, control=_open_control(directory), supervisor=None)
+
+
+def _holder(lock: int) -> tuple[int, RunId] | None:
+    """Returns the supervisor's process id and the run, once it has written them."""
+    pid, _, run_id = os.pread(lock, 4096, 0).decode().rstrip("\n").partition(" ")
+    return (int(pid), RunId(run_id)) if run_id else None
+
+
+def _locked(lock: int) -> bool:
+    """Takes the lock if it is free, and tells whether it was."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait_for_release(directory: Path) -> None:
+    lock = os.open(directory / files.LOCK, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    finally:
+        os.close(lock)

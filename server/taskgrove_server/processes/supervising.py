@@ -1,0 +1,207 @@
+"""What a supervisor does once its agent has been started.
+
+It takes messages from whichever server is there, a line of JSON each, on the FIFO of the run directory:
+
+    {"do": "send", "file": NAME}   feeds the file of that name to the agent's standard input, and deletes it
+    {"do": "close_stdin"}          closes standard input after all that was sent
+    {"do": "stop"}                 begins the ladder of the orders; while one is under way it changes nothing
+
+The ladder goes on by itself if the server dies. Each rung ends with standard input closed, then waits its grace;
+SIGKILL is always the last. However the agent ends, all that it has left behind is swept before its end is recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+
+from taskgrove_server.processes import files, sweeping
+from taskgrove_server.processes.orders import Orders
+from taskgrove_server.processes.spawning import Agent
+from taskgrove_server.processes.stdio import Errors, Input
+
+#: The rung that writes the orders' interrupt to standard input; the others are names of signals.
+INTERRUPT = "interrupt"
+
+
+class Supervision:
+    """Follows one agent to its end, and all that it started."""
+
+    def __init__(self, orders: Orders, agent: Agent) -> None:
+        self._orders = orders
+        self._agent = agent.pid
+        #: As os.waitstatus_to_exitcode tells it.
+        self._status: int | None = None
+        self._end_time = 0.0
+        self._poll = select.poll()
+        self._wake = self._wake_on_child()
+        self._control = os.open(files.CONTROL, os.O_RDWR | os.O_NONBLOCK)  # for writing too: so it never ends
+        self._poll.register(self._control, select.POLLIN)
+        self._message = b""
+        self._stdin = Input(self._poll, agent.stdin)
+        self._stderr = Errors(self._poll, agent.stderr)
+        #: What is left of the ladder, next rung last; None while nobody asked to stop.
+        self._rungs: list[tuple[str, float]] | None = None
+        self._next_rung = math.inf
+        self._stdin.write(orders.stdin)
+        orders.stdin = b""
+        if not orders.keep_stdin_open:
+            self._stdin.end()
+
+    def run(self) -> None:
+        """Returns when the agent and all that it started have ended and that is recorded."""
+        _write_agent(self._agent)
+        handlers: dict[int, Callable[[int], None]] = {
+            self._wake: self._woken,
+            self._control: self._controlled,
+            self._stdin.descriptor: self._stdin.ready,
+            self._stderr.descriptor: self._stderr.ready,
+        }
+        self._reap()  # it may have ended before anybody listened
+        while self._status is None:
+            for descriptor, events in self._poll.poll(self._patience()):
+                handlers[descriptor](events)
+            self._climb()
+        swept, survivors = sweeping.sweep(self._remains, grace=self._orders.sweep_grace)
+        self._reap()
+        self._stderr.finish()
+        record(
+            exit_code=self._status if self._status >= 0 else 128 - self._status,
+            signal_number=-self._status if self._status < 0 else None,
+            end_time=self._end_time,
+            stopped=self._rungs is not None,
+            swept=swept,
+            survivors=survivors,
+        )
+
+    def _wake_on_child(self) -> int:
+        readable, writable = os.pipe()
+        os.set_blocking(readable, False)
+        os.set_blocking(writable, False)
+        signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _nothing)
+        self._poll.register(readable, select.POLLIN)
+        return readable
+
+    def _woken(self, _events: int) -> None:
+        os.read(self._wake, 4096)
+        self._reap()
+
+    def _reap(self) -> bool:
+        """Reaps the agent and the orphans that have ended; tells whether there are children left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self._agent:
+                self._status = os.waitstatus_to_exitcode(status)
+                self._end_time = time.time()
+
+    def _remains(self) -> list[sweeping.Process]:
+        """Returns what is left of the run."""
+        found: list[sweeping.Process] = []
+        # A scan misses a process whose parent ends meanwhile. Only the lack of children proves that none is left.
+        for _ in range(3):
+            children = self._reap()
+            found = sweeping.find(self._orders.run_id, ancestor=os.getpid() if children else None, group=self._agent)
+            if found or not children:
+                break
+        return found
+
+    def _controlled(self, _events: int) -> None:
+        *lines, self._message = (self._message + os.read(self._control, 65536)).split(b"\n")
+        for line in lines:
+            self._obey(line)
+
+    def _obey(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+            what = message["do"]
+            if what == "stop":
+                self._stop()
+            elif what == "close_stdin":
+                self._stdin.end()
+            elif what == "send":
+                self._stdin.write(_take(message["file"]))
+        except (ValueError, TypeError, LookupError, OSError):
+            # Nobody to tell, and a run must not die of a message: a later server may know more of them.
+            return
+
+    def _stop(self) -> None:
+        if self._rungs is None:
+            self._rungs = [("SIGKILL", math.inf), *reversed(self._orders.ladder)]
+            self._next_rung = time.monotonic()
+
+    def _climb(self) -> None:
+        while self._rungs and self._status is None and time.monotonic() >= self._next_rung:
+            rung, grace = self._rungs.pop()
+            if rung == INTERRUPT:
+                if not self._stdin.takes_more:
+                    continue
+                self._stdin.write(self._orders.interrupt)
+            else:
+                self._signal(signal.Signals[rung])
+            self._stdin.end()
+            self._next_rung = time.monotonic() + grace
+
+    def _signal(self, number: int) -> None:
+        # To all of the group, which has the agent's id until the agent is reaped. A stopped agent takes no signal
+        # but SIGKILL until it is continued.
+        with contextlib.suppress(OSError):
+            os.killpg(self._agent, number)
+            os.killpg(self._agent, signal.SIGCONT)
+
+    def _patience(self) -> float | None:
+        if self._next_rung == math.inf:
+            return None
+        return max(0.0, math.ceil((self._next_rung - time.monotonic()) * 1000))
+
+
+def record(
+    *,
+    end_time: float,
+    exit_code: int | None = None,
+    signal_number: int | None = None,
+    spawn_error: str | None = None,
+    stopped: bool = False,
+    swept: int = 0,
+    survivors: int = 0,
+) -> None:
+    """Writes how the run ended: all of it or, if the server should look meanwhile, nothing."""
+    end = {
+        "end_time": end_time,
+        "exit_code": exit_code,
+        "signal": signal_number,
+        "spawn_error": spawn_error,
+        "stopped": stopped,
+        "swept": swept,
+        "survivors": survivors,
+    }
+    descriptor = os.open(files.NEW_EXIT, os.O_WRONLY | os.O_CREAT, 0o600)
+    os.pwrite(descriptor, json.dumps(end).encode().ljust(files.EXIT_SIZE), 0)
+    os.fsync(descriptor)
+    os.rename(files.NEW_EXIT, files.EXIT)  # noqa: PTH104 - pathlib takes 8 ms to import
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """Handles SIGCHLD, which has to have a handler to be written to the wake-up descriptor."""
+
+
+def _write_agent(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        files.write_private(files.AGENT, json.dumps({"pid": pid, "start_time": time.time()}).encode())
+
+
+def _take(name: str) -> bytes:
+    with open(name, "rb") as file:  # noqa: PTH123 - as above
+        os.unlink(name)  # noqa: PTH108 - as above
+        return file.read()

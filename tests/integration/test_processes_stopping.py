@@ -1,0 +1,166 @@
+"""A stop climbs its ladder without the server's help, and nothing that runs survives it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import process_room
+from support.process_room import HIDER, STUBBORN, Room, end_of
+from taskgrove_server.processes.spec import Rung
+from taskgrove_server.processes.supervised import Supervised
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with process_room.room(tmp_path) as opened:
+        yield opened
+
+
+def test_a_polite_program_is_stopped_at_once_by_sigterm(room: Room) -> None:
+    handle = room.start(room.spec("sleep", "1000"))
+    room.supervisor(handle.run_id)
+    begin = time.monotonic()
+    handle.stop()
+    end = end_of(handle)
+    assert (end.exit_code, end.signal, end.stopped) == (143, 15, True)
+    assert time.monotonic() - begin < 3
+
+
+def test_a_stop_that_comes_before_the_supervisor_is_up_is_not_lost(room: Room) -> None:
+    handle = room.start(room.spec("sleep", "1000"))
+    handle.stop()
+    end = end_of(handle)
+    assert end.stopped
+    assert end.exit_code == 143
+
+
+def test_an_agent_that_can_be_asked_is_asked_first_and_may_end_by_itself(room: Room) -> None:
+    spec = room.spec(
+        "sh", "-c", "echo ready; read first; read last; echo asked $last; exit 7",
+        stdin=b"prompt\n", keep_stdin_open=True, interrupt=b"please\n",
+    )  # fmt: skip
+    handle = room.start(spec)
+    room.wait_for(spec.run_id, b"ready")
+    handle.stop()
+    end = end_of(handle)
+    assert (end.exit_code, end.stopped) == (7, True)
+    assert room.log(spec.run_id) == b"ready\nasked please\n"
+
+
+def test_the_ladder_is_climbed_rung_by_rung_with_its_graces(room: Room) -> None:
+    ladder = (Rung("interrupt", 0.15), Rung("SIGINT", 0.15), Rung("SIGTERM", 0.15))
+    spec = room.spec(*STUBBORN, keep_stdin_open=True, interrupt=b"interrupt\n", ladder=ladder)
+    handle = room.start(spec)
+    room.wait_for(spec.run_id, b"ready")
+    begin = time.monotonic()
+    handle.stop()
+    end = end_of(handle)
+    assert 0.45 <= time.monotonic() - begin < 5
+    assert room.log(spec.run_id) == b"ready\nread interrupt\neof\nINT\nTERM\n"
+    assert (end.exit_code, end.signal) == (137, 9)
+
+
+def test_a_rung_that_asks_is_skipped_when_nobody_can_hear(room: Room) -> None:
+    spec = room.spec(*STUBBORN, interrupt=b"interrupt\n", ladder=(Rung("interrupt", 60), Rung("SIGTERM", 0.1)))
+    handle = room.start(spec)
+    room.wait_for(spec.run_id, b"eof")
+    handle.stop()
+    assert end_of(handle).exit_code == 137
+    assert room.log(spec.run_id) == b"ready\neof\nTERM\n"
+
+
+def test_a_second_stop_changes_nothing(room: Room) -> None:
+    spec = room.spec(*STUBBORN, ladder=(Rung("SIGINT", 0.2), Rung("SIGTERM", 0.2)))
+    handle = room.start(spec)
+    room.wait_for(spec.run_id, b"eof")
+    handle.stop()
+    room.wait_for(spec.run_id, b"INT")
+    handle.stop()
+    handle.stop()
+    end_of(handle)
+    assert room.log(spec.run_id) == b"ready\neof\nINT\nTERM\n"
+
+
+def test_an_agent_that_does_not_read_is_stopped_though_its_input_is_full(room: Room) -> None:
+    ladder = (Rung("interrupt", 0.1), Rung("SIGTERM", 5))
+    spec = room.spec("sleep", "1000", stdin=b"x" * 1_000_000, keep_stdin_open=True, interrupt=b"stop\n", ladder=ladder)
+    handle = room.start(spec)
+    handle.stop()
+    assert end_of(handle).exit_code == 143
+
+
+def test_a_stopped_agent_is_continued_and_ends(room: Room) -> None:
+    spec = room.spec("sh", "-c", "trap 'exit 9' TERM; echo ready; kill -STOP $$; while :; do sleep 0.01; done")
+    handle = room.start(spec)
+    room.wait_for(spec.run_id, b"ready")
+    handle.stop()
+    assert end_of(handle).exit_code == 9
+
+
+def test_the_whole_group_gets_the_signal(room: Room) -> None:
+    spec = room.spec("sh", "-c", "sh -c 'trap \"echo child; exit\" TERM; echo ready; sleep 60 & wait' & wait")
+    handle = room.start(spec)
+    room.wait_for(spec.run_id, b"ready")
+    handle.stop()
+    end_of(handle)
+    assert b"child" in room.log(spec.run_id)
+
+
+def test_a_stop_leaves_nothing_of_what_hides_from_groups_and_environments(room: Room) -> None:
+    handle = room.start(room.spec(*HIDER))
+    hidden = room.pid(handle.run_id, b"hidden")
+    handle.stop()
+    end = end_of(handle)
+    assert end.exit_code == 143
+    assert end.swept == 1
+    assert not process_room.lives(hidden)
+
+
+def test_a_stop_that_races_with_the_end_always_ends_in_one_piece(room: Room) -> None:
+    draw = random.Random(7)  # the same races in each run of the test
+    for _ in range(25):
+        handle = room.start(room.spec("sh", "-c", "sleep 0.005 & wait; exit 3"))
+        handle.ended(draw.uniform(0, 0.06))
+        handle.stop()
+        end = end_of(handle)
+        assert end.supervised
+        assert (end.exit_code, end.signal) in {(3, None), (143, 15)}
+        if end.exit_code == 143:
+            assert end.stopped
+        handle.close()
+
+
+def _stop_over_and_over(handle: Supervised) -> None:
+    for _ in range(100_000):
+        handle.stop()
+
+
+def test_a_supervisor_that_somebody_has_stopped_is_complained_of_and_forgets_nothing(room: Room) -> None:
+    handle = room.start(room.spec("sleep", "1000"))
+    supervisor = room.supervisor(handle.run_id)
+    os.kill(supervisor, signal.SIGSTOP)
+    with pytest.raises(RuntimeError, match="takes no messages"):
+        _stop_over_and_over(handle)
+    os.kill(supervisor, signal.SIGCONT)
+    assert end_of(handle).exit_code == 143
+
+
+def test_what_a_server_sends_to_all_its_service_does_not_end_the_supervisor(room: Room) -> None:
+    spec = room.spec("cat", keep_stdin_open=True)
+    handle = room.start(spec)
+    supervisor = room.supervisor(spec.run_id)
+    handle.send(b"ready\n")
+    room.wait_for(spec.run_id, b"ready")
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        os.kill(supervisor, number)
+    handle.send(b"still here\n")
+    room.wait_for(spec.run_id, b"still here")
+    handle.close_stdin()
+    assert end_of(handle).exit_code == 0
