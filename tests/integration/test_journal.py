@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 
 from taskgrove_server.domain import clock, errors, ids
 from taskgrove_server.domain.run import Run
-from taskgrove_server.journal import reading
+from taskgrove_server.journal import notices, reading
 from taskgrove_server.journal.growing import Extent, GrowingLog
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.reading import LineFragment, LogReader, WholeLines
 from taskgrove_server.journal.wakeups import Wakeups
 
 
-@pytest.fixture
-def journal() -> Iterator[Journal]:
+@pytest.fixture(params=[notices.open_notices, notices.Naps], ids=["notices", "naps"])
+def journal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
+    """A journal with the system's notices, and one as it is where there are none."""
+    monkeypatch.setattr("taskgrove_server.journal.journal.open_notices", request.param)
     opened = Journal(Wakeups())
     yield opened
     opened.close()

@@ -39,12 +39,10 @@ class GrowingLog:
         self._fd = os.open(run.log_path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._ended = False
 
-    def read(self) -> None:
-        """Takes in what has been written since."""
+    def read(self) -> bool:
+        """Takes in a block of what has been written since; tells whether there may be more."""
         with self._lock:
-            if not self._ended:
-                while self._read_block() == BLOCK:
-                    pass
+            return not self._ended and self._read_block() == BLOCK
 
     def end(self) -> Extent:
         """Takes in the rest and returns the final extent, once nobody writes any more.

@@ -38,13 +38,15 @@ class Journal:
         log already has been taken in when this returns.
         """
         growing = GrowingLog(run, feed, lambda: self._wakeups.lines(run.task_id))
-        growing.read()
+        while growing.read():
+            pass
         with self._lock:
             key = self._notices.add(run.log_path)
             self._by_key[key] = growing
             self._by_task[run.task_id] = (key, growing)
         # What came between the reading and the notice.
-        growing.read()
+        while growing.read():
+            pass
 
     def end(self, run: Run) -> Extent:
         """Takes in the rest of a log that nobody writes any more. Its extent is known until `release`."""
@@ -81,16 +83,22 @@ class Journal:
         self._notices.close()
 
     def _follow_all(self) -> None:
+        # A log that is written faster than it can be read takes turns with the others, a block each.
+        unread: set[int] = set()
         while True:
-            grown = self._notices.wait()
+            grown = self._notices.wait(block=not unread)
             if self._closed:
                 return
             with self._lock:
-                keys = list(self._by_key) if grown is None else grown
-                logs = [self._by_key[key] for key in keys if key in self._by_key]
-            for growing in logs:
-                try:
-                    growing.read()
-                except Exception:
-                    # One log that cannot be read must not end the reading of all others.
-                    log.exception("The log %s cannot be followed", growing.run.log_path)
+                keys = self._by_key.keys() if grown is None else grown | unread
+                logs = {key: self._by_key[key] for key in keys if key in self._by_key}
+            unread = {key for key, growing in logs.items() if _read(growing)}
+
+
+def _read(growing: GrowingLog) -> bool:
+    try:
+        return growing.read()
+    except Exception:
+        # One log that cannot be read must not end the reading of all others.
+        log.exception("The log %s cannot be followed", growing.run.log_path)
+        return False

@@ -28,8 +28,8 @@ class Notices(Protocol):
         """Stops to watch a file."""
         ...
 
-    def wait(self) -> set[int] | None:
-        """Waits; returns the keys of files that may have grown, None for all of them."""
+    def wait(self, *, block: bool) -> set[int] | None:
+        """Returns the keys of files that may have grown, None for all of them; waits for one if told to."""
         ...
 
     def wake(self) -> None:
@@ -60,10 +60,10 @@ class Inotify:
         """Stops to watch a file. One that was deleted is no longer watched already."""
         self._libc.inotify_rm_watch(self._fd, key)
 
-    def wait(self) -> set[int] | None:
-        """Waits for the kernel, or for `wake`."""
+    def wait(self, *, block: bool) -> set[int] | None:
+        """Asks the kernel, or waits for it or for `wake`."""
         grown: set[int] = set()
-        for fd, _ in self._poll.poll():
+        for fd, _ in self._poll.poll(None if block else 0):
             if fd == self._wake:
                 os.eventfd_read(fd)
                 continue
@@ -108,9 +108,9 @@ class Naps:
     def remove(self, key: int) -> None:
         """Does nothing."""
 
-    def wait(self) -> set[int] | None:
+    def wait(self, *, block: bool) -> set[int] | None:
         """Naps, unless woken."""
-        ready, _, _ = select.select([self._awake], [], [], NAP)
+        ready, _, _ = select.select([self._awake], [], [], NAP if block else 0)
         if ready:
             os.read(self._awake, 4096)
         return None
