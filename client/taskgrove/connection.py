@@ -1,0 +1,108 @@
+"""Where the server is, and how a channel to it is set up; the same for both clients."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+#: Repeated by gRPC itself on UNAVAILABLE. All of these read, set, or carry a request id. DeleteTaskList is left
+#: out, since a repeat would report a list that is gone as not found; WatchTask is resumed by `watching`.
+RETRIED_METHODS = (
+    ("TaskService", ("Enqueue", "Continue", "Cancel", "GetTask", "ListTasks", "ListRuns")),
+    ("TaskListService", ("CreateTaskList", "GetTaskList", "ListTaskLists", "UpdateTaskList")),
+)
+
+SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": f"taskgrove.v1.{service}", "method": method}
+                for service, methods in RETRIED_METHODS
+                for method in methods
+            ],
+            "retryPolicy": {
+                # gRPC allows no more than 5. With these waits the last attempt comes about 1.5 s after the first.
+                "maxAttempts": 5,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+
+CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+    # Finds a peer that is gone without a word within 45 s. A gRPC server that gets more than one ping in 300 s
+    # answers with GOAWAY "too_many_pings" unless it was told otherwise; this one permits one every 10 s.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    # Without this an unanswered ping is given 60 s, whatever keepalive_timeout says (measured with grpcio 1.80).
+    ("grpc.http2.ping_timeout_ms", 15_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # Until a new connection attempt is due, calls fail at once. gRPC waits up to 120 s; a restart takes far less.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A proxy from the environment has no business with a local service, nor with its token.
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A target in gRPC's notation, and the metadata of every call to it, which holds the token: never log it."""
+
+    target: str
+    metadata: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+def resolve(target: str | None, token: str | None) -> Connection:
+    """Fills in what is None from TASKGROVE_TARGET and TASKGROVE_TOKEN, else from the data directory.
+
+    The token file belongs to the server of this machine, so it is used for loopback addresses only. The Unix
+    socket needs no token.
+    """
+    target = target or os.environ.get("TASKGROVE_TARGET") or default_target()
+    token = token or os.environ.get("TASKGROVE_TOKEN")
+    if not token and is_loopback(target):
+        token = _read_token(default_data_directory() / "token")
+    return Connection(target, (("authorization", f"Bearer {token}"),) if token else ())
+
+
+def default_data_directory() -> Path:
+    """Returns the server's data directory: $TASKGROVE_DATA_DIR, else $XDG_DATA_HOME/taskgrove, else ~/.local/…."""
+    if chosen := os.environ.get("TASKGROVE_DATA_DIR"):
+        return Path(chosen)
+    shared = os.environ.get("XDG_DATA_HOME")
+    return (Path(shared) if shared else Path.home() / ".local" / "share") / "taskgrove"
+
+
+def default_target() -> str:
+    """Returns the Unix socket in the default data directory."""
+    return f"unix:{default_data_directory() / 'taskgroved.sock'}"
+
+
+def is_loopback(target: str) -> bool:
+    """Tells whether a target is TCP on this machine: localhost:50051, ipv4:127.0.0.1:50051, dns:///[::1]:50051."""
+    if target.startswith("unix"):
+        return False
+    address = target.rpartition("/")[2]
+    for scheme in ("dns:", "ipv4:", "ipv6:"):
+        address = address.removeprefix(scheme)
+    try:
+        host = urlsplit(f"//{address}").hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_token(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,259 @@
+"""Why a call failed.
+
+    TaskgroveError
+    ├── ServerUnavailable         no server there, or the connection was lost
+    │   └── ServerDraining        the server is shutting down
+    ├── DeadlineExceeded          no answer within the client's timeout
+    ├── Unauthenticated           no bearer token, or a wrong one
+    ├── InvalidRequest            a field is missing or malformed; see `violations`
+    ├── InvalidPageToken
+    ├── RequestIdReused
+    ├── NotFound
+    │   ├── TaskNotFound
+    │   └── TaskListNotFound
+    ├── WrongState                the thing exists, but its state forbids the call
+    │   ├── TaskActive
+    │   ├── NoPreviousRun
+    │   ├── SessionMissing
+    │   ├── TaskListDeleted
+    │   └── TaskListActive
+    ├── DirectoryRefused          the server cannot use a directory
+    │   ├── DirectoryNotFound
+    │   ├── PathNotAllowed
+    │   ├── NotARepository
+    │   ├── RepositoryBare
+    │   └── RepositoryEmpty
+    ├── LineOutOfRange            the watch was to start after a line that does not exist yet
+    ├── LogLost                   lines that were recorded can no longer be read
+    ├── StoreUnavailable          the server could not store the change
+    ├── InternalServerError       the server met an error of its own
+    └── ProtocolError             the server broke the contract of WatchTask
+
+Every error of a call has the gRPC error that it was made from as `__cause__`. A task that fails is no error:
+read its state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+import grpc
+
+from taskgrove import _status
+
+
+class TaskgroveError(Exception):
+    """The base of everything that a call can fail with.
+
+    `reason` is the name of an ErrorReason without its prefix, or None when the failure is not the service's own;
+    `code` is the gRPC status code, or None when no call was made; `metadata` holds the parts of the message
+    that a program may want, by name (error_reason.proto lists them); `retry_delay` is the number of seconds
+    after which the server invites another call, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        code: grpc.StatusCode | None = None,
+        metadata: Mapping[str, str] | None = None,
+        retry_delay: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.code = code
+        self.metadata: Mapping[str, str] = dict(metadata or {})
+        self.retry_delay = retry_delay
+
+
+class ServerUnavailable(TaskgroveError):
+    """No server answers at the target, or the connection to it was lost."""
+
+
+class ServerDraining(ServerUnavailable):
+    """The server is shutting down; agents go on working meanwhile."""
+
+
+class DeadlineExceeded(TaskgroveError):
+    """The server did not answer within the client's timeout. The call may have taken effect nonetheless."""
+
+
+class Unauthenticated(TaskgroveError):
+    """The call carries no bearer token, or a wrong one."""
+
+
+class InvalidRequest(TaskgroveError):
+    """Fields are missing or malformed; `violations` holds (field, what is wrong) pairs."""
+
+    violations: list[tuple[str, str]]
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        violations: Iterable[tuple[str, str]] = (),
+        reason: str | None = None,
+        code: grpc.StatusCode | None = None,
+        metadata: Mapping[str, str] | None = None,
+        retry_delay: float | None = None,
+    ) -> None:
+        super().__init__(message, reason=reason, code=code, metadata=metadata, retry_delay=retry_delay)
+        self.violations = list(violations)
+
+
+class InvalidPageToken(TaskgroveError):
+    """The page token was not made by this server, or for other filters."""
+
+
+class RequestIdReused(TaskgroveError):
+    """The request id was used before with another method or body. Nothing was done."""
+
+
+class NotFound(TaskgroveError):
+    """The thing that the call names does not exist."""
+
+
+class TaskNotFound(NotFound):
+    """No task has this id."""
+
+
+class TaskListNotFound(NotFound):
+    """No task list has this id."""
+
+
+class WrongState(TaskgroveError):
+    """The thing exists, but its state forbids the call."""
+
+
+class TaskActive(WrongState):
+    """The task is queued or running: wait until it rests, or cancel it."""
+
+
+class NoPreviousRun(WrongState):
+    """The task has never been run, so there is nothing to continue."""
+
+
+class SessionMissing(WrongState):
+    """The task's last run left no session to resume."""
+
+
+class TaskListDeleted(WrongState):
+    """The task's list was deleted, so it cannot be continued."""
+
+
+class TaskListActive(WrongState):
+    """The task list still has queued or running tasks."""
+
+
+class DirectoryRefused(TaskgroveError):
+    """The server cannot use a directory."""
+
+
+class DirectoryNotFound(DirectoryRefused):
+    """The path is no directory that the server can read."""
+
+
+class PathNotAllowed(DirectoryRefused):
+    """The path lies outside the directories that the server may use."""
+
+
+class NotARepository(DirectoryRefused):
+    """The directory is not the top level of a git repository."""
+
+
+class RepositoryBare(DirectoryRefused):
+    """The repository is bare: it has no checkout to work from."""
+
+
+class RepositoryEmpty(DirectoryRefused):
+    """The repository has no commit to start a branch from."""
+
+
+class LineOutOfRange(TaskgroveError):
+    """The watch was to start after a line that does not exist yet."""
+
+
+class LogLost(TaskgroveError):
+    """Lines that were recorded can no longer be read."""
+
+
+class StoreUnavailable(TaskgroveError):
+    """The server could not store the change, for instance because its disk is full. Nothing was changed."""
+
+
+class InternalServerError(TaskgroveError):
+    """The server met an error of its own; its log has the details."""
+
+
+class ProtocolError(TaskgroveError):
+    """The server broke the contract of WatchTask, for instance by leaving out a line."""
+
+
+#: The class of each reason; but TASK_LIST_NOT_FOUND with FAILED_PRECONDITION is TaskListDeleted.
+BY_REASON: Mapping[str, type[TaskgroveError]] = {
+    "INVALID_FIELD": InvalidRequest,
+    "INVALID_PAGE_TOKEN": InvalidPageToken,
+    "REQUEST_ID_REUSED": RequestIdReused,
+    "TASK_NOT_FOUND": TaskNotFound,
+    "TASK_LIST_NOT_FOUND": TaskListNotFound,
+    "TASK_ACTIVE": TaskActive,
+    "NO_PREVIOUS_RUN": NoPreviousRun,
+    "SESSION_MISSING": SessionMissing,
+    "TASK_LIST_ACTIVE": TaskListActive,
+    "DIRECTORY_NOT_FOUND": DirectoryNotFound,
+    "PATH_NOT_ALLOWED": PathNotAllowed,
+    "NOT_A_REPOSITORY": NotARepository,
+    "REPOSITORY_BARE": RepositoryBare,
+    "REPOSITORY_EMPTY": RepositoryEmpty,
+    "LINE_OUT_OF_RANGE": LineOutOfRange,
+    "LOG_LOST": LogLost,
+    "TOKEN_INVALID": Unauthenticated,
+    "SERVER_DRAINING": ServerDraining,
+    "STORE_UNAVAILABLE": StoreUnavailable,
+    "INTERNAL": InternalServerError,
+}
+
+#: The class of a failure without a reason, or with one that is newer than this client; else TaskgroveError.
+BY_CODE: Mapping[grpc.StatusCode, type[TaskgroveError]] = {
+    grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.FAILED_PRECONDITION: WrongState,
+    grpc.StatusCode.INTERNAL: InternalServerError,
+    grpc.StatusCode.UNKNOWN: InternalServerError,
+}
+
+
+def from_rpc_error(error: grpc.RpcError, target: str) -> TaskgroveError:
+    """Translates an error of grpc or grpc.aio, which becomes the cause of the result."""
+    code = error.code()
+    # The stubs know neither that these are pairs nor that there may be none.
+    trailing = cast("tuple[tuple[str, str | bytes], ...] | None", error.trailing_metadata())
+    details = _status.decode(trailing or ())
+    message = error.details() or code.name
+    if details.reason is None and code == grpc.StatusCode.UNAVAILABLE:
+        message = f"No Taskgrove server can be reached at {target}; is taskgroved running there? ({message})"
+    elif details.reason is None and code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        message = f"The server at {target} did not answer in time. The call may have taken effect. ({message})"
+    translated = _class_of(details.reason, code)(
+        message,
+        reason=details.reason,
+        code=code,
+        metadata=details.metadata,
+        retry_delay=details.retry_delay,
+    )
+    if isinstance(translated, InvalidRequest):
+        translated.violations = list(details.violations)
+    translated.__cause__ = error
+    return translated
+
+
+def _class_of(reason: str | None, code: grpc.StatusCode) -> type[TaskgroveError]:
+    if reason == "TASK_LIST_NOT_FOUND" and code == grpc.StatusCode.FAILED_PRECONDITION:
+        return TaskListDeleted
+    return BY_REASON.get(reason or "", BY_CODE.get(code, TaskgroveError))

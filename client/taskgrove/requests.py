@@ -1,0 +1,163 @@
+"""Builds the messages that both clients send."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+
+from taskgrove.v1.run_config_pb2 import Argv, Command, RunConfig
+from taskgrove.v1.task_list_service_pb2 import CreateTaskListRequest, ListTaskListsRequest, UpdateTaskListRequest
+from taskgrove.v1.task_pb2 import Subtask, Task
+from taskgrove.v1.task_service_pb2 import (
+    CancelRequest,
+    ContinueRequest,
+    EnqueueRequest,
+    ListTasksRequest,
+    WatchTaskRequest,
+)
+
+#: A path on the server's machine.
+ServerPath = str | os.PathLike[str]
+
+T = TypeVar("T")
+
+
+class Paged(Protocol):
+    """A request for one page."""
+
+    page_token: str
+
+
+class Page(Protocol):
+    """One page; a token that is not empty leads to the next."""
+
+    next_page_token: str
+
+
+def run_config(
+    *,
+    agent: str | None = None,
+    model: str | None = None,
+    system_prompt: str | None = None,
+    agent_path: ServerPath | None = None,
+    output_schema: Mapping[str, Any] | str | None = None,
+    permission_mode: str | None = None,
+    allowed_tools: Sequence[str] = (),
+    max_turns: int | None = None,
+    run_timeout: timedelta | None = None,
+    command: Sequence[str] | str | None = None,
+) -> RunConfig:
+    """Builds the settings of runs; what is left out is unset. run_config.proto tells what each one means.
+
+    `output_schema` is a JSON Schema, as a mapping or as JSON text. `command` is a program and its arguments when
+    it is a list, and a line for the shell when it is a string.
+    """
+    return RunConfig(
+        agent=agent,
+        model=model,
+        system_prompt=system_prompt,
+        agent_path=None if agent_path is None else os.fspath(agent_path),
+        output_schema=json.dumps(output_schema) if isinstance(output_schema, Mapping) else output_schema,
+        permission_mode=permission_mode,
+        allowed_tools=_several("allowed_tools", allowed_tools),
+        max_turns=max_turns,
+        run_timeout=None if run_timeout is None else _duration(run_timeout),
+        command=None if command is None else _command(command),
+    )
+
+
+def create_task_list(
+    title: str, working_dir: ServerPath | None, defaults: RunConfig | None, request_id: str | None
+) -> CreateTaskListRequest:
+    """Asks for a new task list."""
+    return CreateTaskListRequest(
+        title=title,
+        working_dir=os.fspath(working_dir or ""),
+        defaults=defaults,
+        request_id=request_id or _new_request_id(),
+    )
+
+
+def list_task_lists(working_dir: ServerPath | None, page_size: int) -> ListTaskListsRequest:
+    """Asks for the first page of task lists."""
+    return ListTaskListsRequest(working_dir=os.fspath(working_dir or ""), page_size=page_size)
+
+
+def update_task_list(task_list_id: str, title: str | None, defaults: RunConfig | None) -> UpdateTaskListRequest:
+    """Asks for the change of what is not None."""
+    return UpdateTaskListRequest(task_list_id=task_list_id, title=title, defaults=defaults)
+
+
+def enqueue(
+    task_list_id: str,
+    title: str,
+    *,
+    description: str,
+    subtasks: Sequence[str | Subtask],
+    overrides: RunConfig | None,
+    request_id: str | None,
+) -> EnqueueRequest:
+    """Asks for a new task; a subtask that is a string is one that is not done yet."""
+    return EnqueueRequest(
+        task_list_id=task_list_id,
+        title=title,
+        description=description,
+        subtasks=[
+            Subtask(title=subtask) if isinstance(subtask, str) else subtask
+            for subtask in _several("subtasks", subtasks)
+        ],
+        overrides=overrides,
+        request_id=request_id or _new_request_id(),
+    )
+
+
+def continue_task(task_id: str, prompt: str, request_id: str | None) -> ContinueRequest:
+    """Asks for a further run of a task."""
+    return ContinueRequest(task_id=task_id, prompt=prompt, request_id=request_id or _new_request_id())
+
+
+def cancel(task_id: str, request_id: str | None) -> CancelRequest:
+    """Asks for a task to be cancelled."""
+    return CancelRequest(task_id=task_id, request_id=request_id or _new_request_id())
+
+
+def list_tasks(task_list_id: str | None, states: Sequence[Task.State], page_size: int) -> ListTasksRequest:
+    """Asks for the first page of tasks."""
+    return ListTasksRequest(task_list_id=task_list_id or "", states=states, page_size=page_size)
+
+
+def watch_task(task_id: str, after_line: int, heartbeat_interval: float) -> WatchTaskRequest:
+    """Asks for a stream of what comes after a line, with a heartbeat every so many seconds."""
+    return WatchTaskRequest(
+        task_id=task_id,
+        after_line=after_line,
+        heartbeat_interval=_duration(timedelta(seconds=heartbeat_interval)),
+    )
+
+
+def _several(name: str, values: Sequence[T]) -> Sequence[T]:
+    # A string is a sequence of strings too, and would silently become one value a character.
+    if isinstance(values, str):
+        raise TypeError(f"{name} is a list of strings, not one string: put it in brackets.")
+    return values
+
+
+def _new_request_id() -> str:
+    # Makes a call safe to repeat after a lost answer, which gRPC's own retries do: see connection.SERVICE_CONFIG.
+    return str(uuid.uuid4())
+
+
+def _command(command: Sequence[str] | str) -> Command:
+    return Command(shell=command) if isinstance(command, str) else Command(argv=Argv(values=command))
+
+
+def _duration(value: timedelta) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(value)
+    return duration

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from taskgrove import requests
+from taskgrove.v1.run_config_pb2 import Argv, Command, RunConfig
+from taskgrove.v1.task_pb2 import Subtask
+
+
+def test_a_run_config_takes_plain_values() -> None:
+    schema = {"type": "object"}
+    config = requests.run_config(
+        agent="claude",
+        model="m",
+        system_prompt="Be brief.",
+        agent_path=Path("agents/reviewer.md"),
+        output_schema=schema,
+        permission_mode="plan",
+        allowed_tools=["Read", "Bash(git *)"],
+        max_turns=3,
+        run_timeout=timedelta(minutes=1.5),
+        command=["make", "test"],
+    )
+    assert json.loads(config.output_schema) == schema
+    assert config.run_timeout.seconds == 90
+    assert config.command == Command(argv=Argv(values=["make", "test"]))
+    config.ClearField("output_schema")
+    config.ClearField("run_timeout")
+    config.ClearField("command")
+    assert config == RunConfig(
+        agent="claude",
+        model="m",
+        system_prompt="Be brief.",
+        agent_path="agents/reviewer.md",
+        permission_mode="plan",
+        allowed_tools=["Read", "Bash(git *)"],
+        max_turns=3,
+    )
+
+
+def test_what_a_run_config_leaves_out_is_unset() -> None:
+    assert not requests.run_config().ListFields()
+
+
+def test_a_command_that_is_a_string_is_for_the_shell() -> None:
+    assert requests.run_config(command="make | tee log").command == Command(shell="make | tee log")
+
+
+def test_one_string_in_the_place_of_a_list_is_refused() -> None:
+    with pytest.raises(TypeError, match="allowed_tools is a list"):
+        requests.run_config(allowed_tools="Read")
+    with pytest.raises(TypeError, match="subtasks is a list"):
+        requests.enqueue("l", "t", description="", subtasks="one", overrides=None, request_id=None)
+
+
+def test_subtasks_may_be_strings() -> None:
+    done = Subtask(title="b", completed=True)
+    request = requests.enqueue("l", "t", description="d", subtasks=["a", done], overrides=None, request_id=None)
+    assert list(request.subtasks) == [Subtask(title="a"), done]
+    assert not request.HasField("overrides")
+
+
+def test_calls_that_change_something_get_a_request_id_of_their_own() -> None:
+    made = [
+        requests.create_task_list("t", None, None, None).request_id,
+        requests.enqueue("l", "t", description="", subtasks=(), overrides=None, request_id=None).request_id,
+        requests.continue_task("t", "p", None).request_id,
+        requests.cancel("t", None).request_id,
+        requests.cancel("t", None).request_id,
+    ]
+    assert len(set(made)) == len(made)
+    assert all(re.fullmatch(r"[a-zA-Z0-9._:-]{1,64}", request_id) for request_id in made)
+    assert requests.cancel("t", "mine").request_id == "mine"
+
+
+def test_an_update_sends_what_is_not_none() -> None:
+    nothing = requests.update_task_list("l", None, None)
+    assert not nothing.HasField("title")
+    assert not nothing.HasField("defaults")
+    emptied = requests.update_task_list("l", "", RunConfig())
+    assert emptied.HasField("title")
+    assert emptied.HasField("defaults")
