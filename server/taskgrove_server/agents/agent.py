@@ -73,7 +73,8 @@ class Exit:
 class Progress:
     """What a parser has learned so far that the runner acts upon while the process is running."""
 
-    #: A final result was read: standard input may be closed, and the process should end by itself.
+    #: A final result was read: standard input may be closed, and the process should end by itself. Goes back to
+    #: False when the agent begins a further turn of its own accord.
     done: bool = False
     #: The run cannot succeed any more, for instance because its key is refused: stop the process.
     hopeless: Failure | None = None

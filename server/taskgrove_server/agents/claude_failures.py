@@ -1,0 +1,154 @@
+"""What Claude Code's reports of failure mean.
+
+Claude Code says why it failed in several places, of which not all are always there: the `error` of the message
+that it writes in the model's stead, the `subtype`, `terminal_reason` and `api_error_status` of the result, and
+standard error for what fails before there is a session.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from taskgrove_server.agents import lines
+from taskgrove_server.agents.agent import Exit
+from taskgrove_server.domain.failures import Failure, FailureKind
+
+_OF_ERROR = {
+    "authentication_failed": FailureKind.AUTH,
+    "oauth_org_not_allowed": FailureKind.AUTH,
+    "account_on_hold": FailureKind.AUTH,
+    "verification_required": FailureKind.AUTH,
+    "cloud_credential_error": FailureKind.AUTH,
+    "billing_error": FailureKind.BILLING,
+    "rate_limit": FailureKind.RATE_LIMITED,
+    "overloaded": FailureKind.OVERLOADED,
+    "server_error": FailureKind.OVERLOADED,
+    "model_not_found": FailureKind.MODEL_NOT_FOUND,
+}
+
+_OF_STATUS = {
+    401: FailureKind.AUTH,
+    402: FailureKind.BILLING,
+    403: FailureKind.AUTH,
+    404: FailureKind.MODEL_NOT_FOUND,
+    408: FailureKind.OVERLOADED,
+    413: FailureKind.CONTEXT_FULL,
+    429: FailureKind.RATE_LIMITED,
+}
+
+_OF_SUBTYPE = {
+    "error_max_turns": FailureKind.MAX_TURNS,
+    "error_max_budget_usd": FailureKind.BUDGET,
+    "error_max_structured_output_retries": FailureKind.OUTPUT_MISSING,
+}
+
+_OF_TERMINAL_REASON = {
+    "max_turns": FailureKind.MAX_TURNS,
+    "budget_exhausted": FailureKind.BUDGET,
+    "prompt_too_long": FailureKind.CONTEXT_FULL,
+    "blocking_limit": FailureKind.CONTEXT_FULL,
+    "structured_output_retry_exhausted": FailureKind.OUTPUT_MISSING,
+}
+
+#: For reports that say it in words alone.
+_OF_WORDS = {
+    "No conversation found": FailureKind.SESSION_LOST,
+    "Not logged in": FailureKind.AUTH,
+    "Prompt is too long": FailureKind.CONTEXT_FULL,
+    "context window limit": FailureKind.CONTEXT_FULL,
+    "Credit balance is too low": FailureKind.BILLING,
+    "Overloaded": FailureKind.OVERLOADED,
+}
+
+#: What a person can do; kinds that the runner tries again by itself have none, as their message is the agent's
+#: next prompt.
+_ADVICE = {
+    FailureKind.AUTH: (
+        "Log Claude Code in as the server's user, or set `ANTHROPIC_API_KEY` in the server's environment; then "
+        "continue the task."
+    ),
+    FailureKind.BILLING: "Add credit to the account, or use another one; then continue the task.",
+    FailureKind.RATE_LIMITED: "Continue the task when the limit has been lifted.",
+    FailureKind.MODEL_NOT_FOUND: "Set a `model` that the account may use; then continue the task.",
+    FailureKind.CONTEXT_FULL: "Enqueue the rest of the work as a new task, with less context.",
+    FailureKind.MAX_TURNS: "Continue the task to give it more turns.",
+    FailureKind.BUDGET: "Continue the task to give it a new budget.",
+    FailureKind.INVALID_CONFIG: "Mend the configuration of the task or its list, and try again.",
+    FailureKind.AGENT_NOT_FOUND: "Check the installation of Claude Code on the server's machine.",
+}
+
+
+def of_result(result: dict[str, Any], message: dict[str, Any]) -> Failure:
+    """Returns the failure that a result tells of; `message` is what was written in the model's stead, if any."""
+    status = _status(result.get("api_error_status"))
+    words = lines.text(result.get("result")) or "\n".join(lines.texts(result.get("errors")))
+    subtype = lines.text(result.get("subtype"))
+    reason = lines.text(result.get("terminal_reason"))
+    kind = FailureKind.AGENT
+    if result.get("stop_reason") == "refusal":
+        kind = FailureKind.REFUSED
+    elif subtype in _OF_SUBTYPE:
+        kind = _OF_SUBTYPE[subtype]
+    elif reason in _OF_TERMINAL_REASON:
+        kind = _OF_TERMINAL_REASON[reason]
+    elif (error := lines.text(message.get("error"))) in _OF_ERROR:
+        kind = _OF_ERROR[error]
+    elif status in _OF_STATUS:
+        kind = _OF_STATUS[status]
+    elif status and status >= 500:
+        kind = FailureKind.OVERLOADED
+    else:
+        kind = _of_words(words) or FailureKind.AGENT
+    return _failure(kind, words or f"Claude Code reported a failure ({reason or subtype}).", http_status=status)
+
+
+def of_retry(line: dict[str, Any]) -> Failure | None:
+    """Returns the failure in which Claude Code's own retries are sure to end, if they are.
+
+    Refused credentials are tried 10 times, for 3 minutes in all. The first retry is waited for, because a
+    token that has run out may be renewed before it.
+    """
+    status = _status(line.get("error_status"))
+    attempt = line.get("attempt")
+    if status not in {401, 403} or not isinstance(attempt, int) or attempt < 2:
+        return None
+    return _failure(FailureKind.AUTH, f"The model's API refuses the credentials (HTTP {status}).", http_status=status)
+
+
+def of_exit(end: Exit, *, begun: bool) -> Failure:
+    """Returns the failure of a process that ended without a result; `begun` tells that it had a session."""
+    stderr = end.stderr.strip()
+    quoted = f":\n\n{lines.fenced(lines.tail(stderr, lines.MAX_MESSAGE // 2))}" if stderr else "."
+    if end.code is None:
+        return _failure(FailureKind.INTERRUPTED, "Nobody saw how Claude Code ended, and it left no result.")
+    known = None if begun else _of_words(stderr)
+    if known:
+        return _failure(known, f"Claude Code ended{quoted}")
+    if not begun and end.code in {126, 127}:
+        return _failure(FailureKind.AGENT_NOT_FOUND, f"Claude Code could not be started{quoted}")
+    if not begun and stderr and 0 < end.code <= 125:
+        return _failure(FailureKind.INVALID_CONFIG, f"Claude Code refused to start (exit code {end.code}){quoted}")
+    how = f"by {_signal(end.code - 128)}" if end.code > 128 else f"with exit code {end.code}"
+    return _failure(FailureKind.CRASHED, f"Claude Code ended {how}, without a result{quoted}")
+
+
+def _of_words(words: str) -> FailureKind | None:
+    return next((kind for phrase, kind in _OF_WORDS.items() if phrase in words), None)
+
+
+def _failure(kind: FailureKind, words: str, *, http_status: int | None = None) -> Failure:
+    advice = _ADVICE.get(kind)
+    message = lines.head(words, lines.MAX_MESSAGE - 1024) + (f"\n\n{advice}" if advice else "")
+    return Failure(kind, message, http_status=http_status)
+
+
+def _status(value: object) -> int | None:
+    return value if isinstance(value, int) and 100 <= value <= 599 else None
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

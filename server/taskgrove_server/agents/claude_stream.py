@@ -1,0 +1,182 @@
+"""Reads what Claude Code writes with `--output-format=stream-json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from taskgrove_server.agents import claude_failures, lines
+from taskgrove_server.agents.agent import Exit, Progress
+from taskgrove_server.domain.failures import Failure, FailureKind
+from taskgrove_server.domain.ids import SessionId
+from taskgrove_server.domain.run import Outcome, Usage
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+_CUT_RESULT = "\n\n… (cut here; the log has the rest)"
+
+#: As run.proto promises.
+_MAX_DENIALS = 100
+_MAX_DENIAL = 500
+
+
+class ClaudeParser:
+    """Follows one process. Each turn begins with an `init` and ends with a `result`; the last one counts."""
+
+    def __init__(self, *, structured: bool, session_cost_usd: float) -> None:
+        self.progress = Progress()
+        self._structured = structured
+        self._earlier_cost = session_cost_usd
+        self._session_id: SessionId | None = None
+        self._result: dict[str, Any] | None = None
+        self._text = ""
+        #: The last message that Claude Code wrote in the model's stead, to report an error.
+        self._error_message: dict[str, Any] = {}
+        self._limit_ends: datetime | None = None
+        self._denials: list[str] = []
+        self._usage = Usage()
+
+    def feed(self, line: bytes) -> None:
+        """Takes one line."""
+        record = lines.parse(line)
+        session_id = lines.text(record.get("session_id"))
+        if _UUID.fullmatch(session_id):
+            self._session_id = SessionId(session_id)
+        match record.get("type"):
+            case "system":
+                self._take_notice(record)
+            case "assistant":
+                self._take_message(record)
+            case "user":
+                for block in lines.records(lines.record(record.get("message")).get("content")):
+                    self.progress.running_tools.discard(lines.text(block.get("tool_use_id")))
+            case "rate_limit_event":
+                self._take_limit(lines.record(record.get("rate_limit_info")))
+            case "result":
+                self._take_result(record)
+            case _:
+                pass
+
+    def finish(self, exit: Exit) -> Outcome:  # noqa: A002 - the field's word
+        """Returns how the run ended."""
+        structured_output, failure = self._judge(exit)
+        return Outcome(
+            failure=None if exit.cancelled else failure,
+            cancelled=exit.cancelled,
+            session_id=self._session_id,
+            result=self._result_text(structured_output),
+            structured_output=structured_output,
+            exit_code=-1 if exit.cancelled else exit.code,
+            usage=self._total_usage(),
+            permission_denials=tuple(self._denials),
+            stderr=exit.stderr,
+        )
+
+    def _take_notice(self, record: dict[str, Any]) -> None:
+        if record.get("subtype") == "init":
+            # A further turn may follow a result by itself, when something in the background has ended.
+            self._result, self._text, self._error_message = None, "", {}
+            self.progress.done = False
+        elif record.get("subtype") == "api_retry":
+            self.progress.hopeless = self.progress.hopeless or claude_failures.of_retry(record)
+
+    def _take_message(self, record: dict[str, Any]) -> None:
+        if lines.text(record.get("error")):
+            self._error_message = record
+            return
+        # What is said within a subagent is not the answer.
+        in_subagent = bool(record.get("parent_tool_use_id"))
+        for block in lines.records(lines.record(record.get("message")).get("content")):
+            if block.get("type") == "tool_use" and (tool_use := lines.text(block.get("id"))):
+                self.progress.running_tools.add(tool_use)
+            elif block.get("type") == "text" and not in_subagent:
+                self._text = lines.text(block.get("text")) or self._text
+
+    def _take_limit(self, info: dict[str, Any]) -> None:
+        self._limit_ends = None
+        if info.get("status") == "rejected":
+            try:
+                self._limit_ends = datetime.fromtimestamp(info["resetsAt"], UTC)
+            except (KeyError, TypeError, ValueError, OverflowError, OSError):
+                return
+
+    def _take_result(self, record: dict[str, Any]) -> None:
+        self._result = record
+        self.progress.done = True
+        self.progress.running_tools.clear()
+        for denial in lines.records(record.get("permission_denials"))[: _MAX_DENIALS - len(self._denials)]:
+            self._denials.append(_denial(denial))
+        usage = lines.record(record.get("usage"))
+        earlier = self._usage
+        self._usage = Usage(
+            turns=_sum(earlier.turns, record.get("num_turns")),
+            input_tokens=_sum(earlier.input_tokens, usage.get("input_tokens")),
+            output_tokens=_sum(earlier.output_tokens, usage.get("output_tokens")),
+            cache_read_tokens=_sum(earlier.cache_read_tokens, usage.get("cache_read_input_tokens")),
+            cache_write_tokens=_sum(earlier.cache_write_tokens, usage.get("cache_creation_input_tokens")),
+            cost_usd=_cost(record.get("total_cost_usd"), earlier.cost_usd),
+        )
+
+    def _judge(self, end: Exit) -> tuple[str | None, Failure | None]:
+        """Returns the structured output and the failure, of which one or both may be absent."""
+        if end.stopped_for:
+            return None, end.stopped_for
+        result = self._result
+        if result is None:
+            return None, claude_failures.of_exit(end, begun=self._session_id is not None)
+        # API errors come with the subtype "success".
+        if result.get("is_error") is not False or result.get("subtype") != "success":
+            failure = claude_failures.of_result(result, self._error_message)
+            if failure.kind is FailureKind.RATE_LIMITED:
+                failure = dataclasses.replace(failure, retry_time=self._limit_ends)
+            return None, failure
+        if not self._structured:
+            return None, None
+        # Claude Code reports success even when the model never gave the output that it was asked for.
+        value: object = result.get("structured_output")
+        output = "" if value is None else lines.dump(value)
+        if not output:
+            message = "The run ended without the structured output that its `output_schema` demands."
+            return None, Failure(FailureKind.OUTPUT_MISSING, message)
+        if len(output.encode()) > lines.MAX_STRUCTURED_OUTPUT:
+            message = f"The structured output is larger than {lines.MAX_STRUCTURED_OUTPUT} bytes."
+            return None, Failure(FailureKind.OUTPUT_MISSING, message)
+        return output, None
+
+    def _result_text(self, structured_output: str | None) -> str | None:
+        text = self._text
+        result = self._result
+        if result and result.get("is_error") is False and not self._structured:
+            text = lines.text(result.get("result")) or text
+        return lines.head(text or structured_output or "", lines.MAX_RESULT, _CUT_RESULT) or None
+
+    def _total_usage(self) -> Usage:
+        total = self._usage.cost_usd
+        if total is None:
+            return dataclasses.replace(self._usage, session_cost_usd=self._earlier_cost)
+        # Newer releases go on from the cost of the session that is resumed, older ones start at 0.
+        own = total - self._earlier_cost if total >= self._earlier_cost else total
+        return dataclasses.replace(self._usage, cost_usd=own, session_cost_usd=self._earlier_cost + own)
+
+
+def _denial(denial: dict[str, Any]) -> str:
+    given = lines.record(denial.get("tool_input"))
+    told = next((given[key] for key in ("command", "file_path", "url", "pattern", "query") if key in given), given)
+    short = told if isinstance(told, str) else lines.dump(told)
+    text = " ".join(f"{lines.text(denial.get('tool_name'))}: {short}".split())
+    return lines.clean(text if len(text) <= _MAX_DENIAL else text[: _MAX_DENIAL - 1] + "…")
+
+
+def _sum(earlier: int | None, value: object) -> int | None:
+    """Adds a count to a sum that may not exist yet; what cannot be a count adds nothing."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
+        return earlier
+    return (earlier or 0) + value
+
+
+def _cost(value: object, earlier: float | None) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return earlier
+    return float(value) if 0 <= value < 1e9 else earlier
