@@ -1,0 +1,117 @@
+"""Gives queued tasks to free slots."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from taskgrove_server.domain import errors
+from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.domain.task import Task
+from taskgrove_server.runner.mailbox import Mailbox
+from taskgrove_server.store.store import Store
+
+log = logging.getLogger(__name__)
+
+#: Seconds until a claim that the store could not take is tried again.
+PATIENCE = 1.0
+
+
+class Dispatcher:
+    """Claims tasks, oldest first, and runs each in a thread of the pool, one a slot."""
+
+    def __init__(self, store: Store, slots: int, work: Callable[[Task, Mailbox], None]) -> None:
+        self._store = store
+        self._work = work
+        self._slots = slots
+        self._free = list(range(1, slots + 1))
+        self._mailboxes: dict[TaskId, Mailbox] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = False
+        # Taken-up tasks keep their threads even when the server now has fewer slots.
+        self._pool = ThreadPoolExecutor(max_workers=4096, thread_name_prefix="slot")
+        self._thread = threading.Thread(target=self._dispatch, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Begins to claim."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Tells that a task may be waiting."""
+        self._wake.set()
+
+    def cancel(self, task_id: TaskId) -> None:
+        """Tells the thread of a task, if there is one, that the task was cancelled."""
+        with self._lock:
+            mailbox = self._mailboxes.get(task_id)
+        if mailbox is not None:
+            mailbox.cancel()
+
+    def take_up(self, task: Task, prepare: Callable[[Task, Mailbox], Callable[[], None]]) -> None:
+        """Gives a slot to a task that a slot of an earlier server held; `prepare` returns its work."""
+        with self._lock:
+            slot = heapq.heappop(self._free) if self._free else self._slots + len(self._mailboxes) + 1
+            mailbox = self._mailboxes[task.id] = Mailbox(cancelled=task.cancel_requested)
+        task = self._store.tasks.reclaim(task.id, slot).result()
+        work = prepare(task, mailbox)
+        self._pool.submit(self._occupy, task, slot, mailbox, work)
+
+    def close(self, *, stop_runs: bool) -> None:
+        """Claims no more; leaves what runs to the next server, or stops it; waits for the threads."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with self._lock:
+            mailboxes = list(self._mailboxes.values())
+        for mailbox in mailboxes:
+            mailbox.stop() if stop_runs else mailbox.detach()
+        self._pool.shutdown(wait=True)
+
+    def _dispatch(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            try:
+                while not self._stopping and self._claim():
+                    pass
+            except errors.StoreUnavailable as error:
+                log.error("No task can be claimed: %s", error)
+                threading.Timer(PATIENCE, self._wake.set).start()
+            if self._stopping:
+                self._store.close_connection()
+                return
+
+    def _claim(self) -> bool:
+        with self._lock:
+            if not self._free:
+                return False
+            slot = self._free[0]
+        task = self._store.tasks.claim(slot).result()
+        if task is None:
+            return False
+        mailbox = Mailbox()
+        with self._lock:
+            heapq.heappop(self._free)
+            self._mailboxes[task.id] = mailbox
+        self._pool.submit(self._occupy, task, slot, mailbox, lambda: self._work(task, mailbox))
+        return True
+
+    def _occupy(self, task: Task, slot: int, mailbox: Mailbox, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            # Whatever happens, the slot is not lost.
+            log.exception("Task %s: the slot's work has failed", task.id)
+        finally:
+            with self._lock:
+                del self._mailboxes[task.id]
+                if slot <= self._slots:
+                    heapq.heappush(self._free, slot)
+            mailbox.close()
+            self._store.close_connection()
+            self._wake.set()

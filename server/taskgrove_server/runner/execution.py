@@ -1,0 +1,207 @@
+"""One run: its row, its process, its log and its outcome."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from taskgrove_server.agents.agent import Launch, LaunchRefused, LaunchRequest, Parser
+from taskgrove_server.agents.registry import Registry
+from taskgrove_server.domain import config, ids
+from taskgrove_server.domain.config import RunConfig
+from taskgrove_server.domain.failures import Failure, FailureKind
+from taskgrove_server.domain.ids import RunId, SessionId
+from taskgrove_server.domain.run import Outcome, Run
+from taskgrove_server.domain.task import Task
+from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.journal.journal import Journal
+from taskgrove_server.processes import starting
+from taskgrove_server.processes.ending import ProcessEnd
+from taskgrove_server.processes.spec import Spec
+from taskgrove_server.processes.starting import NeverStarted
+from taskgrove_server.processes.supervised import Supervised
+from taskgrove_server.runner import driving
+from taskgrove_server.runner.driving import Drive, Limits
+from taskgrove_server.runner.insisting import insist
+from taskgrove_server.runner.mailbox import Mailbox
+from taskgrove_server.store.runs import NewRun
+from taskgrove_server.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task in a slot, with what all of its runs share. The list is None when it was deleted meanwhile."""
+
+    task: Task
+    task_list: TaskList | None
+    config: RunConfig
+    mailbox: Mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one run is to do."""
+
+    prompt: str
+    session_id: SessionId
+    resumes: bool
+    is_retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where runs keep their files: a directory each, and all logs in one; both absolute."""
+
+    runs: Path
+    logs: Path
+
+
+class Execution:
+    """Carries out runs, and takes up those that an earlier server left."""
+
+    def __init__(self, store: Store, journal: Journal, agents: Registry, places: Places, limits: Limits) -> None:
+        self._store = store
+        self._journal = journal
+        self._agents = agents
+        self._places = places
+        self._limits = limits
+
+    def execute(self, job: Job, attempt: Attempt) -> Run | None:
+        """Makes a new run and returns it when it has ended; None when the task was cancelled before."""
+        run_id = ids.new_run_id()
+        launch: Launch | None = None
+        refusal = Failure(FailureKind.INTERNAL, "")
+        try:
+            launch = self._launch(job, attempt, run_id)
+        except LaunchRefused as refused:
+            refusal = refused.failure
+        run = self._begin(job, attempt, run_id, launch.model if launch else job.config.model)
+        if run is None:
+            shutil.rmtree(self._directory(run_id), ignore_errors=True)
+            return None
+        if launch is None:
+            return self._conclude(job, run, Outcome(failure=refusal))
+        return self._carry_out(job, run, launch)
+
+    def take_up(self, job: Job, run: Run) -> Callable[[], Run]:
+        """Takes up a run that an earlier server began; returns what sees it through.
+
+        Its lines so far have been taken in when this returns.
+        """
+        directory = self._directory(run.id)
+        standing = starting.adopt(directory)
+        if isinstance(standing, NeverStarted):
+            # Recorded, but not started, and from now on it never will be by the earlier server: so this one does.
+            shutil.rmtree(directory, ignore_errors=True)
+            attempt = Attempt(run.prompt, run.session_id or ids.new_session_id(), run.resumes, run.is_retry)
+            return lambda: self._restart(job, run, attempt)
+        found = standing
+        parser = self._follow(job, run)
+        return lambda: self._see_through(job, run, found, parser)
+
+    def _restart(self, job: Job, run: Run, attempt: Attempt) -> Run:
+        try:
+            launch = self._launch(job, attempt, run.id)
+        except LaunchRefused as refused:
+            return self._conclude(job, run, Outcome(failure=refused.failure))
+        return self._carry_out(job, run, launch)
+
+    def _launch(self, job: Job, attempt: Attempt, run_id: RunId) -> Launch:
+        directory = self._directory(run_id)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        request = LaunchRequest(
+            prompt=attempt.prompt,
+            config=job.config,
+            session_id=attempt.session_id,
+            resumes=attempt.resumes,
+            directory=job.task.directory or "",
+            working_dir=job.task_list.working_dir if job.task_list else None,
+            run_directory=str(directory),
+            environment=os.environ,
+        )
+        return self._agents.find(job.config.agent or config.DEFAULT_AGENT).launch(request)
+
+    def _begin(self, job: Job, attempt: Attempt, run_id: RunId, model: str | None) -> Run | None:
+        new = NewRun(
+            id=run_id,
+            task_id=job.task.id,
+            is_retry=attempt.is_retry,
+            prompt=attempt.prompt,
+            agent=job.config.agent or config.DEFAULT_AGENT,
+            model=model,
+            session_id=attempt.session_id,
+            resumes=attempt.resumes,
+        )
+        return insist(lambda: self._store.runs.begin(new, str(self._places.logs)), job.mailbox)
+
+    def _carry_out(self, job: Job, run: Run, launch: Launch) -> Run:
+        parser = self._follow(job, run)
+        spec = Spec(
+            run_id=run.id,
+            argv=launch.argv,
+            environment=launch.environment,
+            directory=job.task.directory or "",
+            log_path=run.log_path,
+            stdin=launch.stdin,
+            keep_stdin_open=launch.keep_stdin_open,
+            interrupt=launch.interrupt,
+        )
+        try:
+            process = starting.start(self._directory(run.id), spec)
+        except OSError as error:
+            log.exception("Run %s could not be started", run.id)
+            self._journal.end(run)
+            failure = Failure(FailureKind.INTERNAL, f"The run could not be started: {error}")
+            return self._conclude(job, run, Outcome(failure=failure))
+        return self._see_through(job, run, process, parser)
+
+    def _follow(self, job: Job, run: Run) -> Parser:
+        before = self._store.runs.session_cost(run)
+        structured = job.config.output_schema is not None
+        parser = self._agents.find(run.agent).parser(
+            session_id=run.session_id or SessionId(""), structured=structured, session_cost_usd=before
+        )
+
+        def feed(line: bytes) -> None:
+            parser.feed(line)
+            if parser.progress.done or parser.progress.hopeless:
+                job.mailbox.nudge()
+
+        self._journal.follow(run, feed)
+        return parser
+
+    def _see_through(self, job: Job, run: Run, standing: Supervised | ProcessEnd, parser: Parser) -> Run:
+        if isinstance(standing, Supervised):
+            try:
+                ended = Drive(run, standing, parser.progress, job.mailbox, self._limits_of(job)).to_end()
+            finally:
+                standing.close()
+        else:
+            ended = driving.exit_of(standing, parser.progress, cancelled=job.mailbox.cancelled)
+        self._journal.end(run)
+        return self._conclude(job, run, parser.finish(ended))
+
+    def _limits_of(self, job: Job) -> Limits:
+        asked = job.config.run_timeout
+        return self._limits if asked is None else replace(self._limits, run_timeout=asked.total_seconds())
+
+    def _conclude(self, job: Job, run: Run, outcome: Outcome) -> Run:
+        """Closes the run's row with what came of it, unless a cancel came first."""
+        succeeded = outcome.failure is None and not outcome.cancelled
+        if succeeded and not insist(lambda: self._store.tasks.settle(job.task.id), job.mailbox):
+            outcome = replace(outcome, cancelled=True, exit_code=-1)
+        extent = self._journal.extent(run)
+        finished = insist(lambda: self._store.runs.finish(run, outcome, extent.lines, extent.size), job.mailbox)
+        self._journal.release(run)
+        shutil.rmtree(self._directory(run.id), ignore_errors=True)
+        log.info("Task %s: run %d has %s", run.task_id, run.number, finished.state)
+        return finished
+
+    def _directory(self, run_id: RunId) -> Path:
+        return self._places.runs / run_id

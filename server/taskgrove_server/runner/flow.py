@@ -1,0 +1,177 @@
+"""The flow of a task, from a slot to its rest.
+
+    list -> directory -> running -> run 1 -> (retry) -> commit -> rest
+
+Every step is stored before the next one begins, so that a server that starts again goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskgrove_server.domain import config, errors, ids, prompt
+from taskgrove_server.domain.failures import Failure, FailureKind, Retry
+from taskgrove_server.domain.run import Run, RunState
+from taskgrove_server.domain.task import Task, TaskState, Worktree
+from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.runner.execution import Attempt, Execution, Job
+from taskgrove_server.runner.insisting import insist
+from taskgrove_server.runner.mailbox import Detached, Mailbox
+from taskgrove_server.store.store import Store
+from taskgrove_server.worktrees.commits import CommitFailed
+from taskgrove_server.worktrees.worktrees import WorktreeFailed, Worktrees
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Where sandboxes are made, and how many seconds pass before a retry of an overloaded agent."""
+
+    sandboxes: Path
+    retry_pause: float
+
+
+class Flow:
+    """What a slot's thread does with a task. No method lets anything but Detached out."""
+
+    def __init__(self, store: Store, worktrees: Worktrees, execution: Execution, policy: Policy) -> None:
+        self._store = store
+        self._worktrees = worktrees
+        self._execution = execution
+        self._policy = policy
+
+    def run(self, task: Task, mailbox: Mailbox) -> None:
+        """Takes a claimed task to its rest."""
+        self._guarded(task, mailbox, lambda: self._run(task, mailbox))
+
+    def take_up(self, run: Run, task: Task, mailbox: Mailbox) -> Callable[[], None]:
+        """Takes up a task whose last run an earlier server began; returns what takes it to its rest.
+
+        The run's lines so far have been taken in when this returns.
+        """
+        job = self._job(task, mailbox)
+        if run.state is RunState.RUNNING:
+            see_through = self._execution.take_up(job, run)
+            return lambda: self._guarded(task, mailbox, lambda: self._pursue(job, see_through()))
+        return lambda: self._guarded(task, mailbox, lambda: self._pursue(job, run))
+
+    def _run(self, task: Task, mailbox: Mailbox) -> None:
+        task_list = self._find_list(task)
+        if task_list is None:
+            self._fail(task, mailbox, FailureKind.TASK_LIST_NOT_FOUND, "List not found.")
+            return
+        try:
+            directory, worktree = self._make_directory(task, task_list)
+        except WorktreeFailed as error:
+            self._fail(task, mailbox, FailureKind.WORKTREE, f"Worktree creation failed: {error}")
+            return
+        if mailbox.detached or mailbox.stopped:
+            raise Detached
+        task = insist(lambda: self._store.tasks.mark_running(task.id, directory, worktree), mailbox)
+        log.info("Task %s is running in slot %s", task.id, task.slot)
+        job = self._job(task, mailbox)
+        self._pursue(job, self._execution.execute(job, self._first_attempt(task)))
+
+    def _find_list(self, task: Task) -> TaskList | None:
+        try:
+            return self._store.task_lists.get(task.task_list_id)
+        except errors.TaskListNotFound:
+            return None
+
+    def _make_directory(self, task: Task, task_list: TaskList) -> tuple[str, Worktree | None]:
+        if task_list.working_dir is None:
+            sandbox = self._policy.sandboxes / task.id
+            sandbox.mkdir(parents=True, exist_ok=True)
+            return str(sandbox), None
+        if task.worktree is not None:
+            self._worktrees.restore(task_list.working_dir, task.worktree)
+            return task.worktree.path, task.worktree
+        worktree = self._worktrees.create(task_list.working_dir, task.id, task.title)
+        return worktree.path, worktree
+
+    def _job(self, task: Task, mailbox: Mailbox) -> Job:
+        task_list = self._find_list(task)
+        defaults = task_list.defaults if task_list else config.RunConfig()
+        return Job(
+            task=task,
+            task_list=task_list,
+            config=config.resolve(task.overrides, defaults),
+            mailbox=mailbox,
+        )
+
+    def _first_attempt(self, task: Task) -> Attempt:
+        earlier = self._store.runs.resumable(task.id)
+        if task.next_prompt is not None and earlier is not None and earlier.session_id is not None:
+            return Attempt(task.next_prompt, earlier.session_id, resumes=True)
+        return Attempt(prompt.of_task(task), ids.new_session_id(), resumes=False)
+
+    def _pursue(self, job: Job, run: Run | None) -> None:
+        """Retries a run that failed where that is sensible, then brings the task to rest."""
+        retry = run and self._retry_of(job, run)
+        if run and retry:
+            log.info("Task %s: run %d failed, trying again", job.task.id, run.number)
+            run = self._execution.execute(job, retry) or run
+        if run is None or run.outcome is None or run.state is RunState.CANCELLED:
+            self._rest(job, TaskState.CANCELLED)
+        elif run.outcome.failure is not None:
+            self._rest(job, TaskState.FAILED, failure=run.outcome.failure)
+        else:
+            self._settle(job, run, run.outcome.result)
+
+    def _retry_of(self, job: Job, run: Run) -> Attempt | None:
+        failure = run.outcome.failure if run.outcome else None
+        if failure is None or run.is_retry or run.outcome is None or job.mailbox.cancelled or job.mailbox.stopped:
+            return None
+        if failure.automatic is Retry.NEVER:
+            return None
+        if failure.automatic is Retry.RESUME_LATER:
+            job.mailbox.pause(self._policy.retry_pause)
+            if job.mailbox.detached:
+                raise Detached
+        if failure.automatic is Retry.NEW_SESSION or run.outcome.session_id is None:
+            return Attempt(
+                prompt.of_new_session(job.task, run.prompt), ids.new_session_id(), resumes=False, is_retry=True
+            )
+        return Attempt(prompt.of_retry(failure), run.outcome.session_id, resumes=True, is_retry=True)
+
+    def _settle(self, job: Job, run: Run, result: str | None) -> None:
+        head_commit = None
+        if job.task.worktree is not None:
+            try:
+                head_commit = self._worktrees.commit(
+                    job.task.worktree,
+                    title=job.task.title,
+                    task_id=job.task.id,
+                    task_list_title=job.task_list.title if job.task_list else "",
+                    run_number=run.number,
+                )
+            except CommitFailed as error:
+                failure = Failure(FailureKind.COMMIT, f"The changes could not be committed: {error}")
+                self._rest(job, TaskState.FAILED, failure=failure)
+                return
+        task = insist(
+            lambda: self._store.tasks.rest(job.task.id, TaskState.SUCCEEDED, result=result, head_commit=head_commit),
+            job.mailbox,
+        )
+        log.info("Task %s has %s", task.id, task.state)
+
+    def _rest(self, job: Job, state: TaskState, failure: Failure | None = None) -> None:
+        task = insist(lambda: self._store.tasks.rest(job.task.id, state, failure=failure), job.mailbox)
+        log.info("Task %s has %s%s", task.id, task.state, f": {failure.kind}" if failure else "")
+
+    def _fail(self, task: Task, mailbox: Mailbox, kind: FailureKind, message: str) -> None:
+        log.warning("Task %s has failed: %s", task.id, message)
+        insist(lambda: self._store.tasks.rest(task.id, TaskState.FAILED, failure=Failure(kind, message)), mailbox)
+
+    def _guarded(self, task: Task, mailbox: Mailbox, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Detached:
+            log.info("Task %s is left to the next server", task.id)
+        except Exception as error:
+            log.exception("Task %s: unhandled error", task.id)
+            self._fail(task, mailbox, FailureKind.INTERNAL, f"Unhandled error: {error}")

@@ -1,0 +1,32 @@
+"""What a server does with the tasks that an earlier one left in their slots."""
+
+from __future__ import annotations
+
+import functools
+import logging
+
+from taskgrove_server.domain.task import TaskState
+from taskgrove_server.runner.dispatcher import Dispatcher
+from taskgrove_server.runner.flow import Flow
+from taskgrove_server.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def recover(store: Store, flow: Flow, dispatcher: Dispatcher) -> None:
+    """Takes every such task up where it was, before the server begins to serve.
+
+    One whose next run was not recorded yet goes back to its place in the queue; a run that goes on is adopted;
+    a run that ended, meanwhile or before, is followed by what was to follow.
+    """
+    for task in store.tasks.holding_slots():
+        run = store.runs.latest(task.id)
+        if task.state is TaskState.QUEUED or task.next_prompt is not None or run is None:
+            if task.cancel_requested:
+                store.tasks.rest(task.id, TaskState.CANCELLED).result()
+            else:
+                store.tasks.requeue(task.id).result()
+                log.info("Task %s goes back to the queue", task.id)
+        else:
+            dispatcher.take_up(task, functools.partial(flow.take_up, run))
+            log.info("Task %s is taken up with run %d", task.id, run.number)
