@@ -1,0 +1,167 @@
+"""Conversions between the domain's words and the wire's."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+
+from google.protobuf import timestamp_pb2
+
+from taskgrove.v1 import failure_pb2, run_config_pb2, run_pb2, task_list_pb2, task_pb2
+from taskgrove_server.domain.config import Command, RunConfig
+from taskgrove_server.domain.failures import Failure
+from taskgrove_server.domain.run import Outcome, Run
+from taskgrove_server.domain.task import Subtask, Task, Worktree
+from taskgrove_server.domain.task_list import TaskList
+
+#: Bytes of a prompt or a result that are sent; the whole text is in the store or the log.
+LONGEST_TEXT = 262144
+
+
+def from_task_list(task_list: TaskList) -> task_list_pb2.TaskList:
+    """Returns the wire's list."""
+    return task_list_pb2.TaskList(
+        id=task_list.id,
+        title=task_list.title,
+        working_dir=task_list.working_dir or "",
+        defaults=from_config(task_list.defaults),
+        create_time=_from_time(task_list.create_time),
+        update_time=_from_time(task_list.update_time),
+    )
+
+
+def from_task(task: Task) -> task_pb2.Task:
+    """Returns the wire's task."""
+    return task_pb2.Task(
+        id=task.id,
+        task_list_id=task.task_list_id,
+        title=task.title,
+        description=task.description,
+        subtasks=[task_pb2.Subtask(title=part.title, completed=part.completed) for part in task.subtasks],
+        overrides=from_config(task.overrides),
+        state=f"STATE_{task.state.name}",
+        slot=task.slot or 0,
+        cancel_requested=task.cancel_requested,
+        result=cut(task.result or "", LONGEST_TEXT),
+        failure=_from_failure(task.failure),
+        worktree=_from_worktree(task.worktree),
+        directory=task.directory or "",
+        run_count=task.run_count,
+        last_line=task.last_line,
+        create_time=_from_time(task.create_time),
+        update_time=_from_time(task.update_time),
+        start_time=_from_time(task.start_time),
+        finish_time=_from_time(task.finish_time),
+    )
+
+
+def from_run(run: Run) -> run_pb2.Run:
+    """Returns the wire's run."""
+    outcome = run.outcome or Outcome()
+    usage = outcome.usage
+    return run_pb2.Run(
+        id=run.id,
+        task_id=run.task_id,
+        number=run.number,
+        state=f"STATE_{run.state.name}",
+        is_retry=run.is_retry,
+        prompt=cut(run.prompt, LONGEST_TEXT),
+        agent=run.agent,
+        model=run.model or "",
+        session_id=run.session_id or "",
+        log_path=run.log_path,
+        first_line=run.first_line,
+        line_count=run.line_count,
+        result=cut(outcome.result or "", LONGEST_TEXT),
+        structured_output=outcome.structured_output or "",
+        failure=_from_failure(outcome.failure),
+        exit_code=outcome.exit_code,
+        turns=usage.turns,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cost_usd=usage.cost_usd,
+        permission_denials=outcome.permission_denials,
+        stderr=outcome.stderr,
+        start_time=_from_time(run.start_time),
+        finish_time=_from_time(run.finish_time),
+    )
+
+
+def from_config(config: RunConfig) -> run_config_pb2.RunConfig:
+    """Returns the wire's config, with the same fields set."""
+    message = run_config_pb2.RunConfig(allowed_tools=config.allowed_tools)
+    for field in fields(RunConfig):
+        value = getattr(config, field.name)
+        if isinstance(value, str | int):
+            setattr(message, field.name, value)
+    if config.run_timeout is not None:
+        message.run_timeout.FromTimedelta(config.run_timeout)
+    if config.command is not None and config.command.shell is not None:
+        message.command.shell = config.command.shell
+    elif config.command is not None:
+        message.command.argv.values.extend(config.command.argv)
+    return message
+
+
+def to_config(message: run_config_pb2.RunConfig) -> RunConfig:
+    """Returns the config of a message that has been validated. A field that is present but empty is unset."""
+    command = None
+    if message.HasField("command"):
+        form = message.command.WhichOneof("form")
+        shell = message.command.shell if form == "shell" else None
+        command = Command(argv=tuple(message.command.argv.values), shell=shell)
+    return RunConfig(
+        agent=message.agent or None,
+        model=message.model or None,
+        system_prompt=message.system_prompt or None,
+        agent_path=message.agent_path or None,
+        output_schema=message.output_schema or None,
+        permission_mode=message.permission_mode or None,
+        allowed_tools=tuple(message.allowed_tools),
+        max_turns=message.max_turns or None,
+        run_timeout=message.run_timeout.ToTimedelta() if message.HasField("run_timeout") else None,
+        command=command,
+    )
+
+
+def to_subtasks(messages: list[task_pb2.Subtask]) -> tuple[Subtask, ...]:
+    """Returns the subtasks of validated messages."""
+    return tuple(Subtask(title=message.title, completed=message.completed) for message in messages)
+
+
+def cut(text: str, size: int) -> str:
+    """Returns the first `size` bytes of a text, less a character that would be cut in two."""
+    return text.encode()[:size].decode(errors="ignore") if len(text) * 4 > size else text
+
+
+def _from_failure(failure: Failure | None) -> failure_pb2.Failure | None:
+    if failure is None:
+        return None
+    return failure_pb2.Failure(
+        kind=f"FAILURE_KIND_{failure.kind.name}",
+        message=failure.message,
+        retryable=failure.retryable,
+        http_status=failure.http_status,
+        retry_time=_from_time(failure.retry_time),
+    )
+
+
+def _from_worktree(worktree: Worktree | None) -> task_pb2.Worktree | None:
+    if worktree is None:
+        return None
+    return task_pb2.Worktree(
+        path=worktree.path,
+        branch=worktree.branch,
+        base_commit=worktree.base_commit,
+        head_commit=worktree.head_commit or "",
+    )
+
+
+def _from_time(time: datetime | None) -> timestamp_pb2.Timestamp | None:
+    if time is None:
+        return None
+    message = timestamp_pb2.Timestamp()
+    message.FromDatetime(time)
+    return message

@@ -1,0 +1,82 @@
+"""How the domain's errors look to a caller: one status code and one reason each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from taskgrove_server.api import conversions
+from taskgrove_server.domain import errors
+
+#: The domain of every google.rpc.ErrorInfo.
+DOMAIN = "taskgrove.dev"
+
+#: After how many seconds a caller of a server that is shutting down should call again.
+RETRY_DELAY = 1
+
+#: Bytes of a message, and of each value of an ErrorInfo, that are sent; a path may have 4096. Callers refuse an
+#: answer with more than 8 KiB of trailers, and a message travels twice, once with three bytes for some of its own.
+LONGEST_TEXT = 1000
+
+#: Violations that a BadRequest names: a request with hundreds of bad fields would not fit either.
+VIOLATIONS = 20
+
+_Code = grpc.StatusCode
+
+TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
+    errors.InvalidRequest: (_Code.INVALID_ARGUMENT, "INVALID_FIELD"),
+    errors.InvalidPageToken: (_Code.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"),
+    errors.RequestIdReused: (_Code.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
+    errors.TaskNotFound: (_Code.NOT_FOUND, "TASK_NOT_FOUND"),
+    errors.TaskListNotFound: (_Code.NOT_FOUND, "TASK_LIST_NOT_FOUND"),
+    errors.TaskActive: (_Code.FAILED_PRECONDITION, "TASK_ACTIVE"),
+    errors.NoPreviousRun: (_Code.FAILED_PRECONDITION, "NO_PREVIOUS_RUN"),
+    errors.SessionMissing: (_Code.FAILED_PRECONDITION, "SESSION_MISSING"),
+    errors.TaskListDeleted: (_Code.FAILED_PRECONDITION, "TASK_LIST_NOT_FOUND"),
+    errors.TaskListActive: (_Code.FAILED_PRECONDITION, "TASK_LIST_ACTIVE"),
+    errors.DirectoryNotFound: (_Code.INVALID_ARGUMENT, "DIRECTORY_NOT_FOUND"),
+    errors.PathNotAllowed: (_Code.PERMISSION_DENIED, "PATH_NOT_ALLOWED"),
+    errors.NotARepository: (_Code.INVALID_ARGUMENT, "NOT_A_REPOSITORY"),
+    errors.RepositoryBare: (_Code.INVALID_ARGUMENT, "REPOSITORY_BARE"),
+    errors.RepositoryEmpty: (_Code.FAILED_PRECONDITION, "REPOSITORY_EMPTY"),
+    errors.LineOutOfRange: (_Code.OUT_OF_RANGE, "LINE_OUT_OF_RANGE"),
+    errors.LogLost: (_Code.DATA_LOSS, "LOG_LOST"),
+    errors.TokenInvalid: (_Code.UNAUTHENTICATED, "TOKEN_INVALID"),
+    errors.ServerDraining: (_Code.UNAVAILABLE, "SERVER_DRAINING"),
+    errors.StoreUnavailable: (_Code.UNAVAILABLE, "STORE_UNAVAILABLE"),
+}
+
+INTERNAL = (_Code.INTERNAL, "INTERNAL")
+
+
+def to_status(error: Exception) -> status_pb2.Status:
+    """Returns the status of an error, with its details. What is not in the table is an error of our own."""
+    if not isinstance(error, errors.TaskgroveError):
+        return _status(INTERNAL, "The server met an error of its own: its log has the details.", {}, ())
+    details: list[Message] = []
+    if isinstance(error, errors.InvalidRequest):
+        violation = error_details_pb2.BadRequest.FieldViolation
+        named = [violation(field=field, description=what) for field, what in error.violations[:VIOLATIONS]]
+        details.append(error_details_pb2.BadRequest(field_violations=named))
+    if isinstance(error, errors.ServerDraining):
+        details.append(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=RETRY_DELAY)))
+    return _status(TABLE[type(error)], error.message, error.metadata, details)
+
+
+def _status(
+    entry: tuple[grpc.StatusCode, str], message: str, metadata: Mapping[str, str], details: Iterable[Message]
+) -> status_pb2.Status:
+    code, reason = entry
+    values = {name: conversions.cut(value, LONGEST_TEXT) for name, value in metadata.items()}
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=values)
+    shown = conversions.cut(message, LONGEST_TEXT)
+    status = status_pb2.Status(code=code_pb2.Code.Value(code.name), message=shown if shown == message else f"{shown}…")
+    for detail in (info, *details):
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status

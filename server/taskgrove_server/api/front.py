@@ -1,0 +1,76 @@
+"""What the servicers share: the way to the store from the event loop, request keys, and a check of paths."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from taskgrove.v1 import run_config_pb2
+from taskgrove_server.store import requests
+from taskgrove_server.store.requests import RequestKey
+from taskgrove_server.store.store import Store
+from taskgrove_server.worktrees.roots import AllowedRoots
+
+T = TypeVar("T")
+
+#: Threads that read the store; SQLite readers do not wait for each other, but share one interpreter.
+READERS = 4
+
+
+class Reads:
+    """Runs the store's blocking reads off the event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+
+    async def __call__(self, read: Callable[..., T], *arguments: Any) -> T:
+        """Returns what `read` returns."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, read, *arguments)
+
+    async def earlier(self, key: RequestKey | None) -> str | None:
+        """Returns the id of what the same request returned before, None when it is new; raises RequestIdReused.
+
+        Asked before anything that a repeat does not depend on any more: its list or repository may be gone by now.
+        """
+        return None if key is None else await self(requests.earlier, key)
+
+    def close(self) -> None:
+        """Ends the threads, each with its connection."""
+        together = threading.Barrier(READERS)  # so that no thread takes the part of another
+
+        def leave() -> None:
+            together.wait()
+            self._store.close_connection()
+
+        for _ in range(READERS):
+            self._pool.submit(leave)
+        self._pool.shutdown()
+
+
+async def stored(change: Future[T]) -> T:
+    """Returns the result of a change once it is on disk."""
+    return await asyncio.wrap_future(change)
+
+
+def request_key(method: str, request: Any) -> RequestKey | None:
+    """Returns the key of a request with a `request_id`, None without one."""
+    if not request.request_id:
+        return None
+    body: Message = type(request)()
+    body.CopyFrom(request)
+    body.ClearField("request_id")
+    fingerprint = hashlib.sha256(body.SerializeToString(deterministic=True)).hexdigest()
+    return RequestKey(request.request_id, method, fingerprint)
+
+
+def check_agent_path(roots: AllowedRoots, config: run_config_pb2.RunConfig) -> None:
+    """Raises PathNotAllowed for an absolute path outside the roots; a relative one starts in the repository."""
+    if config.agent_path.startswith("/"):
+        roots.check(config.agent_path)

@@ -1,0 +1,111 @@
+"""What happens around every call: admission before it, a proper status after it."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc_status import rpc_status
+
+from taskgrove_server.api import error_table
+from taskgrove_server.domain import errors
+from taskgrove_server.journal.wakeups import Wakeups
+
+log = logging.getLogger(__name__)
+
+#: Answered to anybody: what a load balancer or a service manager asks.
+OPEN_SERVICE = "/grpc.health.v1.Health/"
+
+
+class Admission:
+    """Decides whether a call is let in. `token` is asked of calls that come over TCP."""
+
+    def __init__(self, token: str, wakeups: Wakeups) -> None:
+        self._expected = f"Bearer {token}".encode()
+        self._wakeups = wakeups
+
+    def check(self, context: Any) -> None:
+        """Raises TokenInvalid or ServerDraining."""
+        # Whoever can reach the socket is whom its 0700 directory lets in.
+        if not context.peer().startswith("unix:"):
+            given = dict(context.invocation_metadata() or ()).get("authorization", "")
+            if not hmac.compare_digest(str(given).encode(), self._expected):
+                raise errors.TokenInvalid
+        if self._wakeups.draining:
+            raise errors.ServerDraining
+
+
+class StatusInterceptor(grpc.aio.ServerInterceptor):
+    """Admits calls, and turns what handlers raise into a status with details."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
+        """Wraps the handler of a call."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(OPEN_SERVICE):
+            return handler
+        if handler.unary_unary is not None:
+            read = _forgiving(handler.request_deserializer)
+            return handler._replace(unary_unary=self._unary(handler.unary_unary, method), request_deserializer=read)
+        if handler.unary_stream is not None:
+            read = _forgiving(handler.request_deserializer)
+            return handler._replace(unary_stream=self._stream(handler.unary_stream, method), request_deserializer=read)
+        return handler._replace(stream_stream=self._stream(handler.stream_stream, method))
+
+    def _unary(self, call: Callable[[Any, Any], Awaitable[Any]], method: str) -> Callable[[Any, Any], Any]:
+        async def answer(request: Any, context: Any) -> Any:
+            try:
+                self._admission.check(context)
+                return await call(_well_formed(request), context)
+            except Exception as error:  # noqa: BLE001 - becomes the call's status
+                await _abort(context, error, method)
+
+        return answer
+
+    def _stream(
+        self, call: Callable[[Any, Any], AsyncIterator[Any]], method: str
+    ) -> Callable[[Any, Any], AsyncIterator[Any]]:
+        # A cancelled call raises CancelledError through here, as it must: swallowed, it leaks (grpc/grpc#43360).
+        async def answer(request: Any, context: Any) -> AsyncIterator[Any]:
+            try:
+                self._admission.check(context)
+                async for message in call(_well_formed(request), context):
+                    yield message
+            except Exception as error:  # noqa: BLE001 - becomes the call's status
+                await _abort(context, error, method)
+
+        return answer
+
+
+def _forgiving(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Hands on what is no message as the error that it is: gRPC itself would answer UNKNOWN, before admission."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError as error:
+            return error
+
+    return read
+
+
+def _well_formed(request: Any) -> Any:
+    if isinstance(request, DecodeError):
+        what = "is not a message of this method's type; its strings have to be UTF-8"
+        raise errors.InvalidRequest(("request", what)) from request
+    return request
+
+
+async def _abort(context: Any, error: Exception, method: str) -> None:
+    if isinstance(error, errors.TaskgroveError):
+        log.debug("%s is refused: %s", method, error)
+    else:
+        log.error("%s has failed", method, exc_info=error)
+    await context.abort_with_status(rpc_status.to_status(error_table.to_status(error)))

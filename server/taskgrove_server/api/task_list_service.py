@@ -1,0 +1,100 @@
+"""TaskListService: see task_list_service.proto for what each method promises."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from taskgrove.v1 import task_list_service_pb2 as messages
+from taskgrove.v1 import task_list_service_pb2_grpc
+from taskgrove_server.api import conversions, paging, validation
+from taskgrove_server.api.front import Reads, check_agent_path, request_key, stored
+from taskgrove_server.domain import clock, ids
+from taskgrove_server.domain.ids import TaskListId
+from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.store.store import Store
+from taskgrove_server.worktrees import repositories, roots
+from taskgrove_server.worktrees.roots import AllowedRoots
+
+
+class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
+    """Validates, asks the store, converts."""
+
+    def __init__(self, store: Store, reads: Reads, allowed: AllowedRoots, agents: Collection[str]) -> None:
+        self._store = store
+        self._reads = reads
+        self._roots = allowed
+        self._agents = agents
+
+    async def CreateTaskList(
+        self, request: messages.CreateTaskListRequest, context: Any
+    ) -> messages.CreateTaskListResponse:
+        """Creates a task list."""
+        validation.create_task_list(request, self._agents)
+        key = request_key("CreateTaskList", request)
+        if known := await self._reads.earlier(key):
+            created = await self._reads(self._store.task_lists.get, TaskListId(known))
+            return messages.CreateTaskListResponse(task_list=conversions.from_task_list(created))
+        check_agent_path(self._roots, request.defaults)
+        working_dir = None
+        if request.working_dir:
+            working_dir = await self._reads(self._usable, request.working_dir)
+        now = clock.now()
+        task_list = TaskList(
+            id=ids.new_task_list_id(),
+            title=request.title,
+            working_dir=working_dir,
+            defaults=conversions.to_config(request.defaults),
+            create_time=now,
+            update_time=now,
+        )
+        created = await stored(self._store.task_lists.create(task_list, key))
+        return messages.CreateTaskListResponse(task_list=conversions.from_task_list(created))
+
+    async def GetTaskList(self, request: messages.GetTaskListRequest, context: Any) -> messages.GetTaskListResponse:
+        """Returns a task list."""
+        with validation.Checks() as checks:
+            checks.id("task_list_id", request.task_list_id)
+        task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
+        return messages.GetTaskListResponse(task_list=conversions.from_task_list(task_list))
+
+    async def ListTaskLists(
+        self, request: messages.ListTaskListsRequest, context: Any
+    ) -> messages.ListTaskListsResponse:
+        """Lists task lists, the newest first."""
+        validation.list_task_lists(request)
+        before = paging.position(request)
+        working_dir = None
+        if request.working_dir:
+            working_dir = await self._reads(roots.canonical, request.working_dir)
+        rows = await self._reads(self._store.task_lists.page, before, paging.size(request.page_size) + 1, working_dir)
+        page, token = paging.cut(request, rows, conversions.from_task_list)
+        return messages.ListTaskListsResponse(task_lists=page, next_page_token=token)
+
+    async def UpdateTaskList(
+        self, request: messages.UpdateTaskListRequest, context: Any
+    ) -> messages.UpdateTaskListResponse:
+        """Changes the title or the defaults of a task list."""
+        validation.update_task_list(request, self._agents)
+        check_agent_path(self._roots, request.defaults)
+        updated = await stored(
+            self._store.task_lists.update(
+                TaskListId(request.task_list_id),
+                request.title if request.HasField("title") else None,
+                conversions.to_config(request.defaults) if request.HasField("defaults") else None,
+            )
+        )
+        return messages.UpdateTaskListResponse(task_list=conversions.from_task_list(updated))
+
+    async def DeleteTaskList(
+        self, request: messages.DeleteTaskListRequest, context: Any
+    ) -> messages.DeleteTaskListResponse:
+        """Deletes a task list without queued or running tasks."""
+        with validation.Checks() as checks:
+            checks.id("task_list_id", request.task_list_id)
+        await stored(self._store.task_lists.delete(TaskListId(request.task_list_id)))
+        return messages.DeleteTaskListResponse()
+
+    def _usable(self, working_dir: str) -> str:
+        self._roots.check(working_dir)
+        return repositories.inspect(working_dir)

@@ -1,0 +1,134 @@
+"""TaskService: see task_service.proto for what each method promises."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+from taskgrove.v1 import task_pb2, task_service_pb2_grpc
+from taskgrove.v1 import task_service_pb2 as messages
+from taskgrove_server.api import conversions, paging, validation
+from taskgrove_server.api.front import Reads, check_agent_path, request_key, stored
+from taskgrove_server.api.watching import Watching
+from taskgrove_server.domain import clock, config, errors, ids
+from taskgrove_server.domain.ids import TaskId, TaskListId
+from taskgrove_server.domain.task import Task, TaskState
+from taskgrove_server.runner.dispatcher import Dispatcher
+from taskgrove_server.store.store import Store
+from taskgrove_server.store.tasks import Cancelled
+from taskgrove_server.worktrees.roots import AllowedRoots
+
+_OUTCOMES = {
+    Cancelled.AT_ONCE: messages.CancelResponse.OUTCOME_CANCELLED,
+    Cancelled.STOPPING: messages.CancelResponse.OUTCOME_STOPPING,
+    Cancelled.TOO_LATE: messages.CancelResponse.OUTCOME_TOO_LATE,
+    Cancelled.ALREADY_RESTED: messages.CancelResponse.OUTCOME_ALREADY_RESTED,
+}
+
+_STATES = {task_pb2.Task.State.Value(f"STATE_{state.name}"): state for state in TaskState}
+
+
+class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
+    """Validates, asks the store, tells the dispatcher, converts."""
+
+    def __init__(
+        self,
+        store: Store,
+        reads: Reads,
+        dispatcher: Dispatcher,
+        watching: Watching,
+        roots: AllowedRoots,
+        agents: Collection[str],
+    ) -> None:
+        self._store = store
+        self._reads = reads
+        self._dispatcher = dispatcher
+        self._watching = watching
+        self._roots = roots
+        self._agents = agents
+
+    async def Enqueue(self, request: messages.EnqueueRequest, context: Any) -> messages.EnqueueResponse:
+        """Adds a task to the queue."""
+        validation.enqueue(request, self._agents)
+        key = request_key("Enqueue", request)
+        if known := await self._reads.earlier(key):
+            task = await self._reads(self._store.tasks.get, TaskId(known))
+            return messages.EnqueueResponse(task=conversions.from_task(task))
+        check_agent_path(self._roots, request.overrides)
+        overrides = conversions.to_config(request.overrides)
+        task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
+        resolved = config.resolve(overrides, task_list.defaults)
+        if resolved.agent == "command" and resolved.command is None:
+            raise errors.InvalidRequest(
+                ("overrides.command", "must be set, here or in the list, for the command agent")
+            )
+        now = clock.now()
+        task = Task(
+            id=ids.new_task_id(),
+            task_list_id=task_list.id,
+            title=request.title,
+            description=request.description,
+            subtasks=conversions.to_subtasks(list(request.subtasks)),
+            overrides=overrides,
+            state=TaskState.QUEUED,
+            create_time=now,
+            update_time=now,
+        )
+        enqueued = await stored(self._store.tasks.enqueue(task, key))
+        self._dispatcher.wake()
+        return messages.EnqueueResponse(task=conversions.from_task(enqueued))
+
+    async def Continue(self, request: messages.ContinueRequest, context: Any) -> messages.ContinueResponse:
+        """Takes a resting task back to the queue."""
+        validation.continue_(request)
+        key = request_key("Continue", request)
+        task = await stored(self._store.tasks.continue_(TaskId(request.task_id), request.prompt, key))
+        self._dispatcher.wake()
+        return messages.ContinueResponse(task=conversions.from_task(task))
+
+    async def Cancel(self, request: messages.CancelRequest, context: Any) -> messages.CancelResponse:
+        """Cancels a task."""
+        validation.cancel(request)
+        key = request_key("Cancel", request)
+        task, outcome = await stored(self._store.tasks.cancel(TaskId(request.task_id), key))
+        # A repeat may find that the task was continued since, and runs again.
+        if outcome is Cancelled.STOPPING and task.cancel_requested:
+            self._dispatcher.cancel(task.id)
+        return messages.CancelResponse(task=conversions.from_task(task), outcome=_OUTCOMES[outcome])
+
+    async def WatchTask(
+        self, request: messages.WatchTaskRequest, context: Any
+    ) -> AsyncIterator[messages.WatchTaskResponse]:
+        """Streams a task's lines and changes until it rests."""
+        validation.watch(request)
+        async for event in self._watching.watch(request):
+            yield event
+
+    async def GetTask(self, request: messages.GetTaskRequest, context: Any) -> messages.GetTaskResponse:
+        """Returns a task."""
+        with validation.Checks() as checks:
+            checks.id("task_id", request.task_id)
+        task = await self._reads(self._store.tasks.get, TaskId(request.task_id))
+        return messages.GetTaskResponse(task=conversions.from_task(task))
+
+    async def ListTasks(self, request: messages.ListTasksRequest, context: Any) -> messages.ListTasksResponse:
+        """Lists tasks, the newest first."""
+        validation.list_tasks(request)
+        rows = await self._reads(
+            self._store.tasks.page,
+            paging.position(request),
+            paging.size(request.page_size) + 1,
+            TaskListId(request.task_list_id) if request.task_list_id else None,
+            {_STATES[state] for state in request.states},
+        )
+        page, token = paging.cut(request, rows, conversions.from_task)
+        return messages.ListTasksResponse(tasks=page, next_page_token=token)
+
+    async def ListRuns(self, request: messages.ListRunsRequest, context: Any) -> messages.ListRunsResponse:
+        """Lists the runs of a task, the first one first."""
+        validation.list_runs(request)
+        after = paging.position(request) or 0
+        task = await self._reads(self._store.tasks.get, TaskId(request.task_id))
+        runs = await self._reads(self._store.runs.page, task.id, after, paging.size(request.page_size) + 1)
+        page, token = paging.cut(request, ((run.number, run) for run in runs), conversions.from_run)
+        return messages.ListRunsResponse(runs=page, next_page_token=token)

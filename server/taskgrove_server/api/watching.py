@@ -1,0 +1,149 @@
+"""The stream of a watched task. Everything is read by position, so that a slow watcher loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+from taskgrove.v1 import task_service_pb2 as messages
+from taskgrove_server.api import conversions
+from taskgrove_server.api.front import Reads
+from taskgrove_server.domain import errors
+from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.domain.task import Task
+from taskgrove_server.journal.journal import Journal
+from taskgrove_server.journal.reading import LineFragment, LogReader, WholeLines
+from taskgrove_server.journal.wakeups import Subscription, Wakeups
+from taskgrove_server.store.store import Store
+
+_Response = messages.WatchTaskResponse
+
+#: Seconds of silence after which a heartbeat is sent, unless the request says otherwise.
+HEARTBEAT = 15.0
+
+
+class Watching:
+    """Makes watches."""
+
+    def __init__(self, store: Store, reads: Reads, journal: Journal, wakeups: Wakeups) -> None:
+        self._store = store
+        self._reads = reads
+        self._journal = journal
+        self._wakeups = wakeups
+
+    async def watch(self, request: messages.WatchTaskRequest) -> AsyncIterator[_Response]:
+        """Yields the events of a task, `opened` first and `rested` last.
+
+        Raises TaskNotFound, LineOutOfRange, LogLost and ServerDraining.
+        """
+        heartbeat = HEARTBEAT
+        if request.HasField("heartbeat_interval"):
+            heartbeat = request.heartbeat_interval.ToTimedelta().total_seconds()
+        with self._wakeups.subscribe(TaskId(request.task_id)) as subscription:
+            task = await self._reload(subscription)
+            last_line = self._journal.last_line(task.id, task.last_line)
+            if request.after_line > last_line:
+                raise errors.LineOutOfRange(request.after_line, last_line)
+            yield _opened(task, last_line)
+            log = _TaskLog(self._store, self._reads, self._journal, task.id, request.after_line)
+            try:
+                async for event in self._follow(task, log, subscription, heartbeat):
+                    yield event
+            finally:
+                log.close()
+
+    async def _follow(
+        self, task: Task, log: _TaskLog, subscription: Subscription, heartbeat: float
+    ) -> AsyncIterator[_Response]:
+        sent = task
+        while True:
+            async for piece in log.new_pieces(task):
+                yield piece
+                if subscription.draining:
+                    raise errors.ServerDraining
+            if log.line < task.last_line:
+                raise errors.LogLost(task.id, log.line + 1)
+            if task.state.rests and not subscription.task_changed:
+                yield _Response(rested=_Response.Rested(task=conversions.from_task(task)))
+                return
+            if task != sent:
+                yield _Response(task=conversions.from_task(task))
+                sent = task
+            woken = subscription.task_changed or await subscription.wait(heartbeat)
+            if subscription.draining:
+                raise errors.ServerDraining
+            if not woken:
+                last_line = self._journal.last_line(task.id, task.last_line)
+                yield _Response(heartbeat=_Response.Heartbeat(last_line=last_line))
+            if subscription.task_changed:
+                task = await self._reload(subscription)
+
+    async def _reload(self, subscription: Subscription) -> Task:
+        subscription.task_changed = False
+        return await self._reads(self._store.tasks.get, subscription.task_id)
+
+
+class _TaskLog:
+    """A position in the lines of a task, across its runs."""
+
+    def __init__(self, store: Store, reads: Reads, journal: Journal, task_id: TaskId, after_line: int) -> None:
+        self._store = store
+        self._reads = reads
+        self._journal = journal
+        self._task_id = task_id
+        #: The number of the last line that was sent whole.
+        self.line = after_line
+        self._reader: LogReader | None = None
+
+    def close(self) -> None:
+        """Closes the file that is being read."""
+        if self._reader is not None:
+            self._reader.close()
+
+    async def new_pieces(self, task: Task) -> AsyncIterator[_Response]:
+        """Yields the lines there are by now, at least those that `task` counts."""
+        while True:
+            if self._reader is not None:
+                for response in self._pieces(self._reader):
+                    yield response
+                run = self._reader.run
+                if self.line >= task.last_line and task.run_count <= run.number:
+                    return
+            if not await self._open_next():
+                return
+
+    def _pieces(self, reader: LogReader) -> Iterator[_Response]:
+        # What is written meanwhile has its own turn, after changes of the task.
+        extent = self._journal.extent(reader.run)
+        while piece := reader.next(extent):
+            self.line = reader.line
+            yield _piece(reader.run.number, piece)
+
+    async def _open_next(self) -> bool:
+        """Opens the run that holds the next line; False when there is none, or it is the one that is open."""
+        run = await self._reads(self._store.runs.holding, self._task_id, self.line + 1)
+        if run is None or (self._reader is not None and run == self._reader.run):
+            return False
+        self.close()
+        self._reader = LogReader(run)
+        extent = self._journal.extent(run)
+        if self.line >= run.first_line:
+            await self._reads(self._reader.seek, self.line, extent)
+        return True
+
+
+def _opened(task: Task, last_line: int) -> _Response:
+    return _Response(opened=_Response.Opened(task=conversions.from_task(task), first_line=1, last_line=last_line))
+
+
+def _piece(run_number: int, piece: WholeLines | LineFragment) -> _Response:
+    if isinstance(piece, WholeLines):
+        lines = _Response.Lines(run_number=run_number, first_line=piece.first_line, count=piece.count, data=piece.data)
+        return _Response(lines=lines)
+    fragment = _Response.Fragment(
+        run_number=run_number,
+        line=piece.line,
+        offset=piece.offset,
+        line_size=piece.line_size,
+        data=piece.data,
+    )
+    return _Response(fragment=fragment)

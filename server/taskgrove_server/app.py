@@ -1,0 +1,118 @@
+"""Puts the parts together.
+
+client -- RPC --> api --> store -- commit --> watchers wake
+|        ^
+v        |
+dispatcher --+--> slot: flow --> worktrees, processes --> log
+|
+client <-- stream -- api <------------- journal <------------------------+
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import signal
+
+from taskgrove_server.agents import registry
+from taskgrove_server.api.front import Reads
+from taskgrove_server.api.interceptors import Admission, StatusInterceptor
+from taskgrove_server.api.server import Server
+from taskgrove_server.api.task_list_service import TaskListServicer
+from taskgrove_server.api.task_service import TaskServicer
+from taskgrove_server.api.watching import Watching
+from taskgrove_server.journal.journal import Journal
+from taskgrove_server.journal.wakeups import Wakeups
+from taskgrove_server.ownership import DataDirectory
+from taskgrove_server.runner.dispatcher import Dispatcher
+from taskgrove_server.runner.driving import Limits
+from taskgrove_server.runner.execution import Execution, Places
+from taskgrove_server.runner.flow import Flow, Policy
+from taskgrove_server.runner.recovery import recover
+from taskgrove_server.settings import Settings
+from taskgrove_server.store.store import Store
+from taskgrove_server.worktrees.commits import Author
+from taskgrove_server.worktrees.roots import AllowedRoots
+from taskgrove_server.worktrees.worktrees import Worktrees
+
+log = logging.getLogger(__name__)
+
+#: Seconds that RPCs have to end once the server shuts down. Watches end at once, being told to come back.
+GRACE = 5.0
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises what makes a start impossible, with a sentence for a person."""
+    _raise_file_limit()
+    with DataDirectory(settings.data_directory) as data:
+        App(settings, data).run()
+
+
+class App:
+    """One server over one data directory."""
+
+    def __init__(self, settings: Settings, data: DataDirectory) -> None:
+        self._settings = settings
+        agents = registry.shipped(claude=settings.claude, pass_environment=settings.pass_environment)
+        roots = AllowedRoots(settings.allowed_roots)
+        self._wakeups = Wakeups()
+        self._store = Store(data.database, self._wakeups.tasks)
+        self._journal = Journal(self._wakeups)
+        worktrees = Worktrees(
+            data.worktrees,
+            Author(settings.author_name, settings.author_email),
+            branch_prefix=settings.branch_prefix,
+            timeout=settings.git_timeout,
+        )
+        execution = Execution(
+            self._store,
+            self._journal,
+            agents,
+            Places(runs=data.runs, logs=data.logs),
+            Limits(run_timeout=settings.run_timeout, linger=settings.linger),
+        )
+        self._flow = Flow(self._store, worktrees, execution, Policy(data.sandboxes, settings.retry_pause))
+        self._dispatcher = Dispatcher(self._store, settings.slots, self._flow.run)
+        self._reads = Reads(self._store)
+        watching = Watching(self._store, self._reads, self._journal, self._wakeups)
+        self._tasks = TaskServicer(self._store, self._reads, self._dispatcher, watching, roots, agents.names)
+        self._task_lists = TaskListServicer(self._store, self._reads, roots, agents.names)
+        self._interceptor = StatusInterceptor(Admission(data.token(), self._wakeups))
+
+    def run(self) -> None:
+        """Serves until told to stop, then leaves everything as the next server needs it."""
+        try:
+            recover(self._store, self._flow, self._dispatcher)
+            asyncio.run(self._serve())
+        finally:
+            self._dispatcher.close(stop_runs=self._settings.stop_runs)
+            self._journal.close()
+            self._reads.close()
+            self._store.close()
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        told_to_stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told_to_stop.set)
+        self._wakeups.attach(loop)
+        server = Server(self._interceptor, self._tasks, self._task_lists)
+        try:
+            target = await server.start(self._settings.address)
+            self._dispatcher.start()
+            self._dispatcher.wake()
+            log.info("taskgroved is ready on %s", target)
+            await told_to_stop.wait()
+            log.info("taskgroved shuts down")
+            await server.drain()
+            self._wakeups.drain()
+        finally:
+            await server.stop(GRACE)
+            self._wakeups.attach(None)
+
+
+def _raise_file_limit() -> None:
+    """Takes as many open files as the system grants: every watcher of a log has it open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
