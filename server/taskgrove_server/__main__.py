@@ -6,11 +6,15 @@ import logging
 import os
 import sys
 
-from taskgrove_server import app, settings
-from taskgrove_server.api.server import AddressUnusable
-from taskgrove_server.domain.errors import DirectoryRefused
-from taskgrove_server.ownership import DataDirectoryUnusable
-from taskgrove_server.store.database import DatabaseUnusable
+try:
+    from taskgrove_server import app, settings
+    from taskgrove_server.api.server import AddressUnusable
+    from taskgrove_server.domain.errors import DirectoryRefused
+    from taskgrove_server.ownership import DataDirectoryUnusable
+    from taskgrove_server.store.database import DatabaseUnusable
+except ModuleNotFoundError as error:
+    # The client alone installs this command as well, but not what it needs.
+    sys.exit(f"taskgroved: the server needs the package {error.name!r}: pip install 'taskgrove[server]'")
 
 #: What makes a start impossible and is for a person to mend: a sentence, no trace.
 FOR_A_PERSON = (

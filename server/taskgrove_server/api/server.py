@@ -35,6 +35,8 @@ OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # Without it an unanswered ping is noticed after 60 seconds, whatever the line above says (grpcio 1.80).
+    ("grpc.http2.ping_timeout_ms", 20_000),
 )
 
 
