@@ -1,0 +1,52 @@
+"""Exit codes, and the errors that lead to them."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import click
+
+from taskgrove.v1 import task_pb2
+
+SUCCEEDED = 0
+FAILED = 1
+#: click's own code for wrong usage.
+USAGE = 2
+CANCELLED = 3
+REFUSED = 4
+#: 128 + SIGINT and 128 + SIGPIPE, as shells have it.
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+EXPLANATION = """\
+\b
+Exit codes:
+  0    the task succeeded, or the command did what it was asked
+  1    the task failed
+  2    wrong usage
+  3    the task was cancelled
+  4    the server cannot be reached, or refused the call
+  130  interrupted with Ctrl-C
+  141  the reader of the output went away
+"""
+
+_BY_STATE = {
+    task_pb2.Task.STATE_SUCCEEDED: SUCCEEDED,
+    task_pb2.Task.STATE_FAILED: FAILED,
+    task_pb2.Task.STATE_CANCELLED: CANCELLED,
+}
+
+
+class Refused(click.ClickException):
+    """The command could not do what it was asked; the message says why, in one sentence."""
+
+    exit_code = REFUSED
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Prints the message on standard error."""
+        click.echo(f"taskgrove: {self.format_message()}", file=file, err=file is None)
+
+
+def of(task: task_pb2.Task) -> int:
+    """Returns the exit code for a task at rest; a state newer than this program counts as failed."""
+    return _BY_STATE.get(task.state, FAILED)

@@ -1,0 +1,125 @@
+"""Commands that look at tasks: ls, show."""
+
+from __future__ import annotations
+
+import itertools
+
+import click
+
+import taskgrove
+from taskgrove import errors
+from taskgrove.cli import connecting, output, views, words
+from taskgrove.cli.rendering import summary, terminal
+from taskgrove.v1 import task_pb2
+
+_STATES = {
+    "queued": task_pb2.Task.STATE_QUEUED,
+    "running": task_pb2.Task.STATE_RUNNING,
+    "succeeded": task_pb2.Task.STATE_SUCCEEDED,
+    "failed": task_pb2.Task.STATE_FAILED,
+    "cancelled": task_pb2.Task.STATE_CANCELLED,
+}
+
+#: The server's bound for a page.
+_LARGEST_PAGE = 500
+
+
+@click.command(
+    epilog="""\
+\b
+Examples:
+  taskgrove ls --state running --state queued
+  taskgrove ls --limit 500 --json | jq -r 'select(.state == "STATE_FAILED") | .id'
+"""
+)
+@click.option("--list", "task_list_id", metavar="ID", help="Only tasks of this list.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(list(_STATES)),
+    help="Only tasks in this state. May be repeated.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="The most tasks to print.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, instead of a table.")
+@connecting.pass_server
+def ls(server: connecting.Server, task_list_id: str | None, states: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """Lists tasks, the newest first."""
+    with server.connect() as client:
+        found = itertools.islice(
+            client.list_tasks(
+                task_list_id=task_list_id,
+                states=tuple(_STATES[state] for state in states),
+                page_size=min(limit, _LARGEST_PAGE),
+            ),
+            limit,
+        )
+        if as_json:
+            for task in found:
+                output.print_json(task)
+            return
+        tasks = list(found)
+        titles = {one: _list_title(client, one) for one in {task.task_list_id for task in tasks}}
+    if not tasks:
+        click.echo("There are no such tasks." if task_list_id or states else "There are no tasks.", err=True)
+        return
+    terminal.Screen().table(
+        ["ID", "STATE", "TITLE", "AGE", "TIME", "RUNS", "LIST"],
+        [
+            [
+                task.id,
+                "cancelling" if task.cancel_requested else words.task_state(task.state),
+                task.title,
+                words.age(task.create_time),
+                words.elapsed(task),
+                str(task.run_count),
+                titles[task.task_list_id],
+            ]
+            for task in tasks
+        ],
+        flexible=2,
+    )
+
+
+@click.command(
+    epilog="""\
+\b
+Examples:
+  taskgrove show k3v5m2qxw7ab
+  taskgrove show k3v5m2qxw7ab --json | jq -r '.runs[-1].structured_output'
+"""
+)
+@click.argument("task_id", metavar="TASK")
+@click.option("--json", "as_json", is_flag=True, help='Print one JSON object: {"task": ..., "runs": [...]}.')
+@connecting.pass_server
+def show(server: connecting.Server, task_id: str, as_json: bool) -> None:
+    """Shows a task and its runs."""
+    with server.connect() as client:
+        task = client.get_task(task_id)
+        runs = list(client.list_runs(task_id))
+        if as_json:
+            output.print_json({"task": output.as_dict(task), "runs": [output.as_dict(run) for run in runs]})
+            return
+        title = _list_title(client, task.task_list_id)
+        repository = views.repository_of(client, task)
+    screen = terminal.Screen()
+    screen.print(*summary.of_task(task, title))
+    for run in runs:
+        screen.print(*summary.of_past_run(run))
+    if task.state in words.RESTING:
+        screen.print(*summary.of_rest(task, runs, repository=repository, shown=False))
+
+
+def _list_title(client: taskgrove.Client, task_list_id: str) -> str:
+    """Returns the title of a list, or its id when it was deleted."""
+    try:
+        return client.get_task_list(task_list_id).title
+    except errors.TaskListNotFound:
+        return f"{task_list_id} (deleted)"

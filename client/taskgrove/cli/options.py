@@ -1,0 +1,162 @@
+"""Options that several commands share, and the request fields that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar, cast
+
+import click
+
+import taskgrove
+from taskgrove.cli import parameters
+from taskgrove.v1 import run_config_pb2
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+#: The field of RunConfig that each option sets, for options that take one back.
+FIELDS = {
+    "agent": "agent",
+    "model": "model",
+    "system-prompt": "system_prompt",
+    "agent-file": "agent_path",
+    "schema": "output_schema",
+    "permission-mode": "permission_mode",
+    "allow-tool": "allowed_tools",
+    "max-turns": "max_turns",
+    "timeout": "run_timeout",
+    "command": "command",
+}
+
+
+class Settings(TypedDict):
+    """The values of `run_settings`, as click hands them to a command."""
+
+    agent: str | None
+    model: str | None
+    system_prompt: str | None
+    agent_file: str | None
+    schema: str | None
+    permission_mode: str | None
+    allow_tool: tuple[str, ...]
+    max_turns: int | None
+    timeout: timedelta | None
+
+
+class Work(Settings):
+    """The values of `work`."""
+
+    title: str
+    task_list_id: str | None
+    directory: Path
+    description: str
+    subtask: tuple[str, ...]
+
+
+_SETTINGS = (
+    click.option("--agent", metavar="NAME", help="The agent: claude or command.  [default: claude; command with --]"),
+    click.option("--model", metavar="NAME", help="The model, as the agent names it."),
+    click.option(
+        "--system-prompt",
+        type=parameters.text,
+        metavar="TEXT",
+        help="Text that is added to the agent's system prompt. @FILE reads a file.",
+    ),
+    click.option(
+        "--agent-file",
+        metavar="PATH",
+        help="A Markdown file that defines the agent; if it is not found from here, it is sought from the "
+        "repository's top level.",
+    ),
+    click.option(
+        "--schema",
+        type=parameters.json_object_file,
+        metavar="FILE",
+        help="A file with the JSON Schema that the result must have.",
+    ),
+    click.option(
+        "--permission-mode",
+        metavar="MODE",
+        help="What the agent may do unasked: default, acceptEdits, plan, dontAsk, auto or bypassPermissions.  "
+        "[default: acceptEdits]",
+    ),
+    click.option(
+        "--allow-tool",
+        multiple=True,
+        metavar="TOOL",
+        help="A tool that the agent may use unasked, such as 'Bash(git *)'. May be repeated.",
+    ),
+    click.option("--max-turns", type=click.IntRange(min=1), metavar="N", help="The most turns of one run."),
+    click.option(
+        "--timeout",
+        type=parameters.duration,
+        metavar="TIME",
+        help="The longest time of one run, such as 30m or 1h30m.",
+    ),
+)
+
+_WORK = (
+    click.argument("title"),
+    click.option("--list", "task_list_id", metavar="ID", help="The task list that the task belongs to."),
+    click.option(
+        "--dir",
+        "directory",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=".",
+        metavar="PATH",
+        help="A directory in the repository to work on; its task list is made if there is none. Outside a "
+        "repository the task works in an empty sandbox directory.  [default: this directory]",
+    ),
+    click.option(
+        "--description",
+        type=parameters.text,
+        default="",
+        metavar="TEXT",
+        help="What is to be done, in Markdown. @FILE reads a file, - standard input.",
+    ),
+    click.option("--subtask", multiple=True, metavar="TEXT", help="A part of the task. May be repeated."),
+)
+
+
+def run_settings(function: _Function) -> _Function:
+    """Adds the options that say how an agent is run; their values are `Settings`."""
+    return _with(_SETTINGS, function)
+
+
+def work(function: _Function) -> _Function:
+    """Adds the argument and options that describe a new task, run settings included; their values are `Work`."""
+    return _with(_WORK, run_settings(function))
+
+
+def run_config(settings: Settings, command: list[str] | None) -> run_config_pb2.RunConfig:
+    """Returns the configuration that was asked for; `command` holds the words after `--`, if there were any."""
+    agent = settings["agent"]
+    if command:
+        if agent not in {None, "command"}:
+            raise click.UsageError(f"The agent {agent!r} takes no words after --: only the agent 'command' does.")
+        agent = "command"
+    return taskgrove.run_config(
+        agent=agent,
+        model=settings["model"],
+        system_prompt=settings["system_prompt"],
+        agent_path=_agent_path(settings["agent_file"]),
+        output_schema=settings["schema"],
+        permission_mode=settings["permission_mode"],
+        allowed_tools=settings["allow_tool"],
+        max_turns=settings["max_turns"],
+        run_timeout=settings["timeout"],
+        command=command,
+    )
+
+
+def _agent_path(path: str | None) -> str | None:
+    # The server takes a relative path as one from the repository, a person means one from here.
+    return str(Path(path).resolve()) if path is not None and Path(path).exists() else path
+
+
+def _with(options: tuple[Callable[[Any], Any], ...], function: _Function) -> _Function:
+    decorated: Any = function
+    for option in reversed(options):
+        decorated = option(decorated)
+    return cast("_Function", decorated)

@@ -1,0 +1,26 @@
+"""What a program reads: JSON, and an agent's lines untouched."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+from google.protobuf import json_format, message
+
+
+def as_dict(resource: message.Message) -> dict[str, Any]:
+    """Returns a resource in protobuf's JSON form, with the names of the protos."""
+    return json_format.MessageToDict(resource, preserving_proto_field_name=True)
+
+
+def print_json(value: message.Message | dict[str, Any]) -> None:
+    """Prints a resource or an object as one line of JSON."""
+    click.echo(json.dumps(as_dict(value) if isinstance(value, message.Message) else value))
+
+
+def print_line(line: bytes) -> None:
+    """Writes one line of an agent to standard output at once, byte for byte."""
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()

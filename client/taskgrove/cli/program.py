@@ -1,0 +1,94 @@
+"""The program `taskgrove`: global options, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from taskgrove import errors
+from taskgrove.cli import connecting, exits, inspecting, lists, working
+from taskgrove.cli.rendering import safety
+
+
+class _Program(click.Group):
+    """A group that turns errors into sentences and exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Returns the commands in the order in which a newcomer meets them."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            outcome = super().invoke(ctx)
+            sys.stdout.flush()
+            return outcome
+        except errors.TaskgroveError as error:
+            raise exits.Refused(safety.plain(_sentence(error, ctx.obj))) from error
+        except BrokenPipeError:
+            # The interpreter flushes standard output once more when it exits; that must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(exits.PIPE_CLOSED)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(exits.INTERRUPTED)
+
+
+def _sentence(error: errors.TaskgroveError, server: connecting.Server) -> str:
+    if not isinstance(error, errors.ServerUnavailable) or error.reason is not None:
+        return error.message
+    where = f"the default server, {server.address}" if server.is_default else server.address
+    advice = " (start it with: taskgroved)" if server.is_default else ""
+    return f"Cannot reach {where}{advice}: {error.message}"
+
+
+@click.group(
+    cls=_Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\
+\b
+Examples:
+  taskgrove run "Fix the flaky login test"
+  taskgrove run "Check the build" -- make test
+  taskgrove enqueue "Update the changelog" --description @notes.md
+  taskgrove watch k3v5m2qxw7ab
+  taskgrove ls --state running
+
+"""
+    + exits.EXPLANATION,
+)
+@click.option(
+    "--target",
+    envvar="TASKGROVE_TARGET",
+    show_envvar=True,
+    metavar="ADDRESS",
+    help="The server, as gRPC writes addresses: unix:/path or host:port.  "
+    "[default: the Unix socket in the default data directory]",
+)
+@click.option(
+    "--token",
+    envvar="TASKGROVE_TOKEN",
+    show_envvar=True,
+    metavar="TOKEN",
+    help="The server's bearer token. A Unix socket needs none; for a server on this machine it is found.",
+)
+@click.version_option(package_name="taskgrove", message="%(prog)s %(version)s")
+@click.pass_context
+def taskgrove(ctx: click.Context, target: str | None, token: str | None) -> None:
+    """Queues tasks for coding agents and shows what they do.
+
+    Each task runs unattended, in a git worktree and on a branch of its own.
+    """
+    ctx.obj = connecting.Server(target or None, token or None)
+
+
+taskgrove.add_command(working.run)
+taskgrove.add_command(working.enqueue)
+taskgrove.add_command(working.watch)
+taskgrove.add_command(working.continue_)
+taskgrove.add_command(working.cancel)
+taskgrove.add_command(inspecting.ls)
+taskgrove.add_command(inspecting.show)
+taskgrove.add_command(lists.lists)

@@ -1,0 +1,1 @@
+"""What a person sees: an agent's lines as text, and the state of its task."""
