@@ -39,7 +39,10 @@ from taskgrove_server.worktrees.worktrees import Worktrees
 log = logging.getLogger(__name__)
 
 #: Seconds that RPCs have to end once the server shuts down. Watches end at once, being told to come back.
-GRACE = 5.0
+GRACE = 1.0
+
+#: Seconds that git commands have to end after that; the next server does again what was cut off.
+PATIENCE = 10.0
 
 
 def serve(settings: Settings) -> None:
@@ -59,7 +62,7 @@ class App:
         self._wakeups = Wakeups()
         self._store = Store(data.database, self._wakeups.tasks)
         self._journal = Journal(self._wakeups)
-        worktrees = Worktrees(
+        self._worktrees = Worktrees(
             data.worktrees,
             Author(settings.author_name, settings.author_email),
             branch_prefix=settings.branch_prefix,
@@ -72,7 +75,7 @@ class App:
             Places(runs=data.runs, logs=data.logs),
             Limits(run_timeout=settings.run_timeout, linger=settings.linger),
         )
-        self._flow = Flow(self._store, worktrees, execution, Policy(data.sandboxes, settings.retry_pause))
+        self._flow = Flow(self._store, self._worktrees, execution, Policy(data.sandboxes, settings.retry_pause))
         self._dispatcher = Dispatcher(self._store, settings.slots, self._flow.run)
         self._reads = Reads(self._store)
         watching = Watching(self._store, self._reads, self._journal, self._wakeups)
@@ -83,10 +86,13 @@ class App:
     def run(self) -> None:
         """Serves until told to stop, then leaves everything as the next server needs it."""
         try:
-            recover(self._store, self._flow, self._dispatcher)
+            recover(self._store, self._flow, self._dispatcher, self._worktrees)
             asyncio.run(self._serve())
         finally:
-            self._dispatcher.close(stop_runs=self._settings.stop_runs)
+            self._dispatcher.stop(stop_runs=self._settings.stop_runs)
+            if not self._dispatcher.wait(PATIENCE):
+                self._worktrees.stop()
+                self._dispatcher.wait(None)
             self._journal.close()
             self._reads.close()
             self._store.close()

@@ -175,7 +175,7 @@ def test_hundreds_of_logs_are_followed_by_one_thread(journal: Journal, tmp_path:
         lines.wait_for(3)
         journal.end(run)
         assert lines.all == [b"0", b"1", b"2"]
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
 
 
 @settings(max_examples=60, deadline=None)

@@ -49,9 +49,13 @@ def find(run_id: str, *, ancestor: int | None = None, group: int | None = None) 
     `ancestor` is the supervisor, if it lives and has children; `group` is the agent's process group, which is used
     where environments cannot be read.
     """
+    return _find(f"{files.MARKER}={run_id}", ancestor=ancestor, group=group)
+
+
+def _find(mark: str, *, ancestor: int | None = None, group: int | None = None) -> list[Process]:
     if _shown():
         pids = _pids()
-        roots = _marked(pids, run_id)
+        roots = _marked(pids, mark)
         if ancestor is None and not roots:
             return []
         table = {pid: process for pid in pids if (process := _look(pid))}
@@ -98,6 +102,11 @@ def sweep_run(run_id: str, *, group: int | None = None) -> tuple[int, int]:
     return sweep(lambda: find(run_id, group=group))
 
 
+def sweep_marked(mark: str) -> tuple[int, int]:
+    """Ends what carries a variable, written "NAME=value", in its environment; returns what sweep() does."""
+    return sweep(lambda: _find(mark))
+
+
 def _shown() -> bool:
     return os.path.isdir(f"{_PROC}/self")  # noqa: PTH112 - pathlib takes 8 ms to import
 
@@ -107,9 +116,9 @@ def _pids() -> list[int]:
     return [int(name) for name in names if name.isdecimal() and int(name) != os.getpid()]
 
 
-def _marked(pids: Iterable[int], run_id: str) -> set[int]:
-    marker = f"\0{files.MARKER}={run_id}\0".encode()
-    return {pid for pid in pids if marker in b"\0" + _read(f"{_PROC}/{pid}/environ")}
+def _marked(pids: Iterable[int], mark: str) -> set[int]:
+    variable = f"\0{mark}\0".encode()
+    return {pid for pid in pids if variable in b"\0" + _read(f"{_PROC}/{pid}/environ")}
 
 
 def _look(pid: int) -> Process | None:

@@ -6,7 +6,7 @@ import heapq
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
@@ -29,11 +29,12 @@ class Dispatcher:
         self._slots = slots
         self._free = list(range(1, slots + 1))
         self._mailboxes: dict[TaskId, Mailbox] = {}
+        self._working: set[futures.Future[None]] = set()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
         # Taken-up tasks keep their threads even when the server now has fewer slots.
-        self._pool = ThreadPoolExecutor(max_workers=4096, thread_name_prefix="slot")
+        self._pool = futures.ThreadPoolExecutor(max_workers=4096, thread_name_prefix="slot")
         self._thread = threading.Thread(target=self._dispatch, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -58,10 +59,10 @@ class Dispatcher:
             mailbox = self._mailboxes[task.id] = Mailbox(cancelled=task.cancel_requested)
         task = self._store.tasks.reclaim(task.id, slot).result()
         work = prepare(task, mailbox)
-        self._pool.submit(self._occupy, task, slot, mailbox, work)
+        self._occupy(task, slot, mailbox, work)
 
-    def close(self, *, stop_runs: bool) -> None:
-        """Claims no more; leaves what runs to the next server, or stops it; waits for the threads."""
+    def stop(self, *, stop_runs: bool) -> None:
+        """Claims no more, and tells the threads to leave what runs to the next server, or to stop it."""
         self._stopping = True
         self._wake.set()
         if self._thread.is_alive():
@@ -70,7 +71,12 @@ class Dispatcher:
             mailboxes = list(self._mailboxes.values())
         for mailbox in mailboxes:
             mailbox.stop() if stop_runs else mailbox.detach()
-        self._pool.shutdown(wait=True)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Waits for the threads to end, after `stop`; tells whether they have."""
+        with self._lock:
+            working = list(self._working)
+        return not futures.wait(working, seconds).not_done
 
     def _dispatch(self) -> None:
         while True:
@@ -87,21 +93,43 @@ class Dispatcher:
                 return
 
     def _claim(self) -> bool:
-        with self._lock:
-            if not self._free:
-                return False
-            slot = self._free[0]
-        task = self._store.tasks.claim(slot).result()
+        slot = self._take_slot()
+        if slot is None:
+            return False
+        task = None
+        try:
+            task = self._store.tasks.claim(slot).result()
+        finally:
+            if task is None:
+                self._give_back(slot)
         if task is None:
             return False
         mailbox = Mailbox()
         with self._lock:
-            heapq.heappop(self._free)
             self._mailboxes[task.id] = mailbox
-        self._pool.submit(self._occupy, task, slot, mailbox, lambda: self._work(task, mailbox))
+        self._occupy(task, slot, mailbox, lambda: self._work(task, mailbox))
         return True
 
+    def _take_slot(self) -> int | None:
+        with self._lock:
+            return heapq.heappop(self._free) if self._free else None
+
+    def _give_back(self, slot: int) -> None:
+        with self._lock:
+            if slot <= self._slots:
+                heapq.heappush(self._free, slot)
+
     def _occupy(self, task: Task, slot: int, mailbox: Mailbox, work: Callable[[], None]) -> None:
+        working = self._pool.submit(self._hold, task, slot, mailbox, work)
+        with self._lock:
+            self._working.add(working)
+        working.add_done_callback(self._ended)
+
+    def _ended(self, working: futures.Future[None]) -> None:
+        with self._lock:
+            self._working.discard(working)
+
+    def _hold(self, task: Task, slot: int, mailbox: Mailbox, work: Callable[[], None]) -> None:
         try:
             work()
         except Exception:
@@ -109,9 +137,10 @@ class Dispatcher:
             log.exception("Task %s: the slot's work has failed", task.id)
         finally:
             with self._lock:
-                del self._mailboxes[task.id]
-                if slot <= self._slots:
-                    heapq.heappush(self._free, slot)
+                # A task that was continued the moment it came to rest may be in another slot already.
+                if self._mailboxes.get(task.id) is mailbox:
+                    del self._mailboxes[task.id]
+            self._give_back(slot)
             mailbox.close()
             self._store.close_connection()
             self._wake.set()

@@ -36,7 +36,6 @@ class Drive:
         self._deadline = time.monotonic() + limits.run_timeout - elapsed
         self._linger_deadline: float | None = None
         self._stopping = False
-        self._cancelled = False
         self._stopped_for: Failure | None = None
 
     def to_end(self) -> Exit:
@@ -46,12 +45,19 @@ class Drive:
             self._mailbox.wait(self._next_deadline(), self._process.exit_fd)
             if self._mailbox.detached:
                 raise Detached
-        return exit_of(self._process.result(), self._progress, cancelled=self._cancelled, stopped_for=self._stopped_for)
+        # Before what is left of a run without its supervisor is ended: see exit_of.
+        had_result = self._progress.done
+        return exit_of(
+            self._process.result(),
+            had_result=had_result,
+            # Told also when the process ended before this thread looked around.
+            cancelled=self._mailbox.cancelled,
+            stopped_for=self._stopped_for,
+        )
 
     def _look_around(self) -> None:
         now = time.monotonic()
-        if self._mailbox.cancelled and not self._cancelled:
-            self._cancelled = True
+        if self._mailbox.cancelled:
             self._stop(None)
         if self._mailbox.stopped:
             self._stop(Failure(FailureKind.INTERRUPTED, "The server was stopped together with its runs."))
@@ -63,7 +69,7 @@ class Drive:
         elif self._linger_deadline is None:
             self._linger_deadline = now + self._limits.linger
             self._process.close_stdin()
-        if now >= self._deadline:
+        if self._linger_deadline is None and now >= self._deadline:
             allowed = timedelta(seconds=self._limits.run_timeout)
             self._stop(Failure(FailureKind.TIMEOUT, f"The run took longer than {allowed} and was stopped."))
         if self._linger_deadline is not None and now >= self._linger_deadline:
@@ -79,27 +85,31 @@ class Drive:
     def _next_deadline(self) -> float | None:
         if self._stopping:
             return None
-        deadlines = [self._deadline, *([self._linger_deadline] if self._linger_deadline is not None else [])]
-        return max(0.0, min(deadlines) - time.monotonic())
+        # A run that has its result is in time, however long its process takes to end.
+        deadline = self._deadline if self._linger_deadline is None else self._linger_deadline
+        return max(0.0, deadline - time.monotonic())
 
 
-def exit_of(end: ProcessEnd, progress: Progress, *, cancelled: bool, stopped_for: Failure | None = None) -> Exit:
-    """Returns the end of a process as a parser wants it, with the failure that the runner itself knows of."""
+def exit_of(end: ProcessEnd, *, had_result: bool, cancelled: bool, stopped_for: Failure | None = None) -> Exit:
+    """Returns the end of a process as a parser wants it, with the failure that the runner itself knows of.
+
+    `had_result` tells that the process had given its result before anything ended it.
+    """
     return Exit(
         code=end.exit_code,
         stderr=end.stderr,
-        stopped_for=stopped_for or _own_failure(end, progress, cancelled=cancelled),
+        stopped_for=stopped_for or _own_failure(end, had_result=had_result, cancelled=cancelled),
         cancelled=cancelled,
     )
 
 
-def _own_failure(end: ProcessEnd, progress: Progress, *, cancelled: bool) -> Failure | None:
+def _own_failure(end: ProcessEnd, *, had_result: bool, cancelled: bool) -> Failure | None:
     if end.spawn_error is not None:
         message = f"The agent's program could not be started: {end.spawn_error}"
         return Failure(FailureKind.AGENT_NOT_FOUND, message)
     # It was being stopped when the server ended, or its supervisor was killed. What has its result has ended well
     # or ill by that.
-    if (end.stopped or not end.supervised) and not cancelled and not progress.done:
+    if (end.stopped or not end.supervised) and not cancelled and not had_result:
         return Failure(
             FailureKind.INTERRUPTED,
             "The run was cut off, together with the server or its supervisor. Continue the task to go on.",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from taskgrove_server.agents.agent import Launch, LaunchRefused, LaunchRequest, Parser
+from taskgrove_server.agents.agent import Exit, Launch, LaunchRefused, LaunchRequest, Parser
 from taskgrove_server.agents.registry import Registry
 from taskgrove_server.domain import config, ids
 from taskgrove_server.domain.config import RunConfig
@@ -19,7 +19,7 @@ from taskgrove_server.domain.run import Outcome, Run
 from taskgrove_server.domain.task import Task
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.journal.journal import Journal
-from taskgrove_server.processes import starting
+from taskgrove_server.processes import starting, sweeping
 from taskgrove_server.processes.ending import ProcessEnd
 from taskgrove_server.processes.spec import Spec
 from taskgrove_server.processes.starting import NeverStarted
@@ -87,7 +87,7 @@ class Execution:
             return None
         if launch is None:
             return self._conclude(job, run, Outcome(failure=refusal))
-        return self._carry_out(job, run, launch)
+        return self._carry_out(job, run, launch, self._follow(job, run))
 
     def take_up(self, job: Job, run: Run) -> Callable[[], Run]:
         """Takes up a run that an earlier server began; returns what sees it through.
@@ -95,22 +95,39 @@ class Execution:
         Its lines so far have been taken in when this returns.
         """
         directory = self._directory(run.id)
+        parser = self._follow(job, run)
+        # Before what is left of the run is ended, which may have it write something like a result.
+        had_result = parser.progress.done
         standing = starting.adopt(directory)
         if isinstance(standing, NeverStarted):
             # Recorded, but not started, and from now on it never will be by the earlier server: so this one does.
             shutil.rmtree(directory, ignore_errors=True)
             attempt = Attempt(run.prompt, run.session_id or ids.new_session_id(), run.resumes, run.is_retry)
-            return lambda: self._restart(job, run, attempt)
-        found = standing
-        parser = self._follow(job, run)
-        return lambda: self._see_through(job, run, found, parser)
+            return lambda: self._restart(job, run, attempt, parser)
+        if isinstance(standing, ProcessEnd):
+            ended = driving.exit_of(standing, had_result=had_result, cancelled=job.mailbox.cancelled)
+            return lambda: self._end(job, run, ended, parser)
+        process = standing
+        return lambda: self._see_through(job, run, process, parser)
 
-    def _restart(self, job: Job, run: Run, attempt: Attempt) -> Run:
+    def give_up(self, run: Run, failure: Failure, mailbox: Mailbox) -> None:
+        """Closes a run that an error of the server's own has cut off, after ending what is left of it."""
+        sweeping.sweep_run(run.id)
+        try:
+            self._journal.end(run)
+        except KeyError:
+            # It was not followed yet. Its lines count all the same.
+            self._journal.follow(run, lambda _line: None)
+            self._journal.end(run)
+        self._finish(run, Outcome(failure=failure, session_id=run.session_id), mailbox)
+
+    def _restart(self, job: Job, run: Run, attempt: Attempt, parser: Parser) -> Run:
         try:
             launch = self._launch(job, attempt, run.id)
         except LaunchRefused as refused:
+            self._journal.end(run)
             return self._conclude(job, run, Outcome(failure=refused.failure))
-        return self._carry_out(job, run, launch)
+        return self._carry_out(job, run, launch, parser)
 
     def _launch(self, job: Job, attempt: Attempt, run_id: RunId) -> Launch:
         directory = self._directory(run_id)
@@ -140,8 +157,7 @@ class Execution:
         )
         return insist(lambda: self._store.runs.begin(new, str(self._places.logs)), job.mailbox)
 
-    def _carry_out(self, job: Job, run: Run, launch: Launch) -> Run:
-        parser = self._follow(job, run)
+    def _carry_out(self, job: Job, run: Run, launch: Launch, parser: Parser) -> Run:
         spec = Spec(
             run_id=run.id,
             argv=launch.argv,
@@ -176,14 +192,14 @@ class Execution:
         self._journal.follow(run, feed)
         return parser
 
-    def _see_through(self, job: Job, run: Run, standing: Supervised | ProcessEnd, parser: Parser) -> Run:
-        if isinstance(standing, Supervised):
-            try:
-                ended = Drive(run, standing, parser.progress, job.mailbox, self._limits_of(job)).to_end()
-            finally:
-                standing.close()
-        else:
-            ended = driving.exit_of(standing, parser.progress, cancelled=job.mailbox.cancelled)
+    def _see_through(self, job: Job, run: Run, process: Supervised, parser: Parser) -> Run:
+        try:
+            ended = Drive(run, process, parser.progress, job.mailbox, self._limits_of(job)).to_end()
+        finally:
+            process.close()
+        return self._end(job, run, ended, parser)
+
+    def _end(self, job: Job, run: Run, ended: Exit, parser: Parser) -> Run:
         self._journal.end(run)
         return self._conclude(job, run, parser.finish(ended))
 
@@ -196,8 +212,11 @@ class Execution:
         succeeded = outcome.failure is None and not outcome.cancelled
         if succeeded and not insist(lambda: self._store.tasks.settle(job.task.id), job.mailbox):
             outcome = replace(outcome, cancelled=True, exit_code=-1)
+        return self._finish(run, outcome, job.mailbox)
+
+    def _finish(self, run: Run, outcome: Outcome, mailbox: Mailbox) -> Run:
         extent = self._journal.extent(run)
-        finished = insist(lambda: self._store.runs.finish(run, outcome, extent.lines, extent.size), job.mailbox)
+        finished = insist(lambda: self._store.runs.finish(run, outcome, extent.lines, extent.size), mailbox)
         self._journal.release(run)
         shutil.rmtree(self._directory(run.id), ignore_errors=True)
         log.info("Task %s: run %d has %s", run.task_id, run.number, finished.state)

@@ -55,9 +55,20 @@ class Flow:
         """
         job = self._job(task, mailbox)
         if run.state is RunState.RUNNING:
-            see_through = self._execution.take_up(job, run)
+            see_through = self._take_up_run(job, run)
             return lambda: self._guarded(task, mailbox, lambda: self._pursue(job, see_through()))
         return lambda: self._guarded(task, mailbox, lambda: self._pursue(job, run))
+
+    def _take_up_run(self, job: Job, run: Run) -> Callable[[], Run]:
+        try:
+            return self._execution.take_up(job, run)
+        except Exception as error:  # noqa: BLE001 - must not keep the server from starting
+            cause = error
+
+        def fail() -> Run:
+            raise cause
+
+        return fail
 
     def _run(self, task: Task, mailbox: Mailbox) -> None:
         task_list = self._find_list(task)
@@ -67,10 +78,10 @@ class Flow:
         try:
             directory, worktree = self._make_directory(task, task_list)
         except WorktreeFailed as error:
+            _leave_if_told(mailbox)
             self._fail(task, mailbox, FailureKind.WORKTREE, f"Worktree creation failed: {error}")
             return
-        if mailbox.detached or mailbox.stopped:
-            raise Detached
+        _leave_if_told(mailbox)
         task = insist(lambda: self._store.tasks.mark_running(task.id, directory, worktree), mailbox)
         log.info("Task %s is running in slot %s", task.id, task.slot)
         job = self._job(task, mailbox)
@@ -150,6 +161,7 @@ class Flow:
                     run_number=run.number,
                 )
             except CommitFailed as error:
+                _leave_if_told(job.mailbox)
                 failure = Failure(FailureKind.COMMIT, f"The changes could not be committed: {error}")
                 self._rest(job, TaskState.FAILED, failure=failure)
                 return
@@ -174,4 +186,17 @@ class Flow:
             log.info("Task %s is left to the next server", task.id)
         except Exception as error:
             log.exception("Task %s: unhandled error", task.id)
-            self._fail(task, mailbox, FailureKind.INTERNAL, f"Unhandled error: {error}")
+            message = f"Unhandled error: {error}"
+            try:
+                run = self._store.runs.latest(task.id)
+                if run is not None and run.state is RunState.RUNNING:
+                    self._execution.give_up(run, Failure(FailureKind.INTERNAL, message), mailbox)
+            finally:
+                # Whatever else goes wrong, the task comes to rest.
+                self._fail(task, mailbox, FailureKind.INTERNAL, message)
+
+
+def _leave_if_told(mailbox: Mailbox) -> None:
+    """Raises Detached when the server shuts down, which ends git commands that take long."""
+    if mailbox.detached or mailbox.stopped:
+        raise Detached

@@ -6,19 +6,23 @@ import functools
 import logging
 
 from taskgrove_server.domain.task import TaskState
+from taskgrove_server.processes import sweeping
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.flow import Flow
 from taskgrove_server.store.store import Store
+from taskgrove_server.worktrees.worktrees import Worktrees
 
 log = logging.getLogger(__name__)
 
 
-def recover(store: Store, flow: Flow, dispatcher: Dispatcher) -> None:
+def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktrees) -> None:
     """Takes every such task up where it was, before the server begins to serve.
 
     One whose next run was not recorded yet goes back to its place in the queue; a run that goes on is adopted;
     a run that ended, meanwhile or before, is followed by what was to follow.
     """
+    # Git goes on when its server is killed, and would meet the git of this one in the same worktree.
+    sweeping.sweep_marked(worktrees.mark)
     for task in store.tasks.holding_slots():
         run = store.runs.latest(task.id)
         if task.state is TaskState.QUEUED or task.next_prompt is not None or run is None:

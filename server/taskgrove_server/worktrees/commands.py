@@ -10,8 +10,9 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import PurePath
 from typing import Any
 
@@ -59,6 +60,17 @@ class Git:
     def __init__(self, *, timeout: float, environment: Mapping[str, str] | None = None) -> None:
         self._timeout = timeout
         self._environment = {**_UNATTENDED, **(environment or {})}
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """Ends the commands that run, and refuses further ones: they raise GitFailed."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            _signal(process, signal.SIGTERM)
 
     def __call__(self, directory: str, *arguments: str, discover: bool = False) -> str:
         """Returns what a command prints, without the last newline; raises GitFailed.
@@ -78,7 +90,7 @@ class Git:
         except (git.GitCommandNotFound, OSError) as error:
             raise GitFailed(f"git could not be started: {error}") from error
         process: subprocess.Popen[bytes] = started.proc
-        with process:
+        with process, self._among_running(process):
             try:
                 output, errors = process.communicate(timeout=self._timeout)
             except BaseException as error:
@@ -94,6 +106,19 @@ class Git:
                 words or f"'git {arguments[0]}' ended with status {process.returncode}.", process.returncode
             )
         return os.fsdecode(output).removesuffix("\n")
+
+    @contextmanager
+    def _among_running(self, process: subprocess.Popen[bytes]) -> Generator[None]:
+        with self._lock:
+            self._running.add(process)
+            stopped = self._stopped
+        if stopped:
+            _signal(process, signal.SIGTERM)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(process)
 
     def ask(self, directory: str, *arguments: str) -> str | None:
         """As a call, but returns None for status 1, with which git's quiet questions say no."""
@@ -118,11 +143,15 @@ def _without_foreign(environment: Mapping[str, str]) -> list[str]:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Ends a command and what it started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+        _signal(process, number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
             return
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _words(output: bytes) -> str:

@@ -34,12 +34,20 @@ class Worktrees:
         self._root = root.resolve()
         self._author = author
         self._branch_prefix = branch_prefix
-        self._git = commands.Git(timeout=timeout, environment=author.environment)
+        #: A variable that all of its git commands have in their environment, by which those that a killed server
+        #: left running can be found.
+        self.mark = f"TASKGROVE_WORKTREES={self._root}"
+        name, _, value = self.mark.partition("=")
+        self._git = commands.Git(timeout=timeout, environment={**author.environment, name: value})
         self._locks: dict[str, threading.Lock] = {}
         try:
             self._git(os.sep, "check-ref-format", "--branch", f"{branch_prefix}x")
         except commands.GitFailed as failure:
             raise ValueError(f"No branch name can start with {branch_prefix!r}: {failure}") from failure
+
+    def stop(self) -> None:
+        """Ends the git commands that run, whose calls then fail, and lets no further ones begin."""
+        self._git.stop()
 
     def create(self, repository: str, task_id: TaskId, title: str) -> Worktree:
         """Makes a worktree with a new branch at the repository's present HEAD; raises WorktreeFailed.

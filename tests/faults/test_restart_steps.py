@@ -1,0 +1,136 @@
+"""The server is killed between runs, or while it does what comes before and after them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import taskgrove
+from support import (
+    repositories,
+    tasks_chance,
+    tasks_counting,
+    tasks_following,
+    tasks_gates,
+    tasks_work,
+)
+from support.server import RunningServer
+from support.tasks_following import Follower
+from support.tasks_gates import Gate
+from taskgrove.v1.run_pb2 import Run
+from taskgrove.v1.task_pb2 import Task
+
+SLOTS = 3
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    """A server of the test's own, to be killed."""
+    with RunningServer("--slots", str(SLOTS), "--retry-pause", "0.1") as running:
+        yield running
+
+
+@pytest.fixture
+def moments() -> random.Random:
+    """Chooses when."""
+    return tasks_chance.seeded()
+
+
+def test_tasks_that_wait_keep_their_places(server: RunningServer, client: taskgrove.Client, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    with Gate(tmp_path / "gate") as gate:
+        blocked = tasks_work.make_list(client, gate.pass_through)
+        blocking = [client.enqueue(blocked.id, "Block").id for _ in range(SLOTS)]
+        gate.wait_for_arrivals(SLOTS)
+        task_list = tasks_work.make_list(client, f'echo "$(cat)" >> {ran}')
+        waiting = [client.enqueue(task_list.id, f"Task {number}").id for number in range(6)]
+        cancelled = client.enqueue(task_list.id, "Cancelled").id
+        client.cancel(cancelled)
+        server.kill()
+        # A server with one slot, in which the order shows: the adopted runs have slots of their own.
+        server.start("--slots", "1")
+        assert [client.get_task(task_id).state for task_id in waiting] == [Task.STATE_QUEUED] * 6
+        assert not ran.exists()
+        gate.open()
+        for task_id in (*blocking, *waiting):
+            task = tasks_work.rest(client, task_id)
+            assert (task.state, task.run_count) == (Task.STATE_SUCCEEDED, 1)
+    assert ran.read_text().splitlines() == [f"Task {number}" for number in range(6)]
+    assert client.get_task(cancelled).state == Task.STATE_CANCELLED
+
+
+def test_a_worktree_that_was_being_made_is_made_anew(
+    server: RunningServer, client: taskgrove.Client, repository: Path, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    with Gate(tmp_path / "gate") as gate:
+        tasks_work.add_filter(repository, smudge=f"{gate.pass_through}; cat")
+        task_list = tasks_work.make_list(client, tasks_counting.command(1, ran), repository)
+        with Follower(client, client.enqueue(task_list.id, "Do it").id) as follower:
+            gate.wait_for_arrivals()
+            server.kill()
+            server.start()
+            # Git, with the filter in it, may be at work still while the next server begins.
+            gate.wait_for_arrivals(2)
+            gate.open()
+            tasks_counting.check_one_run_and_one_commit(client, repository, task := follower.rested(), ran)
+    assert repositories.branches(repository) == ["main", task.worktree.branch]
+    assert repositories.worktree_paths(repository) == [task.worktree.path]
+    assert repositories.git(task.worktree.path, "status", "--porcelain") == ""
+
+
+def test_a_commit_that_was_being_made_is_made_once(
+    server: RunningServer, client: taskgrove.Client, repository: Path, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    with Gate(tmp_path / "gate") as gate:
+        tasks_work.add_filter(repository, clean=f"{gate.pass_through}; cat")
+        task_list = tasks_work.make_list(
+            client, f"{tasks_counting.command(1, ran)}; echo new > new.filtered", repository
+        )
+        with Follower(client, client.enqueue(task_list.id, "Do it").id) as follower:
+            gate.wait_for_arrivals()
+            assert client.cancel(follower.task_id).outcome == taskgrove.CancelResponse.OUTCOME_TOO_LATE
+            server.kill()
+            server.start()
+            gate.wait_for_arrivals(2)
+            # It is too late still.
+            assert client.cancel(follower.task_id).outcome == taskgrove.CancelResponse.OUTCOME_TOO_LATE
+            gate.open()
+            tasks_counting.check_one_run_and_one_commit(client, repository, task := follower.rested(), ran)
+    assert repositories.git(repository, "show", f"{task.worktree.branch}:new.filtered") == "new"
+
+
+def test_a_retry_that_was_due_is_made_by_the_next_server(client: taskgrove.Client, server: RunningServer) -> None:
+    server.kill()
+    server.start("--retry-pause", "60")
+    task_list = tasks_work.make_list(client, 'echo hello; [ "$TASKGROVE_RESUMES" = 1 ] || exit 75')
+    with Follower(client, client.enqueue(task_list.id, "Do it").id) as follower:
+        tasks_gates.until(
+            lambda: [run.state for run in client.list_runs(follower.task_id)] == [Run.STATE_FAILED],
+            "the end of the first run",
+        )
+        server.kill()
+        server.start()
+        task = follower.rested()
+    assert task.state == Task.STATE_SUCCEEDED
+    assert [run.is_retry for run in tasks_work.runs(client, task)] == [False, True]
+    assert tasks_following.texts(follower.events) == ["hello"] * 2
+
+
+def test_a_continue_that_was_acknowledged_is_carried_out(
+    server: RunningServer, client: taskgrove.Client, moments: random.Random
+) -> None:
+    tasks = [tasks_work.run(client, "cat") for _ in range(SLOTS)]
+    for task in tasks:
+        client.continue_task(task.id, "Go on.")
+        time.sleep(moments.uniform(0, 0.02))
+    server.kill()
+    server.start()
+    for task in tasks:
+        rested = tasks_work.rest(client, task.id)
+        assert (rested.state, rested.result, rested.run_count) == (Task.STATE_SUCCEEDED, "Go on.", 2)

@@ -1,0 +1,157 @@
+"""The dispatcher over a real store, with work that stands still where it matters."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from support import tasks_gates
+from taskgrove_server.domain import clock, ids
+from taskgrove_server.domain.config import RunConfig
+from taskgrove_server.domain.run import Outcome
+from taskgrove_server.domain.task import Task, TaskState
+from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.runner.dispatcher import Dispatcher
+from taskgrove_server.runner.mailbox import Mailbox
+from taskgrove_server.store.runs import NewRun
+from taskgrove_server.store.store import Store
+from taskgrove_server.store.writer import Changed
+
+#: Seconds within which everything has to happen.
+PATIENCE = 10.0
+
+Work = Callable[[Task, Mailbox], None]
+
+
+class Room:
+    """A store, and dispatchers over it."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self._stack = stack
+        self.store = Store(path, lambda _: None)
+        stack.callback(self.store.close)
+        now = clock.now()
+        task_list = TaskList(ids.new_task_list_id(), "A list", None, RunConfig(), now, now)
+        self._list = self.store.task_lists.create(task_list).result(PATIENCE)
+
+    def dispatch(self, slots: int, work: Work) -> Dispatcher:
+        dispatcher = Dispatcher(self.store, slots, work)
+        self._stack.callback(dispatcher.wait, PATIENCE)
+        self._stack.callback(dispatcher.stop, stop_runs=False)
+        dispatcher.start()
+        return dispatcher
+
+    def enqueue(self, title: str) -> Task:
+        now = clock.now()
+        task = Task(ids.new_task_id(), self._list.id, title, "", (), RunConfig(), TaskState.QUEUED, now, now)
+        return self.store.tasks.enqueue(task).result(PATIENCE)
+
+    @contextmanager
+    def writer_held(self) -> Generator[Callable[[], int]]:
+        """Lets no change happen; yields what tells how many wait."""
+        writer = self.store._writer
+        begun, may_end = threading.Event(), threading.Event()
+
+        def hold(_changed: Changed) -> None:
+            begun.set()
+            assert may_end.wait(PATIENCE)
+
+        held = writer.submit(hold)
+        assert begun.wait(PATIENCE)
+        try:
+            yield writer._queue.qsize
+        finally:
+            may_end.set()
+            held.result(PATIENCE)
+
+    def run_and_rest(self, task: Task) -> None:
+        """Does what a slot does for a task, without a process."""
+        self.store.tasks.mark_running(task.id, "/", None).result(PATIENCE)
+        new = NewRun(ids.new_run_id(), task.id, False, "", "command", None, ids.new_session_id(), False)
+        run = self.store.runs.begin(new, "/logs").result(PATIENCE)
+        assert run is not None
+        self.store.runs.finish(run, Outcome(session_id=run.session_id), 0, 0).result(PATIENCE)
+        self.store.tasks.rest(task.id, TaskState.SUCCEEDED).result(PATIENCE)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with ExitStack() as stack:
+        yield Room(tmp_path / "taskgrove.db", stack)
+
+
+def test_a_task_that_is_continued_before_its_slot_is_free_can_be_cancelled(room: Room) -> None:
+    continued, another, cancelled = threading.Event(), threading.Event(), threading.Event()
+
+    def work(task: Task, mailbox: Mailbox) -> None:
+        if task.title == "Another":
+            another.set()
+        elif task.run_count:
+            continued.set()
+            mailbox.wait(PATIENCE)
+            if mailbox.cancelled:
+                cancelled.set()
+        else:
+            room.run_and_rest(task)
+            room.store.tasks.continue_(task.id, "Go on.").result(PATIENCE)
+            dispatcher.wake()
+            # Its next run begins in the other slot while this one is not free yet.
+            assert continued.wait(PATIENCE)
+
+    dispatcher = room.dispatch(2, work)
+    task = room.enqueue("Continued")
+    dispatcher.wake()
+    assert continued.wait(PATIENCE)
+    room.enqueue("Another")
+    dispatcher.wake()
+    assert another.wait(PATIENCE)  # in the slot of the first run, which is free by now
+    dispatcher.cancel(task.id)
+    assert cancelled.wait(PATIENCE)
+
+
+def test_a_slot_that_becomes_free_during_a_claim_does_not_take_the_place_of_the_claimed_one(room: Room) -> None:
+    may_end = {title: threading.Event() for title in ("A", "B", "C", "D")}
+    slots: queue.SimpleQueue[tuple[str, int | None]] = queue.SimpleQueue()
+
+    def work(task: Task, mailbox: Mailbox) -> None:
+        slots.put((task.title, task.slot))
+        assert may_end[task.title].wait(PATIENCE)
+
+    for title in ("A", "B", "C"):
+        room.enqueue(title)
+    dispatcher = room.dispatch(2, work)
+    dispatcher.wake()
+    assert {slots.get(timeout=PATIENCE) for _ in range(2)} == {("A", 1), ("B", 2)}
+    with room.writer_held() as waiting:
+        may_end["B"].set()
+        tasks_gates.until(lambda: waiting() == 1, "the claim for slot 2", patience=PATIENCE)
+        may_end["A"].set()
+        tasks_gates.until(lambda: 1 in dispatcher._free, "slot 1", patience=PATIENCE)
+    assert slots.get(timeout=PATIENCE) == ("C", 2)
+    room.enqueue("D")
+    dispatcher.wake()
+    assert slots.get(timeout=PATIENCE) == ("D", 1)
+    may_end["C"].set()
+    may_end["D"].set()
+
+
+def test_work_that_fails_loses_no_slot(room: Room) -> None:
+    done = threading.Semaphore(0)
+
+    def work(task: Task, mailbox: Mailbox) -> None:
+        room.run_and_rest(task)
+        done.release()
+        raise RuntimeError("scripted")
+
+    dispatcher = room.dispatch(2, work)
+    for number in range(6):
+        room.enqueue(f"Task {number}")
+        dispatcher.wake()
+    for _ in range(6):
+        assert done.acquire(timeout=PATIENCE)
+    tasks_gates.until(lambda: sorted(dispatcher._free) == [1, 2], "both slots")

@@ -1,0 +1,39 @@
+"""Looks for processes without asking the server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import taskgrove
+from support.server import RunningServer
+
+
+def is_alive(pid: int) -> bool:
+    """Tells whether a process runs: one that has ended and was not reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def of_runs(runs: Iterable[taskgrove.Run]) -> list[int]:
+    """Returns the ids of the processes that carry the marker of one of the runs."""
+    marks = {f"TASKGROVE_RUN_ID={run.id}".encode() for run in runs}
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if marks & set((entry / "environ").read_bytes().split(b"\0")):
+                found.append(int(entry.name))
+    return found
+
+
+def supervisors(server: RunningServer) -> list[int]:
+    """Returns the ids of the supervisors that run."""
+    found: list[int] = []
+    for lock in (server.data / "runs").glob("*/lock"):
+        with contextlib.suppress(OSError, IndexError):
+            found.append(int(lock.read_text().split()[0]))
+    return [pid for pid in found if is_alive(pid)]
