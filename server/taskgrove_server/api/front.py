@@ -22,6 +22,9 @@ T = TypeVar("T")
 #: Threads that read the store; SQLite readers do not wait for each other, but share one interpreter.
 READERS = 4
 
+#: Seconds that the threads wait for each other at the end.
+PATIENCE = 5.0
+
 
 class Reads:
     """Runs the store's blocking reads off the event loop."""
@@ -46,7 +49,7 @@ class Reads:
         together = threading.Barrier(READERS)  # so that no thread takes the part of another
 
         def leave() -> None:
-            together.wait()
+            together.wait(PATIENCE)
             self._store.close_connection()
 
         for _ in range(READERS):

@@ -39,8 +39,10 @@ class Watching:
         if request.HasField("heartbeat_interval"):
             heartbeat = request.heartbeat_interval.ToTimedelta().total_seconds()
         with self._wakeups.subscribe(TaskId(request.task_id)) as subscription:
+            # Looked up first: the journal forgets a run that ends, and the task may have been read before that.
+            growing = self._journal.last_line(subscription.task_id, 0)
             task = await self._reload(subscription)
-            last_line = self._journal.last_line(task.id, task.last_line)
+            last_line = max(growing, self._journal.last_line(task.id, task.last_line))
             if request.after_line > last_line:
                 raise errors.LineOutOfRange(request.after_line, last_line)
             yield _opened(task, last_line)
@@ -123,9 +125,13 @@ class _TaskLog:
         run = await self._reads(self._store.runs.holding, self._task_id, self.line + 1)
         if run is None or (self._reader is not None and run == self._reader.run):
             return False
+        extent = self._journal.extent(run)
+        if run.first_line + extent.lines <= self.line:
+            # It has ended since it was read, and the journal has forgotten it: by now the store has its extent.
+            run = await self._reads(self._store.runs.holding, self._task_id, self.line + 1) or run
+            extent = self._journal.extent(run)
         self.close()
         self._reader = LogReader(run)
-        extent = self._journal.extent(run)
         if self.line >= run.first_line:
             await self._reads(self._reader.seek, self.line, extent)
         return True

@@ -1,0 +1,319 @@
+"""What every RPC says to requests that cannot be right, and that it changes nothing then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from support import api_calls, api_server
+from support.api_calls import METHODS, SERVICES, request
+from support.api_server import NOBODY, ApiServer
+from taskgrove.v1.run_config_pb2 import RunConfig
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ApiServer]:
+    with api_server.serve_busy() as busy:
+        yield busy
+
+
+@pytest.fixture(scope="module")
+def task_list_id(server: ApiServer) -> str:
+    return server.client.create_task_list("Mine").id
+
+
+@pytest.fixture(scope="module")
+def task_id(server: ApiServer, task_list_id: str) -> str:
+    return server.client.enqueue(task_list_id, "Mine").id
+
+
+BAD_IDS = ["", "abc", "a" * 13, "A" * 12, "a" * 11 + "1", "a" * 11 + "\n", "é" * 12, "../../../etc"]
+BAD_REQUEST_IDS = ["r" * 65, "a b", "a/b", "é", "a\n", " "]
+NOT_ONE_LINE = ["", "  ", "\t", "a\nb", "a\rb", "\0", "a\x1b[2J", "a\x7f", "a\x85b", "a\u2028b", "a\u2029b"]
+
+BAD_CONFIGS: dict[str, list[tuple[Any, str]]] = {
+    "agent": [("nobody", "agent"), ("Claude", "agent")],
+    "model": [("m\nn", "model"), ("  ", "model"), ("m\0", "model")],
+    "system_prompt": [("a\0b", "system_prompt"), ("\x1b", "system_prompt"), ("\x9b", "system_prompt")],
+    "agent_path": [
+        ("a\nb", "agent_path"),
+        ("../up.md", "agent_path"),
+        ("a/../../b", "agent_path"),
+        ("..", "agent_path"),
+    ],
+    "output_schema": [
+        ("not JSON", "output_schema"),
+        ("[]", "output_schema"),
+        ('"text"', "output_schema"),
+        ("null", "output_schema"),
+        ("{", "output_schema"),
+        ("[" * 50_000, "output_schema"),
+        ('{"maximum": ' + "9" * 5000 + "}", "output_schema"),
+    ],
+    "permission_mode": [("yolo", "permission_mode"), ("acceptedits", "permission_mode")],
+    "allowed_tools": [
+        ([""], "allowed_tools[0]"),
+        (["Read", "a\nb"], "allowed_tools[1]"),
+        (["Read"] * 99 + ["\0"], "allowed_tools[99]"),
+    ],
+    "max_turns": [(0, "max_turns"), (-1, "max_turns")],
+    "run_timeout": [
+        ({"seconds": 0}, "run_timeout"),
+        ({"seconds": -5}, "run_timeout"),
+        ({"seconds": 2**62}, "run_timeout"),
+        ({"seconds": 60, "nanos": 10**9}, "run_timeout"),
+        ({"seconds": 60, "nanos": -(10**9)}, "run_timeout"),
+    ],
+    "command": [
+        ({}, "command"),
+        ({"shell": ""}, "command.shell"),
+        ({"shell": " \n"}, "command.shell"),
+        ({"shell": "a\0b"}, "command.shell"),
+        ({"argv": {}}, "command.argv"),
+        ({"argv": {"values": ["", "x"]}}, "command.argv"),
+        ({"argv": {"values": ["x", "a\0b"]}}, "command.argv"),
+    ],
+}
+
+#: For each method and each field: what is wrong, and where the refusal points. ID stands for a known id.
+ID = "\0id"
+BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
+    "CreateTaskList": {
+        "title": [(title, "title") for title in NOT_ONE_LINE],
+        "working_dir": [("relative", "working_dir"), ("/a\nb", "working_dir"), ("/a\0b", "working_dir")],
+        "defaults": [],
+        "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS],
+    },
+    "GetTaskList": {"task_list_id": [(value, "task_list_id") for value in BAD_IDS]},
+    "ListTaskLists": {
+        "page_size": [(-1, "page_size"), (-(2**31), "page_size")],
+        "page_token": [],  # test_api_paging.py
+        "working_dir": [("relative", "working_dir"), ("/a\x07", "working_dir"), ("/" + "d" * 4096, "working_dir")],
+    },
+    "UpdateTaskList": {
+        "task_list_id": [(value, "task_list_id") for value in BAD_IDS],
+        "title": [(title, "title") for title in NOT_ONE_LINE],
+        "defaults": [],
+    },
+    "DeleteTaskList": {"task_list_id": [(value, "task_list_id") for value in BAD_IDS]},
+    "Enqueue": {
+        "task_list_id": [(value, "task_list_id") for value in BAD_IDS],
+        "title": [(title, "title") for title in NOT_ONE_LINE],
+        "description": [("a\0b", "description"), ("\x1b[31m", "description"), ("\x9b31m", "description")],
+        "subtasks": [
+            *[([{"title": title}], "subtasks[0].title") for title in NOT_ONE_LINE],
+            ([{"title": "one"}, {"title": ""}], "subtasks[1].title"),
+        ],
+        "overrides": [],
+        "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS],
+    },
+    "Continue": {
+        "task_id": [(value, "task_id") for value in BAD_IDS],
+        "prompt": [(prompt, "prompt") for prompt in ["", " \n\t ", "a\0b", "\x1b"]],
+        "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS],
+    },
+    "Cancel": {
+        "task_id": [(value, "task_id") for value in BAD_IDS],
+        "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS],
+    },
+    "WatchTask": {
+        "task_id": [(value, "task_id") for value in BAD_IDS],
+        "after_line": [(-1, "after_line"), (-(2**63), "after_line")],
+        "heartbeat_interval": [
+            ({"seconds": -1}, "heartbeat_interval"),
+            ({}, "heartbeat_interval"),
+            ({"seconds": 2**62}, "heartbeat_interval"),
+        ],
+    },
+    "GetTask": {"task_id": [(value, "task_id") for value in BAD_IDS]},
+    "ListTasks": {
+        "page_size": [(-1, "page_size")],
+        "page_token": [],  # test_api_paging.py
+        "task_list_id": [(value, "task_list_id") for value in BAD_IDS if value],
+        "states": [([0], "states"), ([1, 0], "states"), ([99], "states"), ([-1], "states")],
+    },
+    "ListRuns": {
+        "task_id": [(value, "task_id") for value in BAD_IDS],
+        "page_size": [(-1, "page_size")],
+        "page_token": [],  # test_api_paging.py
+    },
+}
+
+#: The fields that hold a config, and a request that is right but for it.
+CONFIG_FIELDS = [("CreateTaskList", "defaults"), ("UpdateTaskList", "defaults"), ("Enqueue", "overrides")]
+
+#: What each method's request needs to be right.
+COMPLETE: dict[str, dict[str, Any]] = {
+    "CreateTaskList": {"title": "Title"},
+    "GetTaskList": {"task_list_id": ID},
+    "ListTaskLists": {},
+    "UpdateTaskList": {"task_list_id": ID, "title": "Title"},
+    "DeleteTaskList": {"task_list_id": ID},
+    "Enqueue": {"task_list_id": ID, "title": "Title"},
+    "Continue": {"task_id": ID, "prompt": "Go on"},
+    "Cancel": {"task_id": ID},
+    "WatchTask": {"task_id": ID},
+    "GetTask": {"task_id": ID},
+    "ListTasks": {},
+    "ListRuns": {"task_id": ID},
+}
+
+Complete = Callable[..., Any]
+
+
+@pytest.fixture
+def complete(task_list_id: str, task_id: str) -> Complete:
+    """Makes requests that are right but for the fields given."""
+    known = {"task_list_id": task_list_id, "task_id": task_id}
+
+    def make(method: str, **fields: Any) -> Any:
+        filled = {name: known[name] if value == ID else value for name, value in COMPLETE[method].items()}
+        return request(method, **{**filled, **fields})
+
+    return make
+
+
+def test_these_tables_name_every_field_of_every_request() -> None:
+    assert {method: set(fields) for method, fields in BAD_FIELDS.items()} == {
+        name: set(method.input_type.fields_by_name) for name, method in METHODS.items()
+    }
+    assert set(BAD_CONFIGS) == set(RunConfig.DESCRIPTOR.fields_by_name)
+    assert len(METHODS) == sum(len(service.methods) for service in SERVICES) == 12
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "value", "where"),
+    [
+        pytest.param(method, field, value, where, id=f"{method}-{field}-{str(value)[:20]!r}")
+        for method, fields in BAD_FIELDS.items()
+        for field, cases in fields.items()
+        for value, where in cases
+    ],
+)
+def test_a_field_that_cannot_be_right_is_refused_by_its_name(
+    server: ApiServer, complete: Complete, method: str, field: str, value: Any, where: str
+) -> None:
+    refusal = server.refuse(complete(method, **{field: value}))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert refusal.metadata == {"field": where}
+    assert list(refusal.violations) == [where]
+    assert refusal.message == f"{where}: {refusal.violations[where]}"
+
+
+@pytest.mark.parametrize(("method", "field"), CONFIG_FIELDS)
+@pytest.mark.parametrize(
+    ("name", "value", "where"),
+    [
+        pytest.param(name, value, where, id=f"{name}-{str(value)[:20]!r}")
+        for name, cases in BAD_CONFIGS.items()
+        for value, where in cases
+    ],
+)
+def test_a_setting_that_cannot_be_right_is_refused_wherever_it_stands(
+    server: ApiServer, complete: Complete, method: str, field: str, name: str, value: Any, where: str
+) -> None:
+    refusal = server.refuse(complete(method, **{field: {name: value}}))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert list(refusal.violations) == [f"{field}.{where}"]
+    assert refusal.metadata == {"field": f"{field}.{where}"}
+
+
+def test_all_that_is_wrong_is_said_at_once(server: ApiServer) -> None:
+    wrong = request(
+        "Enqueue",
+        task_list_id="?",
+        description="\0",
+        subtasks=[{"title": ""}],
+        overrides={"max_turns": 0, "agent": "?"},
+        request_id="?",
+    )
+    refusal = server.refuse(wrong)
+    expected = ["task_list_id", "title", "description", "subtasks[0].title", "overrides.agent", "overrides.max_turns"]
+    assert list(refusal.violations) == [*expected, "request_id"]
+    assert refusal.metadata == {"field": "task_list_id"}
+
+
+def test_a_refusal_of_very_many_fields_arrives_whole(server: ApiServer, complete: Complete) -> None:
+    fields = {"subtasks": [{"title": ""}] * 100, "overrides": {"allowed_tools": ["\0"] * 100}}
+    refusal = server.refuse(complete("Enqueue", **fields))
+    assert refusal.reason == "INVALID_FIELD"
+    assert list(refusal.violations)[:2] == ["subtasks[0].title", "subtasks[1].title"]
+
+
+@pytest.mark.parametrize("name", ["e", "é", "文"])
+def test_a_refusal_that_quotes_a_very_long_path_arrives_whole(server: ApiServer, name: str) -> None:
+    path = "/nowhere" + f"/{name}" * ((4096 - 8) // (1 + len(name.encode())))
+    refusal = server.refuse(request("CreateTaskList", title="x", working_dir=path))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "DIRECTORY_NOT_FOUND")
+    assert path.startswith(refusal.metadata["path"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("fault", ["text that is no UTF-8", "junk", "cut"])
+def test_bytes_that_are_no_message_are_refused_like_any_bad_input(server: ApiServer, method: str, fault: str) -> None:
+    text = next(field for field in METHODS[method].input_type.fields if field.type == field.TYPE_STRING)
+    tag = text.number << 3 | 2
+    body = {"text that is no UTF-8": bytes([tag, 2, 0xFF, 0xFE]), "junk": b"\xff\xff\xff", "cut": bytes([tag, 9])}[
+        fault
+    ]
+    logged = server.running.log.stat().st_size
+    with server.unchanged(), pytest.raises(grpc.RpcError) as caught:
+        server.api.send_bytes(method, body)
+    refusal = api_calls.read(caught.value)
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert list(refusal.violations) == ["request"]
+    assert server.running.log.stat().st_size == logged  # no trace for what a caller did wrong
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "reason"),
+    [
+        ("GetTaskList", "task_list_id", "TASK_LIST_NOT_FOUND"),
+        ("UpdateTaskList", "task_list_id", "TASK_LIST_NOT_FOUND"),
+        ("DeleteTaskList", "task_list_id", "TASK_LIST_NOT_FOUND"),
+        ("Enqueue", "task_list_id", "TASK_LIST_NOT_FOUND"),
+        ("Continue", "task_id", "TASK_NOT_FOUND"),
+        ("Cancel", "task_id", "TASK_NOT_FOUND"),
+        ("WatchTask", "task_id", "TASK_NOT_FOUND"),
+        ("GetTask", "task_id", "TASK_NOT_FOUND"),
+        ("ListRuns", "task_id", "TASK_NOT_FOUND"),
+    ],
+)
+def test_an_id_that_nothing_has_is_not_found(
+    server: ApiServer, complete: Complete, task_list_id: str, task_id: str, method: str, field: str, reason: str
+) -> None:
+    other_kind = {"task_list_id": task_id, "task_id": task_list_id}[field]
+    for unknown in (NOBODY, other_kind):
+        refusal = server.refuse(complete(method, **{field: unknown}))
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, reason)
+        assert refusal.metadata == {field: unknown}
+        assert unknown in refusal.message
+
+
+def test_a_list_that_does_not_exist_has_no_tasks(server: ApiServer) -> None:
+    with server.unchanged():
+        assert not server.call("ListTasks", task_list_id=NOBODY).tasks
+
+
+def test_an_update_of_nothing_is_refused(server: ApiServer, task_list_id: str) -> None:
+    refusal = server.refuse(request("UpdateTaskList", task_list_id=task_list_id))
+    assert refusal.reason == "INVALID_FIELD"
+    assert list(refusal.violations) == ["title"]
+
+
+def test_the_command_agent_needs_a_command_here_or_in_the_list(server: ApiServer) -> None:
+    wanting = server.client.create_task_list("Wanting", defaults=RunConfig(agent="command"))
+    refusal = server.refuse(request("Enqueue", task_list_id=wanting.id, title="x"))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert list(refusal.violations) == ["overrides.command"]
+    own = {"command": {"shell": "true"}}
+    assert server.call("Enqueue", task_list_id=wanting.id, title="x", overrides=own).task.id
+
+
+def test_a_method_that_does_not_exist_is_unimplemented(server: ApiServer) -> None:
+    call = server.api.channel.unary_unary("/taskgrove.v1.TaskService/Nothing")
+    refusal = api_calls.refusal_of(lambda: call(b"", timeout=5))
+    assert refusal.code == grpc.StatusCode.UNIMPLEMENTED

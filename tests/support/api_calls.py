@@ -1,0 +1,130 @@
+"""Calls of the API with raw stubs, and all that a refusal says."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import pytest
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+
+from taskgrove.v1 import task_list_service_pb2, task_service_pb2
+from taskgrove.v1.task_list_service_pb2_grpc import TaskListServiceStub
+from taskgrove.v1.task_service_pb2_grpc import TaskServiceStub
+
+# These packages bring no types.
+error_details_pb2: Any = importlib.import_module("google.rpc.error_details_pb2")
+rpc_status: Any = importlib.import_module("grpc_status.rpc_status")
+
+#: Seconds that any call may take.
+PATIENCE = 20.0
+
+SERVICES = (
+    task_service_pb2.DESCRIPTOR.services_by_name["TaskService"],
+    task_list_service_pb2.DESCRIPTOR.services_by_name["TaskListService"],
+)
+
+#: Every RPC of both services by its name, which no two of them share.
+METHODS: dict[str, MethodDescriptor] = {method.name: method for service in SERVICES for method in service.methods}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a refused call says. `reason` is None when it carries no ErrorInfo of the service."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    #: What is wrong with each field that the BadRequest names.
+    violations: dict[str, str] = field(default_factory=dict[str, str])
+    #: Seconds, from the RetryInfo.
+    retry_delay: float | None = None
+
+
+def request(method: str, **fields: Any) -> Any:
+    """Returns a request of the method with this name."""
+    return message_factory.GetMessageClass(METHODS[method].input_type)(**fields)
+
+
+def refusal_of(call: Callable[[], object]) -> Refusal:
+    """Makes a call that is to be refused, and returns what it was told; fails the test when it is not refused."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return read(caught.value)
+
+
+def read(error: grpc.RpcError) -> Refusal:
+    """Returns what an error says."""
+    status = rpc_status.from_call(error)
+    refusal = Refusal(error.code(), error.details() or "")
+    if status is None:
+        return refusal
+    details: dict[str, Any] = {}
+    for packed in status.details:
+        kind = packed.type_url.rpartition(".")[2]
+        details[kind] = getattr(error_details_pb2, kind).FromString(packed.value)
+    info = details["ErrorInfo"]
+    assert info.domain == "taskgrove.dev"
+    violations = details["BadRequest"].field_violations if "BadRequest" in details else ()
+    delay = details["RetryInfo"].retry_delay.ToNanoseconds() / 1e9 if "RetryInfo" in details else None
+    return Refusal(
+        refusal.code,
+        refusal.message,
+        reason=info.reason,
+        metadata=dict(info.metadata),
+        violations={violation.field: violation.description for violation in violations},
+        retry_delay=delay,
+    )
+
+
+class Api:
+    """Both services over a channel with gRPC's defaults, without what the client library adds."""
+
+    def __init__(self, target: str, authorization: str | None = None) -> None:
+        #: Untyped, for calls that are no message's.
+        self.channel: Any = grpc.insecure_channel(target)
+        self._stubs: tuple[Any, ...] = (TaskServiceStub(self.channel), TaskListServiceStub(self.channel))
+        self._metadata = (("authorization", authorization),) if authorization is not None else ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.channel.close()
+
+    def call(self, message: Message) -> Any:
+        """Calls the method that takes the message; of a stream, returns all that it sends."""
+        name = type(message).__name__.removesuffix("Request")
+        method = next(getattr(stub, name) for stub in self._stubs if hasattr(stub, name))
+        answer = method(message, timeout=PATIENCE, metadata=self._metadata)
+        return list(answer) if METHODS[name].server_streaming else answer
+
+    def refusal(self, message: Message) -> Refusal:
+        """Calls the method that takes the message, which is to be refused."""
+        return refusal_of(lambda: self.call(message))
+
+    def send_bytes(self, method: str, body: bytes) -> Any:
+        """Calls a method with a body that may be no message."""
+        descriptor = METHODS[method]
+        path = f"/{descriptor.containing_service.full_name}/{method}"
+        if descriptor.server_streaming:
+            return list(self.channel.unary_stream(path)(body, timeout=PATIENCE, metadata=self._metadata))
+        return self.channel.unary_unary(path)(body, timeout=PATIENCE, metadata=self._metadata)
+
+    def pages(self, message: Any) -> Iterator[Any]:
+        """Yields the pages of a list, from the one that the message asks for."""
+        while True:
+            page = self.call(message)
+            yield page
+            if not page.next_page_token:
+                return
+            message.page_token = page.next_page_token
