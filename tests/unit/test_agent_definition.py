@@ -59,6 +59,16 @@ def test_a_file_from_windows_is_read_as_well(tmp_path: Path) -> None:
     assert read(tmp_path, b"\xef\xbb\xbf---\r\nname: a\r\n---\r\nYou\r\nthere.\r\n").prompt == "You\nthere."
 
 
+@pytest.mark.parametrize("escape", ["../outside.md", "link.md"])
+def test_a_relative_path_does_not_lead_out_of_the_repository(tmp_path: Path, escape: str) -> None:
+    (tmp_path / "outside.md").write_text("---\nname: outsider\n---\nYou are outside.\n")
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "link.md").symlink_to("../outside.md")
+    with pytest.raises(LaunchRefused, match="outside the repository"):
+        agent_definition.read(escape, str(repository))
+
+
 def test_a_relative_path_starts_at_the_working_directory(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("---\nname: a\n---\nYou.")
     assert agent_definition.read("a.md", str(tmp_path)).name == "a"

@@ -124,8 +124,8 @@ def test_the_largest_request_is_checked_in_no_time() -> None:
 @pytest.mark.parametrize(
     ("limit", "file", "words"),
     [
-        (validation.LONG_TEXT, "task.proto", "Describes the task; Markdown, up to {} bytes of UTF-8."),
-        (validation.LONG_TEXT, "run_config.proto", "own system prompt. Up to {} bytes of UTF-8."),
+        (validation.LONG_TEXT, "task.proto", "Describes the task; Markdown, up to {} bytes of UTF-8"),
+        (validation.LONG_TEXT, "run_config.proto", "own system prompt. Up to {} bytes of UTF-8"),
         (validation.LONG_TEXT, "task_service.proto", "what the agent is told next: 1 to {} bytes of UTF-8"),
         (validation.SUBTASKS, "task.proto", "Lists the parts of the task, in order. Up to {}."),
         (validation.SCHEMA, "run_config.proto", "(a JSON object, up to {} bytes)"),

@@ -77,7 +77,8 @@ class TaskListServiceServicer(object):
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
         FAILED_PRECONDITION (REPOSITORY_EMPTY), PERMISSION_DENIED (PATH_NOT_ALLOWED), ALREADY_EXISTS
-        (REQUEST_ID_REUSED).
+        (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was deleted
+        since.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,8 @@ class TaskListServiceStub:
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
     FAILED_PRECONDITION (REPOSITORY_EMPTY), PERMISSION_DENIED (PATH_NOT_ALLOWED), ALREADY_EXISTS
-    (REQUEST_ID_REUSED).
+    (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was deleted
+    since.
     """
     GetTaskList: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.GetTaskListRequest, _task_list_service_pb2.GetTaskListResponse]
     """Returns a task list.
@@ -83,7 +84,8 @@ class TaskListServiceAsyncStub(TaskListServiceStub):
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
     FAILED_PRECONDITION (REPOSITORY_EMPTY), PERMISSION_DENIED (PATH_NOT_ALLOWED), ALREADY_EXISTS
-    (REQUEST_ID_REUSED).
+    (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was deleted
+    since.
     """
     GetTaskList: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.GetTaskListRequest, _task_list_service_pb2.GetTaskListResponse]  # type: ignore[assignment]
     """Returns a task list.
@@ -127,7 +129,8 @@ class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
         FAILED_PRECONDITION (REPOSITORY_EMPTY), PERMISSION_DENIED (PATH_NOT_ALLOWED), ALREADY_EXISTS
-        (REQUEST_ID_REUSED).
+        (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was deleted
+        since.
         """
 
     @_abc_1.abstractmethod

@@ -43,14 +43,22 @@ class AgentDefinition:
 def read(agent_path: str, working_dir: str | None) -> AgentDefinition:
     """Returns the definition in a file; raises LaunchRefused, with the path and the problem, when it has none.
 
-    A relative path starts at `working_dir`.
+    A relative path starts at `working_dir`, and does not lead out of it.
     """
     path = Path(agent_path) if working_dir is None else Path(working_dir, agent_path)
     try:
+        if working_dir and not Path(agent_path).is_absolute():
+            _require_inside(path, Path(working_dir))
         return _parse(_load(path))
     except (OSError, ValueError) as error:
         message = f"The agent definition `{path}` cannot be used: {error}."
         raise LaunchRefused(Failure(FailureKind.INVALID_CONFIG, message)) from error
+
+
+def _require_inside(path: Path, directory: Path) -> None:
+    # A repository's links are not the server's: the roots that it allows hold for them as well.
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise ValueError("it lies outside the repository: use an absolute path")
 
 
 def _load(path: Path) -> str:

@@ -107,7 +107,8 @@ class Tasks:
         def change(changed: Changed) -> tuple[Task, Cancelled]:
             if known := requests.earlier(request):
                 task = _get(TaskId(known))
-                return task, _standing(task)
+                stopping = task.cancel_requested and not task.state.rests
+                return task, Cancelled.STOPPING if stopping else Cancelled.ALREADY_RESTED
             outcome = _standing(_get(task_id))
             if outcome is Cancelled.AT_ONCE:
                 _update(
