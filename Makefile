@@ -26,7 +26,7 @@ demo: setup ## Queues a task, watches it run in a worktree, shows its commit (AG
 	@$(BIN)/python scripts/demo.py --agent $(AGENT)
 
 test: setup ## Runs every test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(PYTEST_ARGS)
 
 check: lint types imports protos ## Lint, formatting, strict types, layering, protos and stubs
 

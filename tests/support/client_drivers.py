@@ -19,9 +19,11 @@ class Driver(Protocol):
     ) -> None: ...
     async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Calls a method that returns one thing."""
+        ...
 
     async def collect(self, method: str, *arguments: Any, **options: Any) -> list[Any]:
         """Returns all that a method iterates."""
+        ...
 
 
 class Blocking:
