@@ -219,7 +219,7 @@ class Execution:
         finished = insist(lambda: self._store.runs.finish(run, outcome, extent.lines, extent.size), mailbox)
         self._journal.release(run)
         shutil.rmtree(self._directory(run.id), ignore_errors=True)
-        log.info("Task %s: run %d has %s", run.task_id, run.number, finished.state)
+        log.info("Task %s: run %d ended: %s", run.task_id, run.number, finished.state)
         return finished
 
     def _directory(self, run_id: RunId) -> Path:

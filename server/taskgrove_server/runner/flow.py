@@ -169,11 +169,11 @@ class Flow:
             lambda: self._store.tasks.rest(job.task.id, TaskState.SUCCEEDED, result=result, head_commit=head_commit),
             job.mailbox,
         )
-        log.info("Task %s has %s", task.id, task.state)
+        log.info("Task %s rests: %s", task.id, task.state)
 
     def _rest(self, job: Job, state: TaskState, failure: Failure | None = None) -> None:
         task = insist(lambda: self._store.tasks.rest(job.task.id, state, failure=failure), job.mailbox)
-        log.info("Task %s has %s%s", task.id, task.state, f": {failure.kind}" if failure else "")
+        log.info("Task %s rests: %s%s", task.id, task.state, f" ({failure.kind})" if failure else "")
 
     def _fail(self, task: Task, mailbox: Mailbox, kind: FailureKind, message: str) -> None:
         log.warning("Task %s has failed: %s", task.id, message)
