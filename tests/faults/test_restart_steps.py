@@ -122,6 +122,21 @@ def test_a_retry_that_was_due_is_made_by_the_next_server(client: taskgrove.Clien
     assert tasks_following.texts(follower.events) == ["hello"] * 2
 
 
+def test_a_retry_that_an_earlier_server_made_is_the_last(
+    server: RunningServer, client: taskgrove.Client, tmp_path: Path
+) -> None:
+    with Gate(tmp_path / "gate") as gate:
+        task_list = tasks_work.make_list(client, f'[ "$TASKGROVE_RESUMES" = 0 ] || {{ {gate.pass_through}; }}; exit 75')
+        task_id = client.enqueue(task_list.id, "Do it").id
+        gate.wait_for_arrivals()
+        server.kill()
+        server.start()
+        gate.open()
+        task = tasks_work.rest(client, task_id)
+    assert task.state == Task.STATE_FAILED
+    assert [run.is_retry for run in tasks_work.runs(client, task)] == [False, True]
+
+
 def test_a_continue_that_was_acknowledged_is_carried_out(
     server: RunningServer, client: taskgrove.Client, moments: random.Random
 ) -> None:

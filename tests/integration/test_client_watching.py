@@ -144,7 +144,7 @@ async def test_a_watch_comes_back_no_sooner_than_the_server_asks(driver: Driver)
         began = time.monotonic()
         events = await client.collect("watch", "t")
     assert shown_lines(events) == LOG.content
-    assert 0.7 < time.monotonic() - began < 5
+    assert time.monotonic() - began > 0.7
 
 
 async def test_a_watch_of_a_server_that_is_gone_for_good_ends(driver: Driver) -> None:
@@ -163,7 +163,7 @@ async def test_a_watch_of_a_server_that_is_gone_for_good_ends(driver: Driver) ->
         await server.stop()
         with pytest.raises(taskgrove.ServerUnavailable, match=r"for 0\.5 s.* after line 6 ") as raised:
             await watching_task
-    assert 0.5 <= time.monotonic() - began < 10
+    assert time.monotonic() - began >= 0.5
     assert isinstance(raised.value.__cause__, grpc.RpcError)
 
 

@@ -106,9 +106,8 @@ def test_what_may_not_be_signalled_is_counted_and_not_waited_for(monkeypatch: py
     with subprocess.Popen(["sleep", "1000"], env={"TASKGROVE_RUN_ID": run_id}) as process:
         with monkeypatch.context() as patch:
             patch.setattr(os, "kill", refuse)
-            begin = time.monotonic()
+            # Waited for, it would be counted again and again until patience runs out.
             assert sweeping.sweep_run(run_id) == (1, 1)
-            assert time.monotonic() - begin < 0.9
         process.kill()
 
 
