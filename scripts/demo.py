@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -93,6 +94,8 @@ def run_task(repository: Path, agent: str) -> int:
     if status != 0 or not worktree:
         print(f"The task has not succeeded: {task.get('failure', {}).get('message', task['state'])}", file=sys.stderr)
         return status or 1
+    heading("The result: what the agent said last")
+    print(textwrap.indent(task["result"].strip(), "  "))
     heading("The change, committed on the task's own branch")
     print(f"branch  {worktree['branch']}\ncommit  {worktree['head_commit']}\n")
     diff: list[str | Path] = ["git", "-C", repository, "diff", f"{worktree['base_commit']}..{worktree['branch']}"]
