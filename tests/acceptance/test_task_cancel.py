@@ -56,7 +56,7 @@ def test_a_task_that_waits_rests_at_once_and_never_runs(client: taskgrove.Client
     assert tasks_work.runs(client, response.task) == []
 
 
-def test_a_task_whose_worktree_is_being_made_never_runs(
+def test_a_task_whose_worktree_is_being_made_is_cancelled_without_waiting_for_git(
     client: taskgrove.Client, repository: Path, tmp_path: Path
 ) -> None:
     with Gate(tmp_path / "gate") as gate:
@@ -67,9 +67,11 @@ def test_a_task_whose_worktree_is_being_made_never_runs(
             response = client.cancel(follower.task_id)
             assert response.outcome == Outcome.OUTCOME_STOPPING
             assert response.task.cancel_requested
-            gate.open()
+            # The gate stays closed: git would never get on.
             task = follower.rested()
     assert task.state == Task.STATE_CANCELLED
+    assert repositories.branches(repository) == ["main"]
+    assert repositories.worktree_paths(repository) == []
     assert tasks_work.runs(client, task) == []
     assert not (tmp_path / "ran").exists()
 

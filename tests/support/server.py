@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -85,7 +86,10 @@ class RunningServer:
 
     def run_processes(self) -> list[int]:
         """Returns the ids of all processes that carry the marker of a run of this server."""
-        marks = [f"TASKGROVE_RUN_ID={path.name}".encode() for path in (self.data / "runs").glob("*")]
+        # The database knows all of them; the directories of runs that have ended are gone.
+        with contextlib.closing(sqlite3.connect(f"file:{self.data}/taskgrove.db?mode=ro", uri=True)) as database:
+            runs: list[str] = [run for (run,) in database.execute("SELECT id FROM run")]
+        marks = [f"TASKGROVE_RUN_ID={run}".encode() for run in runs]
         found: list[int] = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -28,6 +29,8 @@ class Dispatcher:
         self._work = work
         self._slots = slots
         self._free = list(range(1, slots + 1))
+        #: Numbers for the taken-up tasks that find no free slot, because the server now has fewer.
+        self._extra = itertools.count(slots + 1)
         self._mailboxes: dict[TaskId, Mailbox] = {}
         self._working: set[futures.Future[None]] = set()
         self._lock = threading.Lock()
@@ -55,7 +58,7 @@ class Dispatcher:
     def take_up(self, task: Task, prepare: Callable[[Task, Mailbox], Callable[[], None]]) -> None:
         """Gives a slot to a task that a slot of an earlier server held; `prepare` returns its work."""
         with self._lock:
-            slot = heapq.heappop(self._free) if self._free else self._slots + len(self._mailboxes) + 1
+            slot = heapq.heappop(self._free) if self._free else next(self._extra)
             mailbox = self._mailboxes[task.id] = Mailbox(cancelled=task.cancel_requested)
         task = self._store.tasks.reclaim(task.id, slot).result()
         work = prepare(task, mailbox)

@@ -60,7 +60,8 @@ class Drive:
         if self._mailbox.cancelled:
             self._stop(None)
         if self._mailbox.stopped:
-            self._stop(Failure(FailureKind.INTERRUPTED, "The server was stopped together with its runs."))
+            cut_off = Failure(FailureKind.INTERRUPTED, "The server was stopped together with its runs.")
+            self._stop(None if self._progress.done else cut_off)
         if self._progress.hopeless:
             self._stop(self._progress.hopeless)
         if not self._progress.done:

@@ -7,7 +7,9 @@ Every step is stored before the next one begins, so that a server that starts ag
 
 from __future__ import annotations
 
+import functools
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +77,13 @@ class Flow:
         if task_list is None:
             self._fail(task, mailbox, FailureKind.TASK_LIST_NOT_FOUND, "List not found.")
             return
+        interrupt = functools.partial(self._worktrees.interrupt, threading.get_ident())
         try:
-            directory, worktree = self._make_directory(task, task_list)
+            with mailbox.interruptible(interrupt):
+                directory, worktree = self._make_directory(task, task_list)
         except WorktreeFailed as error:
             _leave_if_told(mailbox)
+            # If the task was cancelled, it rests as that, whatever is said here.
             self._fail(task, mailbox, FailureKind.WORKTREE, f"Worktree creation failed: {error}")
             return
         _leave_if_told(mailbox)
@@ -176,8 +181,9 @@ class Flow:
         log.info("Task %s rests: %s%s", task.id, task.state, f" ({failure.kind})" if failure else "")
 
     def _fail(self, task: Task, mailbox: Mailbox, kind: FailureKind, message: str) -> None:
-        log.warning("Task %s has failed: %s", task.id, message)
-        insist(lambda: self._store.tasks.rest(task.id, TaskState.FAILED, failure=Failure(kind, message)), mailbox)
+        failure = Failure(kind, message)
+        rested = insist(lambda: self._store.tasks.rest(task.id, TaskState.FAILED, failure=failure), mailbox)
+        log.warning("Task %s rests: %s: %s", task.id, rested.state, message)
 
     def _guarded(self, task: Task, mailbox: Mailbox, work: Callable[[], None]) -> None:
         try:

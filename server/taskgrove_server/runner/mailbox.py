@@ -7,6 +7,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Callable, Generator
 
 
 class Detached(Exception):
@@ -22,6 +23,7 @@ class Mailbox:
         os.set_blocking(self._waker, False)
         self._lock = threading.Lock()
         self._open = True
+        self._interrupt: Callable[[], None] | None = None
         #: The task is to be cancelled.
         self.cancelled = cancelled
         #: The server shuts down, and leaves running agents alone.
@@ -31,8 +33,22 @@ class Mailbox:
 
     def cancel(self) -> None:
         """Asks for the task's run to be stopped, for good."""
-        self.cancelled = True
+        with self._lock:
+            self.cancelled = True
+            if self._interrupt is not None:
+                self._interrupt()
         self.nudge()
+
+    @contextlib.contextmanager
+    def interruptible(self, interrupt: Callable[[], None]) -> Generator[None]:
+        """Has `interrupt` called at a cancel while the thread does what it cannot be nudged from."""
+        with self._lock:
+            self._interrupt = interrupt
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._interrupt = None
 
     def detach(self) -> None:
         """Asks the thread to leave the task as it is."""

@@ -60,7 +60,8 @@ class Git:
     def __init__(self, *, timeout: float, environment: Mapping[str, str] | None = None) -> None:
         self._timeout = timeout
         self._environment = {**_UNATTENDED, **(environment or {})}
-        self._running: set[subprocess.Popen[bytes]] = set()
+        #: Each thread's command, by the thread's identifier.
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._stopped = False
         self._lock = threading.Lock()
 
@@ -68,9 +69,14 @@ class Git:
         """Ends the commands that run, and refuses further ones: they raise GitFailed."""
         with self._lock:
             self._stopped = True
-            running = list(self._running)
-        for process in running:
-            _signal(process, signal.SIGTERM)
+            for process in self._running.values():
+                _signal(process, signal.SIGTERM)
+
+    def interrupt(self, thread: int) -> None:
+        """Ends the command that a thread runs, if it runs one: its call raises GitFailed."""
+        with self._lock:
+            if thread in self._running:
+                _signal(self._running[thread], signal.SIGTERM)
 
     def __call__(self, directory: str, *arguments: str, discover: bool = False) -> str:
         """Returns what a command prints, without the last newline; raises GitFailed.
@@ -109,16 +115,16 @@ class Git:
 
     @contextmanager
     def _among_running(self, process: subprocess.Popen[bytes]) -> Generator[None]:
+        thread = threading.get_ident()
         with self._lock:
-            self._running.add(process)
-            stopped = self._stopped
-        if stopped:
-            _signal(process, signal.SIGTERM)
+            self._running[thread] = process
+            if self._stopped:
+                _signal(process, signal.SIGTERM)
         try:
             yield
         finally:
             with self._lock:
-                self._running.discard(process)
+                del self._running[thread]
 
     def ask(self, directory: str, *arguments: str) -> str | None:
         """As a call, but returns None for status 1, with which git's quiet questions say no."""

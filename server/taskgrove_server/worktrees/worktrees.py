@@ -49,6 +49,10 @@ class Worktrees:
         """Ends the git commands that run, whose calls then fail, and lets no further ones begin."""
         self._git.stop()
 
+    def interrupt(self, thread: int) -> None:
+        """Ends the git command that a thread waits for, if any, so that the thread's call fails."""
+        self._git.interrupt(thread)
+
     def create(self, repository: str, task_id: TaskId, title: str) -> Worktree:
         """Makes a worktree with a new branch at the repository's present HEAD; raises WorktreeFailed.
 
