@@ -174,10 +174,11 @@ def test_a_program_that_closes_its_output_is_waited_for() -> None:
 
 
 def test_a_signal_to_the_group_reaches_the_program_once_and_its_last_words_are_recorded() -> None:
-    # Python handles every signal that arrives, where a shell runs one trap for several.
+    # Python handles every signal that arrives, where a shell runs one trap for several. The signal may come while
+    # the first print is still on its way out, in which another print would raise.
     program = """
 import os, signal, sys
-signal.signal(signal.SIGTERM, lambda *_: print("caught", flush=True))
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"caught\\n"))
 print("ready", flush=True)
 sys.stdin.read()
 print("last words", flush=True)
