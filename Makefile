@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 AGENT ?= command
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types imports protos stubs format lock clean
+.PHONY: help setup demo test bench check lint types imports protos stubs format lock clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +28,9 @@ demo: setup ## Queues a task, watches it run in a worktree, shows its commit (AG
 
 test: setup ## Runs every test
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(PYTEST_ARGS)
+
+bench: setup ## Runs the benchmarks (BENCH_ARGS="streaming --quick" runs one, in short)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 check: lint types imports protos ## Lint, formatting, strict types, layering, protos and stubs
 

@@ -1,0 +1,52 @@
+"""Readings of processes and of clocks, and what is made of many of them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process has used: seconds of processor time, and what it holds now."""
+
+    cpu: float
+    resident: int
+    threads: int
+    descriptors: int
+
+
+def usage(pid: int) -> Usage:
+    """Returns what a process uses; `resident` is in bytes."""
+    process = Path(f"/proc/{pid}")
+    # The fields after the name in parentheses, counted from 3: see proc(5).
+    fields = process.joinpath("stat").read_text().rpartition(")")[2].split()
+    return Usage(
+        cpu=(int(fields[11]) + int(fields[12])) / _TICKS,
+        resident=int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
+        threads=int(fields[17]),
+        descriptors=sum(1 for _ in process.joinpath("fd").iterdir()),
+    )
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Returns the smallest value that `percent` percent of the values do not exceed."""
+    ordered = sorted(values)
+    rank = math.ceil(len(ordered) * percent / 100)
+    return ordered[max(0, rank - 1)]
+
+
+def median(values: Sequence[float]) -> float:
+    """Returns the middle value, the lower one of two."""
+    return percentile(values, 50)
+
+
+def pin(pid: int, *cores: int) -> None:
+    """Keeps a process, and what it starts from now on, on some cores, as far as the machine has them."""
+    there = os.sched_getaffinity(0)
+    os.sched_setaffinity(pid, {core for core in cores if core in there} or there)
