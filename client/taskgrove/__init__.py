@@ -39,6 +39,7 @@ from taskgrove.errors import (
     TaskListDeleted,
     TaskListNotFound,
     TaskNotFound,
+    TooManyWatchers,
     Unauthenticated,
     WrongState,
 )
@@ -107,6 +108,7 @@ __all__ = [
     "TaskListNotFound",
     "TaskNotFound",
     "TaskgroveError",
+    "TooManyWatchers",
     "Unauthenticated",
     "Watch",
     "WrongState",

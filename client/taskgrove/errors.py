@@ -25,7 +25,8 @@
     │   └── RepositoryEmpty
     ├── LineOutOfRange            the watch was to start after a line that does not exist yet
     ├── LogLost                   lines that were recorded can no longer be read
-    ├── StoreUnavailable          the server could not store the change
+    ├── TooManyWatchers           the server serves as many watchers as it may
+    ├── StoreUnavailable          the server could not store the change, or read what is stored
     ├── InternalServerError       the server met an error of its own
     └── ProtocolError             the server broke the contract of WatchTask
 
@@ -180,8 +181,15 @@ class LogLost(TaskgroveError):
     """Lines that were recorded can no longer be read."""
 
 
+class TooManyWatchers(TaskgroveError):
+    """The server serves as many watchers as it may: close a watch, or try again later."""
+
+
 class StoreUnavailable(TaskgroveError):
-    """The server could not store the change, for instance because its disk is full. Nothing was changed."""
+    """The server could not store the change, or read what is stored, for instance because its disk is full.
+
+    Nothing was changed.
+    """
 
 
 class InternalServerError(TaskgroveError):
@@ -210,6 +218,7 @@ BY_REASON: Mapping[str, type[TaskgroveError]] = {
     "REPOSITORY_EMPTY": RepositoryEmpty,
     "LINE_OUT_OF_RANGE": LineOutOfRange,
     "LOG_LOST": LogLost,
+    "TOO_MANY_WATCHERS": TooManyWatchers,
     "TOKEN_INVALID": Unauthenticated,
     "SERVER_DRAINING": ServerDraining,
     "STORE_UNAVAILABLE": StoreUnavailable,

@@ -51,6 +51,8 @@ def run_config(
     allowed_tools: Sequence[str] = (),
     max_turns: int | None = None,
     run_timeout: timedelta | None = None,
+    stall_timeout: timedelta | None = None,
+    linger: timedelta | None = None,
     command: Sequence[str] | str | None = None,
 ) -> RunConfig:
     """Builds the settings of runs; what is left out is unset. run_config.proto tells what each one means.
@@ -68,6 +70,8 @@ def run_config(
         allowed_tools=_several("allowed_tools", allowed_tools),
         max_turns=max_turns,
         run_timeout=None if run_timeout is None else _duration(run_timeout),
+        stall_timeout=None if stall_timeout is None else _duration(stall_timeout),
+        linger=None if linger is None else _duration(linger),
         command=None if command is None else _command(command),
     )
 

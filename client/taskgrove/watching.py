@@ -153,7 +153,7 @@ class Resume:
         `failure` is None when the stream ended with OK although the task did not rest. Raises `failure` if trying
         again cannot help, and ServerUnavailable if attempts have failed for too long.
         """
-        if failure is not None and not _is_loss(failure):
+        if failure is not None and not self._is_loss(failure):
             raise failure
         if self._failing_since is None:
             self._failing_since = now
@@ -231,6 +231,12 @@ class Resume:
         self.task = task
         self.rested = True
         return Rested(task)
+
+    def _is_loss(self, failure: errors.TaskgroveError) -> bool:
+        if isinstance(failure, errors.TooManyWatchers):
+            # After a restart all come back at once: who was let in before waits for its place.
+            return self.task is not None
+        return _is_loss(failure)
 
     def _broken(self, what: str) -> errors.ProtocolError:
         return errors.ProtocolError(f"Watching task {self.task_id}: the server {what}. Report this as a defect.")

@@ -9,7 +9,7 @@ import sys
 try:
     from taskgrove_server import app, settings
     from taskgrove_server.api.server import AddressUnusable
-    from taskgrove_server.domain.errors import DirectoryRefused
+    from taskgrove_server.domain.errors import DirectoryRefused, StoreUnavailable
     from taskgrove_server.ownership import DataDirectoryUnusable
     from taskgrove_server.store.database import DatabaseUnusable
 except ModuleNotFoundError as error:
@@ -23,6 +23,7 @@ FOR_A_PERSON = (
     DatabaseUnusable,
     AddressUnusable,
     DirectoryRefused,
+    StoreUnavailable,
 )
 
 

@@ -25,11 +25,13 @@ from taskgrove_server.api.watching import Watching
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.wakeups import Wakeups
 from taskgrove_server.ownership import DataDirectory
+from taskgrove_server.processes.spec import Graces
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.driving import Limits
-from taskgrove_server.runner.execution import Execution, Places
+from taskgrove_server.runner.execution import Ending, Execution, Places
 from taskgrove_server.runner.flow import Flow, Policy
 from taskgrove_server.runner.recovery import recover
+from taskgrove_server.runner.space import FreeSpace
 from taskgrove_server.settings import Settings
 from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees.commits import Author
@@ -38,24 +40,34 @@ from taskgrove_server.worktrees.worktrees import Worktrees
 
 log = logging.getLogger(__name__)
 
+#: Seconds for which calls are still answered, with when to call again, before connections are refused.
+FAREWELL = 0.25
+
 #: Seconds that RPCs have to end once the server shuts down. Watches end at once, being told to come back.
 GRACE = 1.0
 
 #: Seconds that git commands have to end after that; the next server does again what was cut off.
 PATIENCE = 10.0
 
+#: Open files that are left for runs, the database and other calls when all watchers are there.
+FILES_BESIDES = 1024
+
 
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises what makes a start impossible, with a sentence for a person."""
-    _raise_file_limit()
+    files = _raise_file_limit()
+    # Each watcher holds its log open, and perhaps a connection of its own.
+    most_watchers = min(settings.max_watchers, max(1, (files - FILES_BESIDES) // 2))
+    if most_watchers < settings.max_watchers:
+        log.warning("At most %d watches are served: the system grants %d open files", most_watchers, files)
     with DataDirectory(settings.data_directory) as data:
-        App(settings, data).run()
+        App(settings, data, most_watchers=most_watchers).run()
 
 
 class App:
     """One server over one data directory."""
 
-    def __init__(self, settings: Settings, data: DataDirectory) -> None:
+    def __init__(self, settings: Settings, data: DataDirectory, *, most_watchers: int) -> None:
         self._settings = settings
         agents = registry.shipped(claude=settings.claude, pass_environment=settings.pass_environment)
         roots = AllowedRoots(settings.allowed_roots)
@@ -73,12 +85,14 @@ class App:
             self._journal,
             agents,
             Places(runs=data.runs, logs=data.logs),
-            Limits(run_timeout=settings.run_timeout, linger=settings.linger),
+            _ending(settings),
         )
-        self._flow = Flow(self._store, self._worktrees, execution, Policy(data.sandboxes, settings.retry_pause))
-        self._dispatcher = Dispatcher(self._store, settings.slots, self._flow.run)
+        space = FreeSpace(data.root, settings.min_free_space << 20)
+        policy = Policy(data.sandboxes, settings.retry_pause, space)
+        self._flow = Flow(self._store, self._worktrees, execution, policy)
+        self._dispatcher = Dispatcher(self._store, settings.slots, space, self._flow.run)
         self._reads = Reads(self._store)
-        watching = Watching(self._store, self._reads, self._journal, self._wakeups)
+        watching = Watching(self._store, self._reads, self._journal, self._wakeups, most_watchers)
         self._tasks = TaskServicer(self._store, self._reads, self._dispatcher, watching, roots, agents.names)
         self._task_lists = TaskListServicer(self._store, self._reads, roots, agents.names)
         self._interceptor = StatusInterceptor(Admission(data.token(), self._wakeups))
@@ -113,12 +127,30 @@ class App:
             log.info("taskgroved shuts down")
             await server.drain()
             self._wakeups.drain()
+            await asyncio.sleep(FAREWELL)
         finally:
             await server.stop(GRACE)
             self._wakeups.attach(None)
 
 
-def _raise_file_limit() -> None:
-    """Takes as many open files as the system grants: every watcher of a log has it open."""
+def _ending(settings: Settings) -> Ending:
+    return Ending(
+        Limits(
+            run_timeout=settings.run_timeout,
+            stall_timeout=settings.stall_timeout,
+            linger=settings.linger,
+        ),
+        Graces(
+            interrupt=settings.interrupt_grace,
+            sigint=settings.sigint_grace,
+            sigterm=settings.sigterm_grace,
+            sweep=settings.sweep_grace,
+        ),
+    )
+
+
+def _raise_file_limit() -> int:
+    """Takes as many open files as the system grants, and returns their number."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most

@@ -53,12 +53,12 @@ def _roots(value: Any) -> tuple[str, ...] | None:
     return tuple(map(str, paths)) if len(paths) == len(texts) else None
 
 
-def _count(value: Any) -> int | None:
+def _whole(value: Any, most: int, least: int = 1) -> int | None:
     try:
         count = int(value)
     except (TypeError, ValueError):
         return None
-    return count if 1 <= count <= 1024 and not isinstance(value, bool | float) else None
+    return count if least <= count <= most and not isinstance(value, bool | float) else None
 
 
 def _seconds(value: Any) -> float | None:
@@ -84,7 +84,9 @@ def _level(value: Any) -> str | None:
 
 
 _ADDRESS = _Kind("address", "an address", _text)
-_COUNT = _Kind("count", "a whole number from 1 to 1024", _count)
+_COUNT = _Kind("count", "a whole number from 1 to 1024", lambda value: _whole(value, 1024))
+_SPACE = _Kind("MiB", "a whole number of MiB, at most 1048576", lambda value: _whole(value, 1 << 20, least=0))
+_MANY = _Kind("count", "a whole number from 1 to 1000000", lambda value: _whole(value, 1_000_000))
 _FLAG = _Kind("flag", "true or false", _flag)
 _LEVEL = _Kind("word", "debug, info, warning or error", _level)
 _LIMIT = _Kind("seconds", "a number of seconds, more than 0 and at most a year", _limit)
@@ -118,6 +120,9 @@ class Settings:
         "Default: unix:<data_dir>/taskgroved.sock.",
     )
     slots: int = _setting(_COUNT, 4, "How many tasks run at once.")
+    max_watchers: int = _setting(
+        _MANY, 4096, "How many watches are served at once; further ones are refused. Each holds a file open."
+    )
     allowed_roots: tuple[str, ...] = _setting(
         _ROOTS, (), "Directories under which repositories and agent definitions must lie. Empty: anywhere."
     )
@@ -128,8 +133,30 @@ class Settings:
         "Variables of the server's environment that agents get besides the allow-listed ones; "
         "a trailing * matches any ending.",
     )
+    min_free_space: int = _setting(
+        _SPACE,
+        100,
+        "How much of the disk of data_dir must be free for a task to be started; with less, tasks wait. 0: never mind.",
+    )
     run_timeout: float = _setting(_LIMIT, 4 * 3600.0, "How long a run may take unless its task or list says.")
-    linger: float = _setting(_PAUSE, 10.0, "How long an agent's process may stay after its last result.")
+    stall_timeout: float = _setting(
+        _LIMIT,
+        1800.0,
+        "How long a run may print nothing, while none of its tools is at work, unless its task or list says.",
+    )
+    linger: float = _setting(
+        _PAUSE, 10.0, "How long an agent's process may stay after its last result, unless its task or list says."
+    )
+    interrupt_grace: float = _setting(
+        _PAUSE, 3.0, "How long an agent that is being stopped gets after it was asked over its standard input."
+    )
+    sigint_grace: float = _setting(
+        _PAUSE, 5.0, "How long it gets after SIGINT, which is sent only to agents that can be asked."
+    )
+    sigterm_grace: float = _setting(_PAUSE, 5.0, "How long it gets after SIGTERM; then comes SIGKILL.")
+    sweep_grace: float = _setting(
+        _PAUSE, 1.0, "How long processes that an agent has left behind get between SIGTERM and SIGKILL."
+    )
     retry_pause: float = _setting(_PAUSE, 10.0, "How long to wait before the retry of an overloaded agent.")
     git_timeout: float = _setting(_LIMIT, 600.0, "How long one git command may take.")
     branch_prefix: str = _setting(_TEXT, "taskgrove/", "What the names of tasks' branches begin with.")

@@ -50,6 +50,14 @@ CONFIG: dict[str, Edge] = {
         [{"seconds": 1}, {"seconds": 1, "nanos": 1000}, {"seconds": 7 * DAY}],
         [({"nanos": 999_999_999}, "run_timeout"), ({"seconds": 7 * DAY, "nanos": 1}, "run_timeout")],
     ),
+    "stall_timeout": Edge(
+        [{"seconds": 1}, {"seconds": 7 * DAY}],
+        [({"nanos": 999_999_999}, "stall_timeout"), ({"seconds": 7 * DAY, "nanos": 1}, "stall_timeout")],
+    ),
+    "linger": Edge(
+        [{"seconds": 1}, {"seconds": 3600}],
+        [({"nanos": 999_999_999}, "linger"), ({"seconds": 3600, "nanos": 1}, "linger")],
+    ),
     "command": Edge(
         [
             {"shell": "#" * 65536},

@@ -18,6 +18,7 @@ from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.mailbox import Mailbox
+from taskgrove_server.runner.space import FreeSpace
 from taskgrove_server.store.runs import NewRun
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.writer import Changed
@@ -40,7 +41,7 @@ class Room:
         self._list = self.store.task_lists.create(task_list).result(PATIENCE)
 
     def dispatch(self, slots: int, work: Work) -> Dispatcher:
-        dispatcher = Dispatcher(self.store, slots, work)
+        dispatcher = Dispatcher(self.store, slots, FreeSpace(Path(), 0), work)
         self._stack.callback(dispatcher.wait, PATIENCE)
         self._stack.callback(dispatcher.stop, stop_runs=False)
         dispatcher.start()
@@ -72,7 +73,7 @@ class Room:
     def run_and_rest(self, task: Task) -> None:
         """Does what a slot does for a task, without a process."""
         self.store.tasks.mark_running(task.id, "/", None).result(PATIENCE)
-        new = NewRun(ids.new_run_id(), task.id, False, "", "command", None, ids.new_session_id(), False)
+        new = NewRun(ids.new_run_id(), task.id, False, "", "command", None, ids.new_session_id(), False, RunConfig())
         run = self.store.runs.begin(new, "/logs").result(PATIENCE)
         assert run is not None
         self.store.runs.finish(run, Outcome(session_id=run.session_id), 0, 0).result(PATIENCE)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskgrove_server.domain import clock, errors, ids
+from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.run import Run
 from taskgrove_server.journal import notices, reading
 from taskgrove_server.journal.growing import Extent, GrowingLog
@@ -42,6 +43,7 @@ def run_over(path: Path, first_line: int = 1) -> Run:
         model=None,
         session_id=None,
         resumes=False,
+        config=RunConfig(),
         log_path=str(path),
         first_line=first_line,
         start_time=clock.now(),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support import process_room
+from support import disks, process_room
 from support.process_room import end_of
 from taskgrove_server.processes import sweeping
 
@@ -16,17 +15,8 @@ from taskgrove_server.processes import sweeping
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mounts a disk of 256 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small disk takes root")
-    try:
+    with disks.mounted(tmp_path / "disk", "256k") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.parametrize("complaints", [0, 200_000])
@@ -37,4 +27,5 @@ def test_how_a_run_ended_is_recorded_though_the_disk_is_full(small_disk: Path, c
         end = end_of(handle)
         assert (small_disk / "fill").stat().st_size > 50_000
         assert (end.exit_code, end.supervised, end.swept) == (3, True, 1)
+        assert end.disk_full
         assert not sweeping.find(handle.run_id)

@@ -98,6 +98,7 @@ def new_run(task: Task, *, is_retry: bool = False) -> NewRun:
         model=None,
         session_id=ids.new_session_id(),
         resumes=False,
+        config=CONFIG,
     )
 
 

@@ -66,7 +66,8 @@ class Room:
 
     def begin(self, log: bytes = b"") -> Run:
         """Begins a run that has written something already."""
-        new = NewRun(ids.new_run_id(), self.task_id, False, "", "command", None, ids.new_session_id(), False)
+        session_id, config = ids.new_session_id(), RunConfig()
+        new = NewRun(ids.new_run_id(), self.task_id, False, "", "command", None, session_id, False, config)
         run = self.store.runs.begin(new, str(self._directory)).result(PATIENCE)
         assert run is not None
         write(run, log)
@@ -83,7 +84,7 @@ class Room:
         self.store.tasks.rest(self.task_id, TaskState.SUCCEEDED).result(PATIENCE)
 
     async def watch(self, after_line: int = 0) -> AsyncGenerator[WatchTaskResponse]:
-        watching = Watching(self.store, self.reads, self.journal, self.wakeups)
+        watching = Watching(self.store, self.reads, self.journal, self.wakeups, most=100)
         async for message in watching.watch(WatchTaskRequest(task_id=self.task_id, after_line=after_line)):
             yield message
 

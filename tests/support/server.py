@@ -25,7 +25,14 @@ PATIENCE = 30.0
 class RunningServer:
     """Starts the server, and leaves nothing of it behind."""
 
-    def __init__(self, *flags: str, environment: Mapping[str, str] | None = None, tcp: bool = False) -> None:
+    def __init__(
+        self,
+        *flags: str,
+        environment: Mapping[str, str] | None = None,
+        tcp: bool = False,
+        module: str = "taskgrove_server",
+    ) -> None:
+        self._module = module
         # A short path: a socket's may have 107 bytes, which pytest's own directories come near to.
         self.root = Path(tempfile.mkdtemp(prefix="tg-"))
         self.data = self.root / "data"
@@ -52,7 +59,7 @@ class RunningServer:
     def start(self, *flags: str) -> Self:
         """Starts the server and waits until it serves."""
         listen = ["--listen", "127.0.0.1:0"] if self._tcp else []
-        command = [sys.executable, "-m", "taskgrove_server", "--data-dir", str(self.data), *listen]
+        command = [sys.executable, "-m", self._module, "--data-dir", str(self.data), *listen]
         with self.log.open("ab") as log:
             start = log.tell()
             self._process = subprocess.Popen(

@@ -48,7 +48,7 @@ class Gate:
         self.open()
 
 
-def until(look: Callable[[], T], what: str, *, patience: float = PATIENCE) -> T:
+def until(look: Callable[[], T | None], what: str, *, patience: float = PATIENCE) -> T:
     """Returns what `look` returns as soon as that is true; fails the test when it takes too long."""
     deadline = time.monotonic() + patience
     while not (found := look()):

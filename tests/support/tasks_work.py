@@ -8,15 +8,23 @@ from datetime import timedelta
 from pathlib import Path
 
 import taskgrove
-from support import repositories
+from support import repositories, tasks_gates
 from support.server import RunningServer
 from support.tasks_gates import PATIENCE
 from taskgrove.v1.task_pb2 import Task
 
 
-def shell(command: str | Sequence[str], *, run_timeout: timedelta | None = None) -> taskgrove.RunConfig:
+def shell(
+    command: str | Sequence[str],
+    *,
+    run_timeout: timedelta | None = None,
+    stall_timeout: timedelta | None = None,
+    linger: timedelta | None = None,
+) -> taskgrove.RunConfig:
     """Returns settings that run a line of shell, or a program with its arguments."""
-    return taskgrove.run_config(agent="command", command=command, run_timeout=run_timeout)
+    return taskgrove.run_config(
+        agent="command", command=command, run_timeout=run_timeout, stall_timeout=stall_timeout, linger=linger
+    )
 
 
 def make_list(
@@ -35,6 +43,15 @@ def run(client: taskgrove.Client, command: str | Sequence[str], working_dir: Pat
 def rest(client: taskgrove.Client, task_id: str) -> Task:
     """Waits until a task rests."""
     return client.wait(task_id, reconnect_timeout=PATIENCE)
+
+
+def rest_unwatched(client: taskgrove.Client, task_id: str) -> Task:
+    """Waits until a task rests, without its lines, which may be lost."""
+    return tasks_gates.until(lambda: _resting(client.get_task(task_id)), f"the rest of task {task_id}")
+
+
+def _resting(task: Task) -> Task | None:
+    return task if task.state in (Task.STATE_SUCCEEDED, Task.STATE_FAILED, Task.STATE_CANCELLED) else None
 
 
 def runs(client: taskgrove.Client, task: Task) -> list[taskgrove.Run]:

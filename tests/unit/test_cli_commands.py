@@ -319,6 +319,8 @@ def test_every_option_of_a_task_reaches_the_server(stand_in: StandIn, tmp_path: 
         "--permission-mode": "plan",
         "--max-turns": "7",
         "--timeout": "1h30m",
+        "--stall-timeout": "10m",
+        "--linger": "5s",
     }
     several = ["--subtask", "A", "--subtask", "B", "--allow-tool", "Edit", "--allow-tool", "Bash(git *)"]
     words = [word for option in options.items() for word in option]
@@ -334,7 +336,7 @@ def test_every_option_of_a_task_reaches_the_server(stand_in: StandIn, tmp_path: 
     assert config.permission_mode == "plan"
     assert list(config.allowed_tools) == ["Edit", "Bash(git *)"]
     assert config.max_turns == 7
-    assert config.run_timeout.seconds == 5400
+    assert (config.run_timeout.seconds, config.stall_timeout.seconds, config.linger.seconds) == (5400, 600, 5)
     assert not config.HasField("command")
 
 

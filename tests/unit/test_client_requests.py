@@ -24,13 +24,17 @@ def test_a_run_config_takes_plain_values() -> None:
         allowed_tools=["Read", "Bash(git *)"],
         max_turns=3,
         run_timeout=timedelta(minutes=1.5),
+        stall_timeout=timedelta(minutes=2),
+        linger=timedelta(seconds=3),
         command=["make", "test"],
     )
     assert json.loads(config.output_schema) == schema
-    assert config.run_timeout.seconds == 90
+    assert (config.run_timeout.seconds, config.stall_timeout.seconds, config.linger.seconds) == (90, 120, 3)
     assert config.command == Command(argv=Argv(values=["make", "test"]))
     config.ClearField("output_schema")
     config.ClearField("run_timeout")
+    config.ClearField("stall_timeout")
+    config.ClearField("linger")
     config.ClearField("command")
     assert config == RunConfig(
         agent="claude",

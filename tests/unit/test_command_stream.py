@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -101,7 +102,16 @@ def test_a_run_that_nobody_saw_end_was_interrupted() -> None:
 
 def test_the_reason_for_which_a_run_was_stopped_is_its_failure() -> None:
     why = Failure(FailureKind.TIMEOUT, f"longer than {timedelta(hours=4)}")
-    assert outcome(end(143, signal=15), exit_=Exit(code=143, stopped_for=why)).failure == why
+    failure = outcome(end(143, signal=15), exit_=Exit(code=143, stopped_for=why)).failure
+    assert failure == replace(why, final=True)
+
+
+def test_a_command_that_stalled_is_not_run_again_unasked() -> None:
+    why = Failure(FailureKind.STALLED, "silent")
+    assert why.automatic is Retry.RESUME
+    failure = outcome(end(143, signal=15), exit_=Exit(code=143, stopped_for=why)).failure
+    assert failure is not None
+    assert failure.automatic is Retry.NEVER
 
 
 def test_a_cancelled_run_has_no_failure_and_keeps_its_session() -> None:

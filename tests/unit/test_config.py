@@ -19,6 +19,8 @@ TASK = RunConfig(
     max_turns=1,
     run_timeout=timedelta(minutes=1),
     command=Command(shell="task"),
+    stall_timeout=timedelta(minutes=3),
+    linger=timedelta(seconds=3),
 )
 TASK_LIST = RunConfig(
     agent="claude",
@@ -31,6 +33,8 @@ TASK_LIST = RunConfig(
     max_turns=2,
     run_timeout=timedelta(minutes=2),
     command=Command(shell="list"),
+    stall_timeout=timedelta(minutes=4),
+    linger=timedelta(seconds=4),
 )
 
 

@@ -133,7 +133,13 @@ def test_the_largest_request_is_checked_in_no_time() -> None:
         (validation.COMMAND, "run_config.proto", "`/bin/sh -c`. Up to {} bytes."),
         (validation.COMMAND, "run_config.proto", "values, together up to {} bytes."),
         (validation.ARGUMENTS, "run_config.proto", "Between 1 and {} values"),
-        (validation.LONGEST_RUN_TIMEOUT // 86400, "run_config.proto", "Between 1 second and {} days."),
+        (validation.LONGEST_SPANS["run_timeout"] // 86400, "run_config.proto", "Between 1 second and {} days."),
+        (
+            validation.LONGEST_SPANS["stall_timeout"] // 86400,
+            "run_config.proto",
+            "has to print something. Between 1 second and {} days.",
+        ),
+        (validation.LONGEST_SPANS["linger"] // 3600, "run_config.proto", "Between 1 second and {} hour."),
         (validation.LONGEST_HEARTBEAT // 60, "task_service.proto", "Between 1 second and {} minutes."),
     ],
 )

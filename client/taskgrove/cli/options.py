@@ -26,6 +26,8 @@ FIELDS = {
     "allow-tool": "allowed_tools",
     "max-turns": "max_turns",
     "timeout": "run_timeout",
+    "stall-timeout": "stall_timeout",
+    "linger": "linger",
     "command": "command",
 }
 
@@ -42,6 +44,8 @@ class Settings(TypedDict):
     allow_tool: tuple[str, ...]
     max_turns: int | None
     timeout: timedelta | None
+    stall_timeout: timedelta | None
+    linger: timedelta | None
 
 
 class Work(Settings):
@@ -93,6 +97,18 @@ _SETTINGS = (
         type=parameters.duration,
         metavar="TIME",
         help="The longest time of one run, such as 30m or 1h30m.",
+    ),
+    click.option(
+        "--stall-timeout",
+        type=parameters.duration,
+        metavar="TIME",
+        help="The longest silence of a run, while none of its tools is at work.",
+    ),
+    click.option(
+        "--linger",
+        type=parameters.duration,
+        metavar="TIME",
+        help="How long the agent's process may stay after its result.",
     ),
 )
 
@@ -146,6 +162,8 @@ def run_config(settings: Settings, command: list[str] | None) -> run_config_pb2.
         allowed_tools=settings["allow_tool"],
         max_turns=settings["max_turns"],
         run_timeout=settings["timeout"],
+        stall_timeout=settings["stall_timeout"],
+        linger=settings["linger"],
         command=command,
     )
 

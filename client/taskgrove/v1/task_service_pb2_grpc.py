@@ -144,7 +144,7 @@ class TaskServiceServicer(object):
         A task that is continued after `rested` goes on in the same numbering: watch it again the same way.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
-        DATA_LOSS (LOG_LOST).
+        DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -79,7 +79,7 @@ class TaskServiceStub:
     A task that is continued after `rested` goes on in the same numbering: watch it again the same way.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
-    DATA_LOSS (LOG_LOST).
+    DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
     """
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]
     """Returns a task.
@@ -148,7 +148,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     A task that is continued after `rested` goes on in the same numbering: watch it again the same way.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
-    DATA_LOSS (LOG_LOST).
+    DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
     """Returns a task.
@@ -238,7 +238,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         A task that is continued after `rested` goes on in the same numbering: watch it again the same way.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
-        DATA_LOSS (LOG_LOST).
+        DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
         """
 
     @_abc_1.abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from typing import Any
 
@@ -52,7 +53,9 @@ class CommandParser:
     def finish(self, exit: Exit) -> Outcome:  # noqa: A002 - the field's word
         """Returns how the run ended."""
         code = self._code(exit)
-        failure = None if exit.cancelled else exit.stopped_for or self._judge(code, exit.stderr)
+        # The command holds no conversation that a retry could go on with: all kinds but one are final.
+        stopped_for = exit.stopped_for and dataclasses.replace(exit.stopped_for, final=True)
+        failure = None if exit.cancelled else stopped_for or self._judge(code, exit.stderr)
         wants_output = self._structured and not failure and not exit.cancelled
         return Outcome(
             failure=failure,
@@ -74,7 +77,6 @@ class CommandParser:
         if "error" in self._end:
             message = f"The command could not be started: {lines.text(self._end['error'])}"
             return Failure(FailureKind.AGENT_NOT_FOUND, lines.head(message, lines.MAX_MESSAGE))
-        # The command holds no conversation that a retry could go on with: all but one kind are final.
         if not self._end:
             return self._failed(FailureKind.CRASHED, f"The command was cut off (exit code {code})", stderr)
         if "signal" in self._end:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from google.protobuf import timestamp_pb2
 
@@ -96,8 +96,8 @@ def from_config(config: RunConfig) -> run_config_pb2.RunConfig:
         value = getattr(config, field.name)
         if isinstance(value, str | int):
             setattr(message, field.name, value)
-    if config.run_timeout is not None:
-        message.run_timeout.FromTimedelta(config.run_timeout)
+        elif isinstance(value, timedelta):
+            getattr(message, field.name).FromTimedelta(value)
     if config.command is not None and config.command.shell is not None:
         message.command.shell = config.command.shell
     elif config.command is not None:
@@ -121,9 +121,16 @@ def to_config(message: run_config_pb2.RunConfig) -> RunConfig:
         permission_mode=message.permission_mode or None,
         allowed_tools=tuple(message.allowed_tools),
         max_turns=message.max_turns or None,
-        run_timeout=message.run_timeout.ToTimedelta() if message.HasField("run_timeout") else None,
+        run_timeout=_to_timedelta(message, "run_timeout"),
         command=command,
+        stall_timeout=_to_timedelta(message, "stall_timeout"),
+        linger=_to_timedelta(message, "linger"),
     )
+
+
+def _to_timedelta(message: run_config_pb2.RunConfig, field: str) -> timedelta | None:
+    span: timedelta | None = getattr(message, field).ToTimedelta() if message.HasField(field) else None
+    return span
 
 
 def to_subtasks(messages: list[task_pb2.Subtask]) -> tuple[Subtask, ...]:

@@ -15,8 +15,10 @@ from taskgrove_server.domain import errors
 #: The domain of every google.rpc.ErrorInfo.
 DOMAIN = "taskgrove.dev"
 
-#: After how many seconds a caller of a server that is shutting down should call again.
+#: After how many seconds a caller should call again, of those errors that pass by themselves.
 RETRY_DELAY = 1
+
+PASSING = (errors.ServerDraining, errors.StoreUnavailable, errors.TooManyWatchers)
 
 #: Bytes of a message, and of each value of an ErrorInfo, that are sent; a path may have 4096. Callers refuse an
 #: answer with more than 8 KiB of trailers, and a message travels twice, once with three bytes for some of its own.
@@ -45,6 +47,7 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.RepositoryEmpty: (_Code.FAILED_PRECONDITION, "REPOSITORY_EMPTY"),
     errors.LineOutOfRange: (_Code.OUT_OF_RANGE, "LINE_OUT_OF_RANGE"),
     errors.LogLost: (_Code.DATA_LOSS, "LOG_LOST"),
+    errors.TooManyWatchers: (_Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS"),
     errors.TokenInvalid: (_Code.UNAUTHENTICATED, "TOKEN_INVALID"),
     errors.ServerDraining: (_Code.UNAVAILABLE, "SERVER_DRAINING"),
     errors.StoreUnavailable: (_Code.UNAVAILABLE, "STORE_UNAVAILABLE"),
@@ -62,7 +65,7 @@ def to_status(error: Exception) -> status_pb2.Status:
         violation = error_details_pb2.BadRequest.FieldViolation
         named = [violation(field=field, description=what) for field, what in error.violations[:VIOLATIONS]]
         details.append(error_details_pb2.BadRequest(field_violations=named))
-    if isinstance(error, errors.ServerDraining):
+    if isinstance(error, PASSING):
         details.append(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=RETRY_DELAY)))
     return _status(TABLE[type(error)], error.message, error.metadata, details)
 

@@ -42,7 +42,7 @@ class Reads:
 
         Asked before anything that a repeat does not depend on any more: its list or repository may be gone by now.
         """
-        return None if key is None else await self(requests.earlier, key)
+        return None if key is None else await self(requests.look_up, key)
 
     def close(self) -> None:
         """Ends the threads, each with its connection."""

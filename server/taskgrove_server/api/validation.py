@@ -20,8 +20,8 @@ SUBTASKS = 100
 ALLOWED_TOOLS = 100
 ARGUMENTS = 1000
 PATH = 4096
-SHORTEST_RUN_TIMEOUT = 1
-LONGEST_RUN_TIMEOUT = 7 * 86400
+SHORTEST_SPAN = 1
+LONGEST_SPANS = {"run_timeout": 7 * 86400, "stall_timeout": 7 * 86400, "linger": 3600}
 SHORTEST_HEARTBEAT = 1
 LONGEST_HEARTBEAT = 300
 PERMISSION_MODES = frozenset({"default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"})
@@ -107,8 +107,9 @@ class Checks:
             self.title(f"{field}.allowed_tools[{index}]", tool, 500)
         if message.HasField("max_turns") and message.max_turns < 1:
             self.wrong(f"{field}.max_turns", "must be at least 1")
-        if message.HasField("run_timeout"):
-            self.duration(f"{field}.run_timeout", message.run_timeout, SHORTEST_RUN_TIMEOUT, LONGEST_RUN_TIMEOUT)
+        for name, longest in LONGEST_SPANS.items():
+            if message.HasField(name):
+                self.duration(f"{field}.{name}", getattr(message, name), SHORTEST_SPAN, longest)
         if message.HasField("command"):
             self._command(f"{field}.command", message.command)
 

@@ -24,7 +24,9 @@ HEARTBEAT = 15.0
 class Watching:
     """Makes watches."""
 
-    def __init__(self, store: Store, reads: Reads, journal: Journal, wakeups: Wakeups) -> None:
+    def __init__(self, store: Store, reads: Reads, journal: Journal, wakeups: Wakeups, most: int) -> None:
+        self._most = most
+        self._count = 0
         self._store = store
         self._reads = reads
         self._journal = journal
@@ -33,8 +35,18 @@ class Watching:
     async def watch(self, request: messages.WatchTaskRequest) -> AsyncIterator[_Response]:
         """Yields the events of a task, `opened` first and `rested` last.
 
-        Raises TaskNotFound, LineOutOfRange, LogLost and ServerDraining.
+        Raises TaskNotFound, LineOutOfRange, LogLost, TooManyWatchers and ServerDraining.
         """
+        if self._count >= self._most:
+            raise errors.TooManyWatchers(self._most)
+        self._count += 1
+        try:
+            async for event in self._watch(request):
+                yield event
+        finally:
+            self._count -= 1
+
+    async def _watch(self, request: messages.WatchTaskRequest) -> AsyncIterator[_Response]:
         heartbeat = HEARTBEAT
         if request.HasField("heartbeat_interval"):
             heartbeat = request.heartbeat_interval.ToTimedelta().total_seconds()

@@ -37,13 +37,15 @@ class RunConfig:
     max_turns: int | None = None
     run_timeout: timedelta | None = None
     command: Command | None = None
+    stall_timeout: timedelta | None = None
+    linger: timedelta | None = None
 
 
 def resolve(task: RunConfig, task_list: RunConfig) -> RunConfig:
     """Returns the task's value of each field, else the list's, else the default.
 
     `model` stays None when neither asks for one, because an agent definition comes before DEFAULT_MODEL.
-    `run_timeout` stays None too: its default is a setting of the server.
+    `run_timeout`, `stall_timeout` and `linger` stay None too: their defaults are settings of the server.
     """
     values = {field.name: getattr(task, field.name) or getattr(task_list, field.name) for field in fields(RunConfig)}
     values["agent"] = values["agent"] or DEFAULT_AGENT

@@ -21,6 +21,7 @@
     │   └── RepositoryEmpty
     ├── LineOutOfRange
     ├── LogLost
+    ├── TooManyWatchers
     ├── TokenInvalid
     ├── ServerDraining
     └── StoreUnavailable
@@ -194,6 +195,16 @@ class LogLost(TaskgroveError):
         )
 
 
+class TooManyWatchers(TaskgroveError):
+    """The server serves as many watchers as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The server serves as many watchers as it may, {limit}: close a watch, or raise its max_watchers setting.",
+            limit=limit,
+        )
+
+
 class TokenInvalid(TaskgroveError):
     """The call carries no bearer token, or a wrong one."""
 
@@ -212,7 +223,7 @@ class ServerDraining(TaskgroveError):
 
 
 class StoreUnavailable(TaskgroveError):
-    """The change could not be stored."""
+    """A change could not be stored, or what is stored could not be read."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"The change could not be stored: {why}")
+        super().__init__(f"The server's store is out of order: {why}")

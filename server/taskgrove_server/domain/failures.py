@@ -32,6 +32,7 @@ class FailureKind(StrEnum):
     INTERRUPTED = "interrupted"
     TASK_LIST_NOT_FOUND = "task_list_not_found"
     INTERNAL = "internal"
+    DISK_FULL = "disk_full"
 
 
 class Retry(StrEnum):
@@ -42,6 +43,8 @@ class Retry(StrEnum):
     RESUME = "resume"
     #: As RESUME, after a pause.
     RESUME_LATER = "resume_later"
+    #: As RESUME, once the disk has room again.
+    RESUME_WITH_ROOM = "resume_with_room"
     #: Starts a new session with the run's own prompt: the old session is gone.
     NEW_SESSION = "new_session"
 
@@ -52,6 +55,8 @@ AUTOMATIC: dict[FailureKind, Retry] = {
     FailureKind.AGENT: Retry.RESUME,
     FailureKind.OVERLOADED: Retry.RESUME_LATER,
     FailureKind.CRASHED: Retry.RESUME,
+    FailureKind.STALLED: Retry.RESUME,
+    FailureKind.DISK_FULL: Retry.RESUME_WITH_ROOM,
     FailureKind.OUTPUT_MISSING: Retry.RESUME,
     FailureKind.SESSION_LOST: Retry.NEW_SESSION,
 }
@@ -64,7 +69,6 @@ _RETRYABLE = frozenset(
         FailureKind.MAX_TURNS,
         FailureKind.BUDGET,
         FailureKind.TIMEOUT,
-        FailureKind.STALLED,
         FailureKind.INTERRUPTED,
     }
 )

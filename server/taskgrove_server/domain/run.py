@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.failures import Failure
 from taskgrove_server.domain.ids import RunId, SessionId, TaskId
 
@@ -74,6 +75,8 @@ class Run:
     session_id: SessionId | None
     #: The run resumes a session that an earlier run began.
     resumes: bool
+    #: What the run was started with; None for runs that an early version made.
+    config: RunConfig | None
     log_path: str
     first_line: int
     start_time: datetime
@@ -82,4 +85,6 @@ class Run:
     line_count: int = 0
     #: Bytes of the log, once the run has ended.
     log_size: int = 0
+    #: The log was cut while it grew: what it holds is not at its place any more.
+    log_lost: bool = False
     finish_time: datetime | None = None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taskgrove_server.domain.run import Run
+
+log = logging.getLogger(__name__)
 
 #: Bytes that are read at a time.
 BLOCK = 1 << 20
@@ -22,6 +26,8 @@ class Extent:
 
     lines: int = 0
     size: int = 0
+    #: The file has become shorter than that: somebody has truncated it. Nothing can be read by position any more.
+    lost: bool = False
 
 
 class GrowingLog:
@@ -38,6 +44,10 @@ class GrowingLog:
         self._lock = threading.Lock()
         self._fd = os.open(run.log_path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._ended = False
+        # An adopted log may have been silent for long. A clock that was set back makes it no younger than now.
+        silent = max(0.0, time.time() - os.fstat(self._fd).st_mtime)
+        #: When the log last grew, by the monotonic clock.
+        self.grown_at = time.monotonic() - silent
 
     def read(self) -> bool:
         """Takes in a block of what has been written since; tells whether there may be more."""
@@ -63,8 +73,12 @@ class GrowingLog:
     def _read_block(self) -> int:
         block = os.pread(self._fd, BLOCK, self._offset)
         if not block:
+            if os.fstat(self._fd).st_size < self._offset:
+                self._lose()
+                return self._read_block()
             return 0
         self._offset += len(block)
+        self.grown_at = time.monotonic()
         end = block.rfind(b"\n") + 1
         if not end:
             self._keep(block)
@@ -77,12 +91,24 @@ class GrowingLog:
         self._partial, self._partial_size = [], 0
         if block[end:]:
             self._keep(block[end:])
-        self.extent = Extent(self.extent.lines + count, self._offset - len(block) + end)
-        # Watchers first: parsing takes longer than waking.
-        self._grown()
+        if not self.extent.lost:
+            self.extent = Extent(self.extent.lines + count, self._offset - len(block) + end)
+            # Watchers first: parsing takes longer than waking.
+            self._grown()
         for line in lines:
             self._feed(line)
         return len(block)
+
+    def _lose(self) -> None:
+        """Goes on at the start of a file that was truncated, for the parser alone: the run still has its outcome.
+
+        The lines that were counted are gone, and those to come cannot follow them: watchers are told.
+        """
+        log.error("The log %s was truncated at line %d", self.run.log_path, self.extent.lines)
+        self._offset = 0
+        self._partial, self._partial_size = [], 0
+        self.extent = replace(self.extent, lost=True)
+        self._grown()
 
     def _keep(self, piece: bytes) -> None:
         self._partial_size += len(piece)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from taskgrove_server.domain.ids import TaskId
@@ -66,7 +67,11 @@ class Journal:
         entry = self._by_task.get(run.task_id)
         if entry is not None and entry[1].run.number == run.number:
             return entry[1].extent
-        return Extent(run.line_count, run.log_size)
+        return Extent(run.line_count, run.log_size, run.log_lost)
+
+    def silence(self, run: Run) -> float:
+        """Returns for how many seconds the log of a run that goes on has not grown."""
+        return time.monotonic() - self._by_task[run.task_id][1].grown_at
 
     def last_line(self, task_id: TaskId, stored: int) -> int:
         """Returns the number of a task's newest line, which is `stored` unless a run goes on."""

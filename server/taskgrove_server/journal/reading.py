@@ -65,6 +65,9 @@ class LogReader:
 
     def seek(self, after_line: int, extent: Extent) -> None:
         """Moves behind a line of this run; raises LogLost when the file no longer has it."""
+        if after_line == self.run.first_line - 1 + extent.lines:
+            # Whoever has all there is needs nothing of the file.
+            self.line, self._offset = after_line, extent.size
         while self.line < after_line:
             block = self._pread(self._offset, max(1, min(_BLOCK, extent.size - self._offset)))
             lines, wanted = block.count(b"\n"), after_line - self.line
@@ -79,10 +82,13 @@ class LogReader:
             self._offset += end
 
     def next(self, extent: Extent) -> WholeLines | LineFragment | None:
-        """Returns the next piece, None at the end of `extent`; raises LogLost when the file is shorter."""
+        """Returns the next piece, None at the end of `extent`; raises LogLost when the file no longer has it."""
+        rest = extent.size - self._offset
+        # While a run goes on, the lines that follow a cut never come.
+        if extent.lost and (rest > 0 or self.run.finish_time is None):
+            raise errors.LogLost(self.run.task_id, self.line + 1)
         if self._long_line_size:
             return self._next_fragment()
-        rest = extent.size - self._offset
         if rest <= 0:
             return None
         block = self._pread(self._offset, min(CHUNK, rest))

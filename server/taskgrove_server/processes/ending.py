@@ -31,6 +31,8 @@ class ProcessEnd:
     swept: int = 0
     #: How many of them could not be ended: they are another user's, or the kernel does not let them go.
     survivors: int = 0
+    #: The disk of the log had no room when the process ended.
+    disk_full: bool = False
     #: The supervisor saw all of this. False: it was killed itself, or failed.
     supervised: bool = True
 
@@ -73,6 +75,7 @@ def _read(run_directory: Path) -> ProcessEnd | None:
         stopped=end["stopped"],
         swept=end["swept"],
         survivors=end["survivors"],
+        disk_full=end["disk_full"],
     )
 
 

@@ -45,7 +45,8 @@ def main(run_directory: str) -> None:
         if agent:
             supervising.Supervision(orders, agent).run()
         else:
-            supervising.record(end_time=time.time(), spawn_error=failure)
+            full = supervising.disk_is_full(orders.log_path)
+            supervising.record(end_time=time.time(), spawn_error=failure, disk_full=full)
     except BaseException:
         if agent:
             os.killpg(agent.pid, _KILL)  # the server sweeps the rest; the traceback goes to the stderr file

@@ -19,11 +19,25 @@ class Rung:
     grace: float
 
 
-#: Stops an agent that can be asked over its standard input, where it still ends its tools and says its result.
-ASK_FIRST = (Rung(supervising.INTERRUPT, 3), Rung("SIGINT", 5), Rung("SIGTERM", 5))
+@dataclass(frozen=True, slots=True)
+class Graces:
+    """The seconds that a process gets after each step of a stop, and what it left behind between two signals."""
 
-#: Stops any other program: SIGTERM is what programs expect.
-TERMINATE = (Rung("SIGTERM", 5),)
+    interrupt: float = 3.0
+    sigint: float = 5.0
+    sigterm: float = 5.0
+    sweep: float = 1.0
+
+    def ladder(self, *, asks: bool) -> tuple[Rung, ...]:
+        """Returns the steps before SIGKILL.
+
+        A process that can be asked over its standard input still ends its tools and says its result there. Any
+        other one gets SIGTERM, which is what programs expect.
+        """
+        terminate = Rung("SIGTERM", self.sigterm)
+        if not asks:
+            return (terminate,)
+        return (Rung(supervising.INTERRUPT, self.interrupt), Rung("SIGINT", self.sigint), terminate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,7 @@ class Spec:
     keep_stdin_open: bool = False
     #: What asks the process, over standard input, to stop. Empty: it cannot be asked.
     interrupt: bytes = b""
-    #: The steps of a stop before SIGKILL; by default ASK_FIRST or TERMINATE.
+    #: The steps of a stop before SIGKILL; by default those of Graces().
     ladder: tuple[Rung, ...] | None = None
     #: Seconds that processes which the agent left behind get between SIGTERM and SIGKILL.
     sweep_grace: float = 1.0
@@ -53,7 +67,7 @@ class Spec:
         """Returns what the supervisor is told; raises ValueError if there is no program to start."""
         if not self.argv:
             raise ValueError(f"Run {self.run_id} names no program to start: argv is empty.")
-        ladder = self.ladder if self.ladder is not None else ASK_FIRST if self.interrupt else TERMINATE
+        ladder = Graces().ladder(asks=bool(self.interrupt)) if self.ladder is None else self.ladder
         return Orders(
             run_id=self.run_id,
             argv=[os.fsencode(argument) for argument in self.argv],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import select
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -54,6 +56,9 @@ class Supervised:
     def stop(self) -> None:
         """Begins the ladder of the spec, which the supervisor climbs by itself. A second stop changes nothing."""
         self._tell({"do": "stop"})
+        # Whoever has frozen all processes of a run has frozen its supervisor too.
+        with contextlib.suppress(OSError, AttributeError):
+            signal.pidfd_send_signal(self.exit_fd, signal.SIGCONT)
 
     def close_stdin(self) -> None:
         """Closes the process's standard input after all that was sent."""

@@ -26,6 +26,9 @@ from taskgrove_server.processes.orders import Orders
 from taskgrove_server.processes.spawning import Agent
 from taskgrove_server.processes.stdio import Errors, Input
 
+#: A disk with less room than so many bytes is full: an agent's next line may not fit.
+FULL = 1 << 20
+
 #: The rung that writes the orders' interrupt to standard input; the others are names of signals.
 INTERRUPT = "interrupt"
 
@@ -39,6 +42,7 @@ class Supervision:
         #: As os.waitstatus_to_exitcode tells it.
         self._status: int | None = None
         self._end_time = 0.0
+        self._disk_full = False
         self._poll = select.poll()
         self._wake = self._wake_on_child()
         self._control = os.open(files.CONTROL, os.O_RDWR | os.O_NONBLOCK)  # for writing too: so it never ends
@@ -78,6 +82,7 @@ class Supervision:
             stopped=self._rungs is not None,
             swept=swept,
             survivors=survivors,
+            disk_full=self._disk_full,
         )
 
     def _wake_on_child(self) -> int:
@@ -105,6 +110,7 @@ class Supervision:
             if pid == self._agent:
                 self._status = os.waitstatus_to_exitcode(status)
                 self._end_time = time.time()
+                self._disk_full = disk_is_full(self._orders.log_path)
 
     def _remains(self) -> list[sweeping.Process]:
         """Returns what is left of the run."""
@@ -166,6 +172,15 @@ class Supervision:
         return max(0.0, math.ceil((self._next_rung - time.monotonic()) * 1000))
 
 
+def disk_is_full(path: bytes) -> bool:
+    """Tells whether hardly anything can be written to the disk of a file any more."""
+    try:
+        disk = os.statvfs(os.path.dirname(path))  # noqa: PTH120 - pathlib takes 8 ms to import
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < FULL
+
+
 def record(
     *,
     end_time: float,
@@ -175,6 +190,7 @@ def record(
     stopped: bool = False,
     swept: int = 0,
     survivors: int = 0,
+    disk_full: bool = False,
 ) -> None:
     """Writes how the run ended: all of it or, if the server should look meanwhile, nothing."""
     end = {
@@ -185,6 +201,7 @@ def record(
         "stopped": stopped,
         "swept": swept,
         "survivors": survivors,
+        "disk_full": disk_full,
     }
     descriptor = os.open(files.NEW_EXIT, os.O_WRONLY | os.O_CREAT, 0o600)
     os.pwrite(descriptor, json.dumps(end).encode().ljust(files.EXIT_SIZE), 0)

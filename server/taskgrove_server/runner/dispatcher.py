@@ -13,19 +13,22 @@ from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.task import Task
 from taskgrove_server.runner.mailbox import Mailbox
+from taskgrove_server.runner.space import FreeSpace
 from taskgrove_server.store.store import Store
 
 log = logging.getLogger(__name__)
 
-#: Seconds until a claim that the store could not take is tried again.
+#: Seconds until a claim is tried again that the store could not take, or for which the disk had no room.
 PATIENCE = 1.0
 
 
 class Dispatcher:
     """Claims tasks, oldest first, and runs each in a thread of the pool, one a slot."""
 
-    def __init__(self, store: Store, slots: int, work: Callable[[Task, Mailbox], None]) -> None:
+    def __init__(self, store: Store, slots: int, space: FreeSpace, work: Callable[[Task, Mailbox], None]) -> None:
         self._store = store
+        self._space = space
+        self._short = False
         self._work = work
         self._slots = slots
         self._free = list(range(1, slots + 1))
@@ -86,7 +89,7 @@ class Dispatcher:
             self._wake.wait()
             self._wake.clear()
             try:
-                while not self._stopping and self._claim():
+                while not self._stopping and self._has_space() and self._claim():
                     pass
             except errors.StoreUnavailable as error:
                 log.error("No task can be claimed: %s", error)
@@ -94,6 +97,16 @@ class Dispatcher:
             if self._stopping:
                 self._store.close_connection()
                 return
+
+    def _has_space(self) -> bool:
+        short = self._space.short()
+        if short != self._short:
+            self._short = short
+            where = f"{self._space.directory} has {'less' if short else 'at least'} {self._space.least >> 20} MiB free"
+            log.warning("%s: %s", "No task is started" if short else "Tasks are started again", where)
+        if short:
+            threading.Timer(PATIENCE, self._wake.set).start()
+        return not short
 
     def _claim(self) -> bool:
         slot = self._take_slot()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from taskgrove_server.agents.agent import Exit, Progress
 from taskgrove_server.domain import clock
+from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.run import Run
 from taskgrove_server.processes.ending import ProcessEnd
@@ -17,20 +19,37 @@ from taskgrove_server.runner.mailbox import Detached, Mailbox
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a run may take in all, and how long its process may stay after its last result; in seconds."""
+    """How long a run may take, how long it may be silent, and how long it may outlive its result; in seconds."""
 
     run_timeout: float
+    stall_timeout: float
     linger: float
+
+
+def limits_of(config: RunConfig, defaults: Limits) -> Limits:
+    """Returns the limits of a run: what its config asks for, else the defaults."""
+    asked = {name: getattr(config, name) for name in ("run_timeout", "stall_timeout", "linger")}
+    return replace(defaults, **{name: span.total_seconds() for name, span in asked.items() if span is not None})
 
 
 class Drive:
     """One process on its way to its end, as its slot's thread sees it."""
 
-    def __init__(self, run: Run, process: Supervised, progress: Progress, mailbox: Mailbox, limits: Limits) -> None:
+    def __init__(
+        self,
+        run: Run,
+        process: Supervised,
+        progress: Progress,
+        mailbox: Mailbox,
+        limits: Limits,
+        silence: Callable[[], float],
+    ) -> None:
         self._process = process
         self._progress = progress
         self._mailbox = mailbox
         self._limits = limits
+        #: Tells for how many seconds the log has not grown.
+        self._silence = silence
         # An adopted run has used up some of its time already.
         elapsed = max(0.0, (clock.now() - run.start_time).total_seconds())
         self._deadline = time.monotonic() + limits.run_timeout - elapsed
@@ -70,12 +89,23 @@ class Drive:
         elif self._linger_deadline is None:
             self._linger_deadline = now + self._limits.linger
             self._process.close_stdin()
-        if self._linger_deadline is None and now >= self._deadline:
-            allowed = timedelta(seconds=self._limits.run_timeout)
-            self._stop(Failure(FailureKind.TIMEOUT, f"The run took longer than {allowed} and was stopped."))
-        if self._linger_deadline is not None and now >= self._linger_deadline:
+        if self._linger_deadline is None:
+            self._stop_if_late(now)
+        elif now >= self._linger_deadline:
             # It has its result and counts as what that says; only the process does not end.
             self._stop(None)
+
+    def _stop_if_late(self, now: float) -> None:
+        if now >= self._deadline:
+            allowed = timedelta(seconds=self._limits.run_timeout)
+            self._stop(Failure(FailureKind.TIMEOUT, f"The run took longer than {allowed} and was stopped."))
+        elif self._may_stall() and self._silence() >= self._limits.stall_timeout:
+            allowed = timedelta(seconds=self._limits.stall_timeout)
+            self._stop(Failure(FailureKind.STALLED, f"The run printed nothing for {allowed} and was stopped."))
+
+    def _may_stall(self) -> bool:
+        # A tool may be silent for as long as the run may take; the journal nudges when the last one has ended.
+        return not self._progress.running_tools
 
     def _stop(self, why: Failure | None) -> None:
         if not self._stopping:
@@ -86,9 +116,13 @@ class Drive:
     def _next_deadline(self) -> float | None:
         if self._stopping:
             return None
-        # A run that has its result is in time, however long its process takes to end.
-        deadline = self._deadline if self._linger_deadline is None else self._linger_deadline
-        return max(0.0, deadline - time.monotonic())
+        if self._linger_deadline is not None:
+            # A run that has its result is in time, however long its process takes to end.
+            return max(0.0, self._linger_deadline - time.monotonic())
+        rest = self._deadline - time.monotonic()
+        if self._may_stall():
+            rest = min(rest, self._limits.stall_timeout - self._silence())
+        return max(0.0, rest)
 
 
 def exit_of(end: ProcessEnd, *, had_result: bool, cancelled: bool, stopped_for: Failure | None = None) -> Exit:
@@ -105,6 +139,12 @@ def exit_of(end: ProcessEnd, *, had_result: bool, cancelled: bool, stopped_for: 
 
 
 def _own_failure(end: ProcessEnd, *, had_result: bool, cancelled: bool) -> Failure | None:
+    if end.disk_full and not had_result and not cancelled:
+        return Failure(
+            FailureKind.DISK_FULL,
+            "The disk that holds the run's log was full when the agent ended: what it wrote is cut off. "
+            "Make room, and continue the task to go on.",
+        )
     if end.spawn_error is not None:
         message = f"The agent's program could not be started: {end.spawn_error}"
         return Failure(FailureKind.AGENT_NOT_FOUND, message)

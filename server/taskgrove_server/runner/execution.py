@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import shutil
@@ -21,12 +22,11 @@ from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.processes import starting, sweeping
 from taskgrove_server.processes.ending import ProcessEnd
-from taskgrove_server.processes.spec import Spec
-from taskgrove_server.processes.starting import NeverStarted
+from taskgrove_server.processes.spec import Graces, Spec
 from taskgrove_server.processes.supervised import Supervised
 from taskgrove_server.runner import driving
 from taskgrove_server.runner.driving import Drive, Limits
-from taskgrove_server.runner.insisting import insist
+from taskgrove_server.runner.insisting import NO_ROOM, insist
 from taskgrove_server.runner.mailbox import Mailbox
 from taskgrove_server.store.runs import NewRun
 from taskgrove_server.store.store import Store
@@ -62,15 +62,23 @@ class Places:
     logs: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What ends runs: the limits of those that ask for none of their own, and the graces of a stop."""
+
+    limits: Limits
+    graces: Graces
+
+
 class Execution:
     """Carries out runs, and takes up those that an earlier server left."""
 
-    def __init__(self, store: Store, journal: Journal, agents: Registry, places: Places, limits: Limits) -> None:
+    def __init__(self, store: Store, journal: Journal, agents: Registry, places: Places, ending: Ending) -> None:
         self._store = store
         self._journal = journal
         self._agents = agents
         self._places = places
-        self._limits = limits
+        self._ending = ending
 
     def execute(self, job: Job, attempt: Attempt) -> Run | None:
         """Makes a new run and returns it when it has ended; None when the task was cancelled before."""
@@ -87,45 +95,43 @@ class Execution:
             return None
         if launch is None:
             return self._conclude(job, run, Outcome(failure=refusal))
-        return self._carry_out(job, run, launch, self._follow(job, run))
+        return self._carry_out(job, run, launch, insist(lambda: self._follow(job, run), job.mailbox))
 
     def take_up(self, job: Job, run: Run) -> Callable[[], Run]:
         """Takes up a run that an earlier server began; returns what sees it through.
 
         Its lines so far have been taken in when this returns.
         """
-        directory = self._directory(run.id)
         parser = self._follow(job, run)
-        # Before what is left of the run is ended, which may have it write something like a result.
-        had_result = parser.progress.done
-        standing = starting.adopt(directory)
-        if isinstance(standing, NeverStarted):
-            # Recorded, but not started, and from now on it never will be by the earlier server: so this one does.
-            shutil.rmtree(directory, ignore_errors=True)
-            attempt = Attempt(run.prompt, run.session_id or ids.new_session_id(), run.resumes, run.is_retry)
-            return lambda: self._restart(job, run, attempt, parser)
-        if isinstance(standing, ProcessEnd):
-            ended = driving.exit_of(standing, had_result=had_result, cancelled=job.mailbox.cancelled)
-            return lambda: self._end(job, run, ended, parser)
-        process = standing
-        return lambda: self._see_through(job, run, process, parser)
+        # Not here: what resists when the rest of a run is ended would keep the server from serving for seconds.
+        return lambda: self._adopt(job, run, parser)
 
     def give_up(self, run: Run, failure: Failure, mailbox: Mailbox) -> None:
         """Closes a run that an error of the server's own has cut off, after ending what is left of it."""
         sweeping.sweep_run(run.id)
-        try:
-            self._journal.end(run)
-        except KeyError:
-            # It was not followed yet. Its lines count all the same.
-            self._journal.follow(run, lambda _line: None)
-            self._journal.end(run)
+        insist(lambda: self._end_log(run), mailbox)
         self._finish(run, Outcome(failure=failure, session_id=run.session_id), mailbox)
+
+    def _adopt(self, job: Job, run: Run, parser: Parser) -> Run:
+        directory = self._directory(run.id)
+        # Before what is left of the run is ended, which may have it write something like a result.
+        had_result = parser.progress.done
+        standing = starting.adopt(directory)
+        if isinstance(standing, Supervised):
+            return self._see_through(job, run, standing, parser)
+        if isinstance(standing, ProcessEnd):
+            ended = driving.exit_of(standing, had_result=had_result, cancelled=job.mailbox.cancelled)
+            return self._end(job, run, ended, parser)
+        # Recorded, but not started, and from now on it never will be by the earlier server: so this one does.
+        shutil.rmtree(directory, ignore_errors=True)
+        attempt = Attempt(run.prompt, run.session_id or ids.new_session_id(), run.resumes, run.is_retry)
+        return self._restart(job, run, attempt, parser)
 
     def _restart(self, job: Job, run: Run, attempt: Attempt, parser: Parser) -> Run:
         try:
             launch = self._launch(job, attempt, run.id)
         except LaunchRefused as refused:
-            self._journal.end(run)
+            insist(lambda: self._end_log(run), job.mailbox)
             return self._conclude(job, run, Outcome(failure=refused.failure))
         return self._carry_out(job, run, launch, parser)
 
@@ -154,8 +160,9 @@ class Execution:
             model=model,
             session_id=attempt.session_id,
             resumes=attempt.resumes,
+            config=job.config,
         )
-        return insist(lambda: self._store.runs.begin(new, str(self._places.logs)), job.mailbox)
+        return insist(lambda: self._store.runs.begin(new, str(self._places.logs)).result(), job.mailbox)
 
     def _carry_out(self, job: Job, run: Run, launch: Launch, parser: Parser) -> Run:
         spec = Spec(
@@ -167,13 +174,16 @@ class Execution:
             stdin=launch.stdin,
             keep_stdin_open=launch.keep_stdin_open,
             interrupt=launch.interrupt,
+            ladder=self._ending.graces.ladder(asks=bool(launch.interrupt)),
+            sweep_grace=self._ending.graces.sweep,
         )
         try:
             process = starting.start(self._directory(run.id), spec)
         except OSError as error:
-            log.exception("Run %s could not be started", run.id)
-            self._journal.end(run)
-            failure = Failure(FailureKind.INTERNAL, f"The run could not be started: {error}")
+            log.error("Run %s could not be started: %s", run.id, error)
+            insist(lambda: self._end_log(run), job.mailbox)
+            kind = FailureKind.DISK_FULL if error.errno in NO_ROOM else FailureKind.INTERNAL
+            failure = Failure(kind, f"The run could not be started: {error}")
             return self._conclude(job, run, Outcome(failure=failure))
         return self._see_through(job, run, process, parser)
 
@@ -185,8 +195,10 @@ class Execution:
         )
 
         def feed(line: bytes) -> None:
+            had_tools = bool(parser.progress.running_tools)
             parser.feed(line)
-            if parser.progress.done or parser.progress.hopeless:
+            progress = parser.progress
+            if progress.done or progress.hopeless or (had_tools and not progress.running_tools):
                 job.mailbox.nudge()
 
         self._journal.follow(run, feed)
@@ -194,29 +206,38 @@ class Execution:
 
     def _see_through(self, job: Job, run: Run, process: Supervised, parser: Parser) -> Run:
         try:
-            ended = Drive(run, process, parser.progress, job.mailbox, self._limits_of(job)).to_end()
+            limits = driving.limits_of(job.config, self._ending.limits)
+            silence = functools.partial(self._journal.silence, run)
+            ended = Drive(run, process, parser.progress, job.mailbox, limits, silence).to_end()
         finally:
             process.close()
         return self._end(job, run, ended, parser)
 
     def _end(self, job: Job, run: Run, ended: Exit, parser: Parser) -> Run:
-        self._journal.end(run)
+        insist(lambda: self._end_log(run), job.mailbox)
         return self._conclude(job, run, parser.finish(ended))
 
-    def _limits_of(self, job: Job) -> Limits:
-        asked = job.config.run_timeout
-        return self._limits if asked is None else replace(self._limits, run_timeout=asked.total_seconds())
+    def _end_log(self, run: Run) -> None:
+        try:
+            self._journal.end(run)
+        except KeyError:
+            # It was not followed yet. Its lines count all the same.
+            self._journal.follow(run, lambda _line: None)
+            self._journal.end(run)
 
     def _conclude(self, job: Job, run: Run, outcome: Outcome) -> Run:
         """Closes the run's row with what came of it, unless a cancel came first."""
         succeeded = outcome.failure is None and not outcome.cancelled
-        if succeeded and not insist(lambda: self._store.tasks.settle(job.task.id), job.mailbox):
+        if succeeded and not insist(lambda: self._store.tasks.settle(job.task.id).result(), job.mailbox):
             outcome = replace(outcome, cancelled=True, exit_code=-1)
         return self._finish(run, outcome, job.mailbox)
 
     def _finish(self, run: Run, outcome: Outcome, mailbox: Mailbox) -> Run:
         extent = self._journal.extent(run)
-        finished = insist(lambda: self._store.runs.finish(run, outcome, extent.lines, extent.size), mailbox)
+        finished = insist(
+            lambda: self._store.runs.finish(run, outcome, extent.lines, extent.size, log_lost=extent.lost).result(),
+            mailbox,
+        )
         self._journal.release(run)
         shutil.rmtree(self._directory(run.id), ignore_errors=True)
         log.info("Task %s: run %d ended: %s", run.task_id, run.number, finished.state)

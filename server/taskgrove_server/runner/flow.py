@@ -7,11 +7,12 @@ Every step is stored before the next one begins, so that a server that starts ag
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taskgrove_server.domain import config, errors, ids, prompt
@@ -20,8 +21,9 @@ from taskgrove_server.domain.run import Run, RunState
 from taskgrove_server.domain.task import Task, TaskState, Worktree
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.runner.execution import Attempt, Execution, Job
-from taskgrove_server.runner.insisting import insist
+from taskgrove_server.runner.insisting import INTERVAL, insist
 from taskgrove_server.runner.mailbox import Detached, Mailbox
+from taskgrove_server.runner.space import FreeSpace
 from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees.commits import CommitFailed
 from taskgrove_server.worktrees.worktrees import WorktreeFailed, Worktrees
@@ -31,10 +33,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Where sandboxes are made, and how many seconds pass before a retry of an overloaded agent."""
+    """Where sandboxes are made, how many seconds pass before a retry of an overloaded agent, and the room it takes."""
 
     sandboxes: Path
     retry_pause: float
+    space: FreeSpace
 
 
 class Flow:
@@ -56,6 +59,9 @@ class Flow:
         The run's lines so far have been taken in when this returns.
         """
         job = self._job(task, mailbox)
+        if run.config is not None:
+            # As it was started, whatever task and list ask for by now.
+            job = replace(job, config=run.config)
         if run.state is RunState.RUNNING:
             see_through = self._take_up_run(job, run)
             return lambda: self._guarded(task, mailbox, lambda: self._pursue(job, see_through()))
@@ -64,6 +70,8 @@ class Flow:
     def _take_up_run(self, job: Job, run: Run) -> Callable[[], Run]:
         try:
             return self._execution.take_up(job, run)
+        except errors.StoreUnavailable:
+            raise
         except Exception as error:  # noqa: BLE001 - must not keep the server from starting
             cause = error
 
@@ -73,7 +81,7 @@ class Flow:
         return fail
 
     def _run(self, task: Task, mailbox: Mailbox) -> None:
-        task_list = self._find_list(task)
+        task_list = self._find_list(task, mailbox)
         if task_list is None:
             self._fail(task, mailbox, FailureKind.TASK_LIST_NOT_FOUND, "List not found.")
             return
@@ -81,20 +89,24 @@ class Flow:
         try:
             with mailbox.interruptible(interrupt):
                 directory, worktree = self._make_directory(task, task_list)
-        except WorktreeFailed as error:
+        except (WorktreeFailed, OSError) as error:
             _leave_if_told(mailbox)
+            if self._policy.space.short():
+                log.warning("Task %s goes back to the queue until there is room: %s", task.id, error)
+                insist(lambda: self._store.tasks.requeue(task.id).result(), mailbox)
+                return
             # If the task was cancelled, it rests as that, whatever is said here.
             self._fail(task, mailbox, FailureKind.WORKTREE, f"Worktree creation failed: {error}")
             return
         _leave_if_told(mailbox)
-        task = insist(lambda: self._store.tasks.mark_running(task.id, directory, worktree), mailbox)
+        task = insist(lambda: self._store.tasks.mark_running(task.id, directory, worktree).result(), mailbox)
         log.info("Task %s is running in slot %s", task.id, task.slot)
         job = self._job(task, mailbox)
-        self._pursue(job, self._execution.execute(job, self._first_attempt(task)))
+        self._pursue(job, self._execution.execute(job, self._first_attempt(task, mailbox)))
 
-    def _find_list(self, task: Task) -> TaskList | None:
+    def _find_list(self, task: Task, mailbox: Mailbox) -> TaskList | None:
         try:
-            return self._store.task_lists.get(task.task_list_id)
+            return insist(lambda: self._store.task_lists.get(task.task_list_id), mailbox)
         except errors.TaskListNotFound:
             return None
 
@@ -110,7 +122,7 @@ class Flow:
         return worktree.path, worktree
 
     def _job(self, task: Task, mailbox: Mailbox) -> Job:
-        task_list = self._find_list(task)
+        task_list = self._find_list(task, mailbox)
         defaults = task_list.defaults if task_list else config.RunConfig()
         return Job(
             task=task,
@@ -119,8 +131,8 @@ class Flow:
             mailbox=mailbox,
         )
 
-    def _first_attempt(self, task: Task) -> Attempt:
-        earlier = self._store.runs.resumable(task.id)
+    def _first_attempt(self, task: Task, mailbox: Mailbox) -> Attempt:
+        earlier = insist(lambda: self._store.runs.resumable(task.id), mailbox)
         if task.next_prompt is not None and earlier is not None and earlier.session_id is not None:
             return Attempt(task.next_prompt, earlier.session_id, resumes=True)
         return Attempt(prompt.of_task(task), ids.new_session_id(), resumes=False)
@@ -146,8 +158,11 @@ class Flow:
             return None
         if failure.automatic is Retry.RESUME_LATER:
             job.mailbox.pause(self._policy.retry_pause)
-            if job.mailbox.detached:
-                raise Detached
+        elif failure.automatic is Retry.RESUME_WITH_ROOM:
+            while self._policy.space.short() and not job.mailbox.told:
+                job.mailbox.pause(INTERVAL)
+        if job.mailbox.detached:
+            raise Detached
         if failure.automatic is Retry.NEW_SESSION or run.outcome.session_id is None:
             return Attempt(
                 prompt.of_new_session(job.task, run.prompt), ids.new_session_id(), resumes=False, is_retry=True
@@ -158,31 +173,35 @@ class Flow:
         head_commit = None
         if job.task.worktree is not None:
             try:
-                head_commit = self._worktrees.commit(
+                commit = functools.partial(
+                    self._worktrees.commit,
                     job.task.worktree,
                     title=job.task.title,
                     task_id=job.task.id,
                     task_list_title=job.task_list.title if job.task_list else "",
                     run_number=run.number,
                 )
+                head_commit = insist(commit, job.mailbox)
             except CommitFailed as error:
                 _leave_if_told(job.mailbox)
                 failure = Failure(FailureKind.COMMIT, f"The changes could not be committed: {error}")
                 self._rest(job, TaskState.FAILED, failure=failure)
                 return
         task = insist(
-            lambda: self._store.tasks.rest(job.task.id, TaskState.SUCCEEDED, result=result, head_commit=head_commit),
+            lambda: self._store.tasks.rest(
+                job.task.id, TaskState.SUCCEEDED, result=result, head_commit=head_commit
+            ).result(),
             job.mailbox,
         )
         log.info("Task %s rests: %s", task.id, task.state)
 
     def _rest(self, job: Job, state: TaskState, failure: Failure | None = None) -> None:
-        task = insist(lambda: self._store.tasks.rest(job.task.id, state, failure=failure), job.mailbox)
+        task = insist(lambda: self._store.tasks.rest(job.task.id, state, failure=failure).result(), job.mailbox)
         log.info("Task %s rests: %s%s", task.id, task.state, f" ({failure.kind})" if failure else "")
 
     def _fail(self, task: Task, mailbox: Mailbox, kind: FailureKind, message: str) -> None:
         failure = Failure(kind, message)
-        rested = insist(lambda: self._store.tasks.rest(task.id, TaskState.FAILED, failure=failure), mailbox)
+        rested = insist(lambda: self._store.tasks.rest(task.id, TaskState.FAILED, failure=failure).result(), mailbox)
         log.warning("Task %s rests: %s: %s", task.id, rested.state, message)
 
     def _guarded(self, task: Task, mailbox: Mailbox, work: Callable[[], None]) -> None:
@@ -192,14 +211,17 @@ class Flow:
             log.info("Task %s is left to the next server", task.id)
         except Exception as error:
             log.exception("Task %s: unhandled error", task.id)
-            message = f"Unhandled error: {error}"
-            try:
-                run = self._store.runs.latest(task.id)
-                if run is not None and run.state is RunState.RUNNING:
-                    self._execution.give_up(run, Failure(FailureKind.INTERNAL, message), mailbox)
-            finally:
-                # Whatever else goes wrong, the task comes to rest.
-                self._fail(task, mailbox, FailureKind.INTERNAL, message)
+            with contextlib.suppress(Detached):
+                self._give_up(task, mailbox, f"Unhandled error: {error}")
+
+    def _give_up(self, task: Task, mailbox: Mailbox, message: str) -> None:
+        try:
+            run = insist(lambda: self._store.runs.latest(task.id), mailbox)
+            if run is not None and run.state is RunState.RUNNING:
+                self._execution.give_up(run, Failure(FailureKind.INTERNAL, message), mailbox)
+        finally:
+            # Whatever else goes wrong, the task comes to rest.
+            self._fail(task, mailbox, FailureKind.INTERNAL, message)
 
 
 def _leave_if_told(mailbox: Mailbox) -> None:

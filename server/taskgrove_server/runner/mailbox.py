@@ -77,10 +77,15 @@ class Mailbox:
         with contextlib.suppress(BlockingIOError):
             os.read(self._awake, 4096)
 
+    @property
+    def told(self) -> bool:
+        """Tells whether any flag is raised."""
+        return self.cancelled or self.detached or self.stopped
+
     def pause(self, seconds: float) -> None:
         """Sleeps, unless something is raised."""
         end = time.monotonic() + seconds
-        while not (self.cancelled or self.detached or self.stopped) and (rest := end - time.monotonic()) > 0:
+        while not self.told and (rest := end - time.monotonic()) > 0:
             self.wait(rest)
 
     def close(self) -> None:

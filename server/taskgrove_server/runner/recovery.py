@@ -26,11 +26,8 @@ def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktre
     for task in store.tasks.holding_slots():
         run = store.runs.latest(task.id)
         if task.state is TaskState.QUEUED or task.next_prompt is not None or run is None:
-            if task.cancel_requested:
-                store.tasks.rest(task.id, TaskState.CANCELLED).result()
-            else:
-                store.tasks.requeue(task.id).result()
-                log.info("Task %s goes back to the queue", task.id)
+            put_back = store.tasks.requeue(task.id).result()
+            log.info("Task %s had not begun, and is %s again", task.id, put_back.state)
         else:
             dispatcher.take_up(task, functools.partial(flow.take_up, run))
             log.info("Task %s is taken up with run %d", task.id, run.number)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from taskgrove_server.domain import clock, errors
 from taskgrove_server.store import models, rows
+from taskgrove_server.store.refusing import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,12 @@ def earlier(key: RequestKey | None) -> str | None:
     if (row.method, row.fingerprint) != (key.method, key.fingerprint):
         raise errors.RequestIdReused(key.id)
     return row.subject_id
+
+
+@reading()
+def look_up(key: RequestKey) -> str | None:
+    """As `earlier`, outside of a transaction."""
+    return earlier(key)
 
 
 def record(key: RequestKey | None, subject_id: str) -> None:

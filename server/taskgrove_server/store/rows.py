@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from taskgrove_server.domain import ids
+from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.config import Command, RunConfig
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.run import Outcome, Run, RunState, Usage
@@ -18,10 +18,19 @@ from taskgrove_server.store import models
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+#: The fields of a config that hold a span of time.
+_DURATIONS = {"run_timeout", "stall_timeout", "linger"}
+
 
 def from_time(value: datetime) -> int:
     """Returns microseconds since 1970."""
     return (value - _EPOCH) // _MICROSECOND
+
+
+def end_time(start: datetime | None) -> int:
+    """Returns the present time for what began at `start`; a clock that was set back ends nothing before it began."""
+    now = clock.now()
+    return from_time(now if start is None else max(now, start))
 
 
 def to_time(value: int) -> datetime:
@@ -38,8 +47,8 @@ def from_config(config: RunConfig) -> str:
     values: dict[str, Any] = {
         field.name: value for field in fields(RunConfig) if (value := getattr(config, field.name))
     }
-    if config.run_timeout:
-        values["run_timeout"] = config.run_timeout.total_seconds()
+    for name in _DURATIONS & values.keys():
+        values[name] = values[name].total_seconds()
     if config.command:
         values["command"] = asdict(config.command)
     return json.dumps(values, ensure_ascii=False)
@@ -50,8 +59,8 @@ def to_config(text: str) -> RunConfig:
     values: dict[str, Any] = json.loads(text)
     if "allowed_tools" in values:
         values["allowed_tools"] = tuple(values["allowed_tools"])
-    if "run_timeout" in values:
-        values["run_timeout"] = timedelta(seconds=values["run_timeout"])
+    for name in _DURATIONS & values.keys():
+        values[name] = timedelta(seconds=values[name])
     if "command" in values:
         command = values["command"]
         values["command"] = Command(argv=tuple(command["argv"]), shell=command["shell"])
@@ -172,6 +181,7 @@ def to_run(row: models.Run) -> Run:
         model=row.model,
         session_id=ids.SessionId(row.session_id) if row.session_id else None,
         resumes=row.resumes,
+        config=None if row.config is None else to_config(row.config),
         log_path=row.log_path,
         first_line=row.first_line,
         start_time=to_time(row.start_time),
@@ -179,5 +189,6 @@ def to_run(row: models.Run) -> Run:
         outcome=_to_outcome(row),
         line_count=row.line_count,
         log_size=row.log_size,
+        log_lost=row.log_lost,
         finish_time=_to_time_or_none(row.finish_time),
     )

@@ -6,9 +6,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from taskgrove_server.domain import clock
+from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.ids import RunId, SessionId, TaskId
 from taskgrove_server.domain.run import Outcome, Run, RunState
 from taskgrove_server.store import models, rows
+from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.writer import Changed, Writer
 
 
@@ -24,6 +26,7 @@ class NewRun:
     model: str | None
     session_id: SessionId
     resumes: bool
+    config: RunConfig
 
 
 class Runs:
@@ -54,6 +57,7 @@ class Runs:
                 model=new.model,
                 session_id=new.session_id,
                 resumes=new.resumes,
+                config=rows.from_config(new.config),
                 log_path=f"{log_directory}/{new.task_id}_run{number}.ndjson",
                 first_line=last.first_line + last.line_count if last else 1,
                 start_time=rows.from_time(clock.now()),
@@ -66,7 +70,9 @@ class Runs:
 
         return self._writer.submit(change)
 
-    def finish(self, run: Run, outcome: Outcome, line_count: int, log_size: int) -> Future[Run]:
+    def finish(
+        self, run: Run, outcome: Outcome, line_count: int, log_size: int, *, log_lost: bool = False
+    ) -> Future[Run]:
         """Closes a run: once only, a later call changes nothing. `log_size` is in bytes."""
 
         def change(changed: Changed) -> Run:
@@ -74,7 +80,8 @@ class Runs:
                 models.Run.update(
                     line_count=line_count,
                     log_size=log_size,
-                    finish_time=rows.from_time(clock.now()),
+                    log_lost=log_lost,
+                    finish_time=rows.end_time(run.start_time),
                     **rows.from_outcome(outcome),
                 )
                 .where(models.Run.id == run.id, models.Run.state == RunState.RUNNING.value)
@@ -89,11 +96,13 @@ class Runs:
 
         return self._writer.submit(change)
 
+    @reading()
     def latest(self, task_id: TaskId) -> Run | None:
         """Returns the task's last run."""
         row = _latest(task_id)
         return None if row is None else rows.to_run(row)
 
+    @reading()
     def page(self, task_id: TaskId, after: int, size: int) -> list[Run]:
         """Returns up to `size` runs of a task in order, from above the number `after`."""
         query = (
@@ -104,6 +113,7 @@ class Runs:
         )
         return [rows.to_run(row) for row in query]
 
+    @reading()
     def holding(self, task_id: TaskId, line: int) -> Run | None:
         """Returns the last run of a task that starts at or before a line: the one that holds it, if any does."""
         query = (
@@ -114,6 +124,7 @@ class Runs:
         row = query.first()
         return None if row is None else rows.to_run(row)
 
+    @reading()
     def session_cost(self, run: Run) -> float:
         """Returns what a run's session had cost in US dollars before the run."""
         query = models.Run.select(models.Run.session_cost_usd).where(
@@ -125,6 +136,7 @@ class Runs:
         row: models.Run | None = query.order_by(models.Run.number.desc()).first()
         return (row.session_cost_usd or 0.0) if row else 0.0
 
+    @reading()
     def resumable(self, task_id: TaskId) -> Run | None:
         """Returns the task's last run that left a session."""
         row = resumable(task_id)

@@ -11,6 +11,7 @@ from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.ids import TaskListId
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.store import models, requests, rows
+from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.writer import Changed, Writer
 
@@ -68,10 +69,12 @@ class TaskLists:
 
         return self._writer.submit(change)
 
+    @reading()
     def get(self, task_list_id: TaskListId) -> TaskList:
         """Returns a list. Raises TaskListNotFound."""
         return _get(task_list_id)
 
+    @reading()
     def page(self, before: int | None, size: int, working_dir: str | None) -> list[tuple[int, TaskList]]:
         """Returns up to `size` lists with their sequences, the newest first, from below the sequence `before`."""
         query = models.TaskList.select().order_by(models.TaskList.sequence.desc()).limit(size)

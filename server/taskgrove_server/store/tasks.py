@@ -15,6 +15,7 @@ from taskgrove_server.domain.failures import Failure
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import Task, TaskState, Worktree
 from taskgrove_server.store import models, requests, rows, runs
+from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.writer import Changed, Writer
 
@@ -149,9 +150,14 @@ class Tasks:
         return self._writer.submit(change)
 
     def requeue(self, task_id: TaskId) -> Future[Task]:
-        """Takes a task that holds a slot but has nothing running back to its place in the queue."""
+        """Takes a task that holds a slot but has nothing running back to its place in the queue.
+
+        One that was cancelled meanwhile rests instead.
+        """
 
         def change(changed: Changed) -> Task:
+            if _get(task_id).cancel_requested:
+                return _rest(changed, task_id, TaskState.CANCELLED)
             _update(changed, task_id, state=TaskState.QUEUED.value, slot=None, start_time=None)
             return _get(task_id)
 
@@ -207,31 +213,16 @@ class Tasks:
         """
 
         def change(changed: Changed) -> Task:
-            task = _get(task_id)
-            if task.state.rests:
-                return task
-            cancelled = task.cancel_requested and not task.settling
-            values: dict[str, Any] = {
-                "state": (TaskState.CANCELLED if cancelled else state).value,
-                "failure": None if cancelled else rows.from_failure(failure),
-                "slot": None,
-                "settling": False,
-                "next_prompt": None,
-                "finish_time": rows.from_time(clock.now()),
-            }
-            if state is TaskState.SUCCEEDED and not cancelled:
-                values["result"] = result
-            _update(changed, task_id, **values)
-            if head_commit is not None:
-                models.Worktree.update(head_commit=head_commit).where(models.Worktree.task_id == task_id).execute()
-            return _get(task_id)
+            return _rest(changed, task_id, state, result=result, failure=failure, head_commit=head_commit)
 
         return self._writer.submit(change)
 
+    @reading()
     def get(self, task_id: TaskId) -> Task:
         """Returns a task. Raises TaskNotFound."""
         return _get(task_id)
 
+    @reading()
     def page(
         self,
         before: int | None,
@@ -249,6 +240,7 @@ class Tasks:
             query = query.where(models.Task.state.in_([state.value for state in states]))
         return [(row.sequence, rows.to_task(row, getattr(row, "worktree", None))) for row in query]
 
+    @reading()
     def holding_slots(self) -> list[Task]:
         """Returns the tasks that hold a slot, which after a restart are those to be taken up again."""
         query = _joined().where(models.Task.slot.is_null(False)).order_by(models.Task.queue_order)
@@ -262,6 +254,35 @@ def _standing(task: Task) -> Cancelled:
     if task.settling:
         return Cancelled.TOO_LATE
     return Cancelled.AT_ONCE if task.slot is None else Cancelled.STOPPING
+
+
+def _rest(
+    changed: Changed,
+    task_id: TaskId,
+    state: TaskState,
+    *,
+    result: str | None = None,
+    failure: Failure | None = None,
+    head_commit: str | None = None,
+) -> Task:
+    task = _get(task_id)
+    if task.state.rests:
+        return task
+    cancelled = task.cancel_requested and not task.settling
+    values: dict[str, Any] = {
+        "state": (TaskState.CANCELLED if cancelled else state).value,
+        "failure": None if cancelled else rows.from_failure(failure),
+        "slot": None,
+        "settling": False,
+        "next_prompt": None,
+        "finish_time": rows.end_time(task.start_time),
+    }
+    if state is TaskState.SUCCEEDED and not cancelled:
+        values["result"] = result
+    _update(changed, task_id, **values)
+    if head_commit is not None:
+        models.Worktree.update(head_commit=head_commit).where(models.Worktree.task_id == task_id).execute()
+    return _get(task_id)
 
 
 def _joined() -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ import peewee
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.store import refusing
 
 log = logging.getLogger(__name__)
 
@@ -99,11 +101,13 @@ class Writer:
             with self._database.atomic("IMMEDIATE"):
                 for waiting in group:
                     self._change(waiting, changed, done)
-        except (peewee.PeeweeException, OSError) as error:
-            log.exception("A group of %d changes could not be committed", len(group))
+        except (peewee.PeeweeException, sqlite3.Error, OSError) as last:
+            error = refusing.first(last)
+            log.error("A group of %d changes could not be committed: %s", len(group), error)
             for waiting in group:
                 if not waiting.future.done():
-                    waiting.future.set_exception(errors.StoreUnavailable(str(error)))
+                    unstored = errors.StoreUnavailable(f"the change could not be stored: {error}")
+                    waiting.future.set_exception(unstored)
             return
         for waiting, value in done:
             waiting.future.set_result(value)
@@ -115,10 +119,11 @@ class Writer:
         try:
             with self._database.savepoint():
                 value = waiting.change(mine)
-        except (peewee.OperationalError, OSError):
-            # The disk or the file is at fault, and so every change of the group is.
-            raise
-        except Exception as error:  # noqa: BLE001 - the one who asked for the change gets it
+        except Exception as error:
+            if refusing.is_outage(error):
+                # Then no change of the group can be made.
+                raise
+            # The one who asked for the change gets it.
             waiting.future.set_exception(error)
         else:
             done.append((waiting, value))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from taskgrove_server.domain.ids import TaskId
@@ -12,6 +15,9 @@ from taskgrove_server.worktrees import commands, git_dirs
 
 #: The longest subject line, in characters.
 _SUBJECT = 72
+
+#: Bytes without which a disk takes no commit.
+_ROOM = 1 << 20
 
 _UNBORN = re.compile(r"^error: '(.+)/' does not have a commit checked out$", re.MULTILINE)
 
@@ -58,7 +64,7 @@ def commit(git: commands.Git, worktree: Worktree, author: Author, text: str) -> 
     A repository that the agent made inside the worktree becomes a link to its commit, as with `git add`; one
     without a commit is left out. When the agent left its branch, the branch follows to the head if that is a
     fast-forward and nobody has it checked out; otherwise only the returned id leads to the work.
-    Raises CommitFailed.
+    Raises CommitFailed; OSError with ENOSPC while a disk is full, after which another call may succeed.
     """
     try:
         dirs = git_dirs.of(git, worktree.path)
@@ -79,8 +85,20 @@ def commit(git: commands.Git, worktree: Worktree, author: Author, text: str) -> 
             head = git(worktree.path, "rev-parse", "--verify", "HEAD")
         _bring_branch(git, worktree, head)
     except (commands.GitFailed, OSError) as error:
+        if _lacks_room(worktree.path, str(error)):
+            raise OSError(errno.ENOSPC, f"The disk has no room for a commit: {error}", worktree.path) from error
         raise CommitFailed(str(error)) from error
     return head
+
+
+def _lacks_room(path: str, words: str) -> bool:
+    # Git does not always say why it cannot write.
+    if any(os.strerror(code) in words for code in (errno.ENOSPC, errno.EDQUOT)):
+        return True
+    with suppress(OSError):
+        disk = os.statvfs(path)
+        return disk.f_bavail * disk.f_frsize < _ROOM
+    return False
 
 
 def _stage(git: commands.Git, path: str) -> None:

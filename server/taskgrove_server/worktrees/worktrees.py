@@ -93,7 +93,9 @@ class Worktrees:
                 self._add_with_branch(repository, worktree.path, worktree.branch, start)
 
     def commit(self, worktree: Worktree, *, title: str, task_id: TaskId, task_list_title: str, run_number: int) -> str:
-        """Commits whatever changed and returns the full id of the worktree's head; raises CommitFailed.
+        """Commits whatever changed and returns the full id of the worktree's head.
+
+        Raises CommitFailed; OSError with ENOSPC while a disk is full, after which another call may succeed.
 
         Call it when the run's processes are gone: see `commits.commit`.
         """
