@@ -59,19 +59,41 @@ class Worktrees:
         What an interrupted call for the same task left is cleared away first, unless it has commits of its own:
         then it stays, and the new path or branch gets a number.
         """
+        path, branch = str(self._root / task_id), names.branch(self._branch_prefix, task_id, title)
+        if not _occupied(path) and (found := self._look(repository, branch)):
+            common_dir, base = found
+            with self._holding(common_dir):
+                self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._add_with_branch(repository, path, branch, base)
+            return Worktree(path=path, branch=branch, base_commit=base)
+        return self._create_beside(repository, path, branch)
+
+    def _look(self, repository: str, branch: str) -> tuple[str, str] | None:
+        """Returns the common git directory and HEAD if there is no such branch; None if a closer look is needed.
+
+        One command for all: each takes longer than everything else that is done for a task.
+        """
+        # Without a wildcard the pattern would stand for a directory of branches.
+        exactly = f"{branch[:-1]}[{branch[-1]}]"
+        question = ("--path-format=absolute", "--git-common-dir", "HEAD^{commit}", f"--branches={exactly}")
+        try:
+            answers = self._git(repository, "rev-parse", *question).split("\n")
+        except commands.GitFailed as failure:
+            if failure.status != 128:
+                raise WorktreeFailed(str(failure)) from failure
+            # Git's word for a question that has no answer, as HEAD of an empty repository.
+            return None
+        return (str(Path(answers[0]).resolve()), answers[1]) if len(answers) == 2 else None
+
+    def _create_beside(self, repository: str, path: str, branch: str) -> Worktree:
+        """Makes a worktree where something stands in the way."""
         with self._exclusively(repository):
             base = self._git.ask(repository, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
             if base is None:
                 raise errors.RepositoryEmpty(repository)
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = next(
-                path for path in _numbered(str(self._root / task_id)) if self._clear_path(repository, path, base)
-            )
-            branch = next(
-                branch
-                for branch in _numbered(names.branch(self._branch_prefix, task_id, title))
-                if self._clear_branch(repository, branch, base, path)
-            )
+            path = next(free for free in _numbered(path) if self._clear_path(repository, free, base))
+            branch = next(free for free in _numbered(branch) if self._clear_branch(repository, free, base, path))
             self._add_with_branch(repository, path, branch, base)
         return Worktree(path=path, branch=branch, base_commit=base)
 
@@ -117,9 +139,14 @@ class Worktrees:
             common_dir = git_dirs.of(self._git, repository).common
         except commands.GitFailed as failure:
             raise WorktreeFailed(f"The repository {repository!r} cannot be used: {failure}") from failure
+        with self._holding(common_dir):
+            yield common_dir
+
+    @contextmanager
+    def _holding(self, common_dir: str) -> Generator[None]:
         with self._locks.setdefault(common_dir, threading.Lock()):
             try:
-                yield common_dir
+                yield
             except (commands.GitFailed, errors.DirectoryRefused, OSError) as error:
                 raise WorktreeFailed(str(error)) from error
 
