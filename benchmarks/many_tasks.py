@@ -1,0 +1,165 @@
+"""What a long history costs: adding a task, claiming one and listing them, with up to a million stored."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
+from dataclasses import dataclass, field
+
+import grpc
+
+from benchmarks import stored_tasks
+from benchmarks.report import Cell, Report, Target
+from benchmarks.sampling import median
+from support import tasks_raw, tasks_work
+from support.server import RunningServer
+from support.tasks_gates import PATIENCE, until
+from taskgrove.v1.task_pb2 import Task
+from taskgrove.v1.task_service_pb2 import EnqueueRequest, ListTasksRequest
+from taskgrove.v1.task_service_pb2_grpc import TaskServiceStub
+from taskgrove_server.api import paging
+from taskgrove_server.store.store import Store
+
+#: What everything may take with the most tasks stored, as a ratio to what it takes with the fewest.
+BOUND = 1.5
+
+#: How many lists share the half of the tasks that the large list has not.
+OTHERS = 20
+
+IN_FLIGHT = 16
+
+#: Seconds after which the next thing has its turn at the latest.
+TURN = 1.0
+
+RATE, ENQUEUE, CLAIM = "enqueue/s", "enqueue ms", "claim ms"
+
+FIRST, OF_LIST, FAILED, OF_LIST_FAILED = "first page ms", "of a list", "failed", "failed of a list"
+ACTIVE, AT_REST, DEEP = "waiting or running", "at rest", "in the middle"
+
+COLUMNS = ("tasks", RATE, ENQUEUE, CLAIM, FIRST, OF_LIST, FAILED, OF_LIST_FAILED, ACTIVE, AT_REST, DEEP)
+
+
+@dataclass(slots=True)
+class History:
+    """A server with so many tasks, and the figures that were taken of it, by column."""
+
+    count: int
+    server: RunningServer
+    large: str
+    figures: dict[str, list[float]] = field(default_factory=lambda: {column: list[float]() for column in COLUMNS[1:]})
+
+    def pages(self) -> Mapping[str, ListTasksRequest]:
+        """Returns requests for pages, by column."""
+        deep = ListTasksRequest()
+        return {
+            FIRST: ListTasksRequest(),
+            OF_LIST: ListTasksRequest(task_list_id=self.large),
+            FAILED: ListTasksRequest(states=[Task.STATE_FAILED]),
+            OF_LIST_FAILED: ListTasksRequest(task_list_id=self.large, states=[Task.STATE_FAILED]),
+            ACTIVE: ListTasksRequest(states=[Task.STATE_QUEUED, Task.STATE_RUNNING]),
+            AT_REST: ListTasksRequest(states=[Task.STATE_SUCCEEDED, Task.STATE_FAILED, Task.STATE_CANCELLED]),
+            DEEP: ListTasksRequest(page_token=_token(deep, self.count // 2)),
+        }
+
+
+def run(*, quick: bool) -> Report:
+    """Measures all of it on servers with few and with many tasks, in turns."""
+    report = Report("many_tasks", "With many tasks stored", COLUMNS)
+    counts, rounds, times = ((1_000, 5_000), 1, 3) if quick else ((1_000, 100_000, 1_000_000), 8, 20)
+    with contextlib.ExitStack() as stack:
+        histories = [_make(stack.enter_context(RunningServer("--slots", "1")), count) for count in counts]
+        for _ in range(rounds):
+            for history in histories:
+                _claim(history, times)
+        stubs = [_serve(stack, history) for history in histories]
+        for number in range(rounds):
+            for history, tasks in zip(histories, stubs, strict=True):
+                try:
+                    _call(history, tasks, times)
+                except grpc.RpcError as error:
+                    report.failures.append(f"{history.count} tasks, round {number}: {error!r}")
+    _tell(report, histories)
+    report.notes += [
+        "Claims are the store's own, on the database of a stopped server; all else is called over a Unix socket.",
+        f"Half of all tasks are of one list, of which {stored_tasks.RARE} failed; of each 1,000 tasks one waits.",
+        f"Enqueue is timed one at a time and counted with {IN_FLIGHT} in flight. It adds some hundred tasks to each.",
+    ]
+    return report
+
+
+def _make(server: RunningServer, count: int) -> History:
+    """Stops a server and gives it a history."""
+    with server.client() as client:
+        # The first of the tasks that wait keeps the only slot; the others go on waiting.
+        large, *others = (tasks_work.make_list(client, "exec sleep 3600").id for _ in range(1 + OTHERS))
+    server.terminate()
+    stored_tasks.fill(server.data / "taskgrove.db", count, large, others)
+    return History(count, server, large)
+
+
+def _claim(history: History, times: int) -> None:
+    """Claims the task that waits longest again and again."""
+    store = Store(history.server.data / "taskgrove.db", lambda _: None)
+    try:
+        for _ in range(times):
+            before = time.perf_counter()
+            task = store.tasks.claim(1).result(PATIENCE)
+            history.figures[CLAIM].append(1000 * (time.perf_counter() - before))
+            assert task is not None
+            store.tasks.requeue(task.id).result(PATIENCE)
+    finally:
+        store.close()
+
+
+def _serve(stack: contextlib.ExitStack, history: History) -> TaskServiceStub:
+    tasks = stack.enter_context(tasks_raw.stub(history.server.start()))
+    running = ListTasksRequest(states=[Task.STATE_RUNNING])
+    until(lambda: tasks.ListTasks(running, timeout=PATIENCE).tasks, "a task in the slot")
+    return tasks
+
+
+def _call(history: History, tasks: TaskServiceStub, times: int) -> None:
+    new = EnqueueRequest(task_list_id=history.large, title="One more")
+    history.figures[ENQUEUE] += _repeat(functools.partial(tasks.Enqueue, new, timeout=PATIENCE), times)
+    with futures.ThreadPoolExecutor(IN_FLIGHT) as pool:
+        before = time.perf_counter()
+        calls = [pool.submit(tasks.Enqueue, new, timeout=PATIENCE) for _ in range(2 * IN_FLIGHT)]
+        for call in calls:
+            call.result()
+        history.figures[RATE].append(len(calls) / (time.perf_counter() - before))
+    for column, request in history.pages().items():
+        history.figures[column] += _repeat(functools.partial(tasks.ListTasks, request, timeout=PATIENCE), times)
+
+
+def _repeat(call: Callable[[], object], times: int) -> list[float]:
+    """Returns how many milliseconds each of so many calls took, or of as many as fit into a turn."""
+    taken: list[float] = []
+    end = time.perf_counter() + TURN
+    while len(taken) < times and (before := time.perf_counter()) < end:
+        call()
+        taken.append(1000 * (time.perf_counter() - before))
+    return taken
+
+
+def _token(request: ListTasksRequest, before: int) -> str:
+    """Returns the token of the page that begins below a sequence, as if the page above it had been asked for."""
+    above = ListTasksRequest()
+    above.CopyFrom(request)
+    above.page_size = 1
+    return paging.cut(above, [(before, Task()), (before - 1, Task())], lambda task: task)[1]
+
+
+def _tell(report: Report, histories: Sequence[History]) -> None:
+    medians = [{name: median(values) for name, values in history.figures.items()} for history in histories]
+    for history, found in zip(histories, medians, strict=True):
+        report.samples |= {f"{history.count} tasks: {name}": values for name, values in history.figures.items()}
+        row: list[Cell] = [f"{history.count:,}", *(found[column] for column in COLUMNS[1:])]
+        report.rows.append(row)
+    ratios = {column: medians[-1][column] / medians[0][column] for column in COLUMNS[1:]}
+    report.rows.append(["last to first", *ratios.values()])
+    fewest, most = (f"{history.count:,}" for history in (histories[0], histories[-1]))
+    for column in COLUMNS[2:]:
+        report.targets.append(Target(f"{column}, {most} to {fewest} tasks", ratios[column], BOUND))
