@@ -12,11 +12,19 @@ from support.server import RunningServer
 
 def is_alive(pid: int) -> bool:
     """Tells whether a process runs: one that has ended and was not reaped does not."""
+    return _state(pid) not in "ZX"
+
+
+def is_stopped(pid: int) -> bool:
+    """Tells whether a process was stopped by SIGSTOP, which takes effect a little after it was sent."""
+    return _state(pid) == "T"
+
+
+def _state(pid: int) -> str:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
+        return "X"
 
 
 def of_runs(runs: Iterable[taskgrove.Run]) -> list[int]:
