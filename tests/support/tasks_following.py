@@ -19,10 +19,13 @@ RESTING = frozenset({Task.STATE_SUCCEEDED, Task.STATE_FAILED, Task.STATE_CANCELL
 class Follower:
     """Watches a task in a thread of its own, and keeps all that it is shown."""
 
-    def __init__(self, client: taskgrove.Client, task_id: str, *, after_line: int = 0) -> None:
+    def __init__(
+        self, client: taskgrove.Client, task_id: str, *, after_line: int = 0, patience: float = PATIENCE
+    ) -> None:
         self.task_id = task_id
+        self._patience = patience
         self.events: list[taskgrove.Event] = []
-        self._watch = client.watch(task_id, after_line=after_line, reconnect_timeout=PATIENCE)
+        self._watch = client.watch(task_id, after_line=after_line, reconnect_timeout=patience)
         self._changed = threading.Condition()
         self._ended = False
         self._error: BaseException | None = None
@@ -32,8 +35,8 @@ class Follower:
     def wait_for(self, look: Callable[[list[taskgrove.Event]], T], what: str) -> T:
         """Returns what `look` makes of the events as soon as that is true."""
         with self._changed:
-            there = self._changed.wait_for(lambda: look(self.events) or self._ended, PATIENCE)
-            assert there, f"not within {PATIENCE:g} s: {what}"
+            there = self._changed.wait_for(lambda: look(self.events) or self._ended, self._patience)
+            assert there, f"not within {self._patience:g} s: {what}"
             found = look(self.events)
         if self._error is not None:
             raise self._error
@@ -46,8 +49,8 @@ class Follower:
 
     def rested(self) -> Task:
         """Waits for the end of the watch, and returns the task at rest."""
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive(), f"the task did not rest within {PATIENCE:g} s: {self.events[-1:]}"
+        self._thread.join(self._patience)
+        assert not self._thread.is_alive(), f"the task did not rest within {self._patience:g} s: {self.events[-1:]}"
         if self._error is not None:
             raise self._error
         last = self.events[-1]

@@ -33,7 +33,11 @@ class Gate:
 
     def wait_for_arrivals(self, count: int = 1) -> None:
         """Waits until so many have arrived."""
-        until(lambda: self._arrivals.read_bytes().count(b"\n") >= count, f"{count} arrivals at {self.path.name}")
+        until(self.arrived(count), f"{count} arrivals at {self.path.name}")
+
+    def arrived(self, count: int) -> Callable[[], bool]:
+        """Returns what tells whether so many have arrived."""
+        return lambda: self._arrivals.read_bytes().count(b"\n") >= count
 
     def open(self) -> None:
         """Lets all through, from now on."""

@@ -17,6 +17,9 @@ from support.tasks_following import Follower
 from taskgrove.v1.run_pb2 import Run
 from taskgrove.v1.task_pb2 import Task
 
+#: Seconds. Many tasks share the machine, and a watcher comes back only where a server lives long enough to meet it.
+PATIENCE = 300.0
+
 
 class Ledger:
     """A file in which the program of every run notes that it was started."""
@@ -49,7 +52,7 @@ class Story:
     followers: list[Follower] = field(default_factory=list[Follower])
 
     def __post_init__(self) -> None:
-        self.followers.append(Follower(self.client, self.task_id))
+        self.followers.append(Follower(self.client, self.task_id, patience=PATIENCE))
 
     @property
     def follower(self) -> Follower:
@@ -66,7 +69,7 @@ class Story:
         self.follower.rested()
         self.client.continue_task(self.task_id, prompt)
         seen = len(tasks_following.lines(self.events))
-        self.followers.append(Follower(self.client, self.task_id, after_line=seen))
+        self.followers.append(Follower(self.client, self.task_id, after_line=seen, patience=PATIENCE))
 
     def check(self, repository: Path) -> list[Run]:
         """Checks the task, which has to come to rest, and returns its runs."""
