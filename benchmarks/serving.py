@@ -7,6 +7,7 @@ import json
 import os
 import select
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -181,7 +182,9 @@ def _peer(program: str, logs: Mapping[str, Path], emission: Path | None, path: s
     command = [sys.executable, "-m", f"benchmarks.peers.{program}"]
     command += [f"--log={name}={log}" for name, log in logs.items()]
     command += [f"--emit={emission}"] if emission else []
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         try:
             assert process.stdout is not None
             assert select.select([process.stdout], [], [], PATIENCE)[0], f"{program} does not serve"
@@ -190,4 +193,5 @@ def _peer(program: str, logs: Mapping[str, Path], emission: Path | None, path: s
             sampling.pin(process.pid, SERVER_CORE)
             yield Peer(process.pid, int(said), path)
         finally:
-            process.kill()
+            # With its emitter, which may still be waiting at its gate.
+            os.killpg(process.pid, signal.SIGKILL)

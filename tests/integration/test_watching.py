@@ -85,8 +85,8 @@ class Room:
 
     async def watch(self, after_line: int = 0) -> AsyncGenerator[WatchTaskResponse]:
         watching = Watching(self.store, self.reads, self.journal, self.wakeups, most=100)
-        async for message in watching.watch(WatchTaskRequest(task_id=self.task_id, after_line=after_line)):
-            yield message
+        async for event in watching.watch(WatchTaskRequest(task_id=self.task_id, after_line=after_line)):
+            yield WatchTaskResponse.FromString(event) if isinstance(event, bytes) else event
 
     def close(self) -> None:
         self.journal.close()

@@ -55,8 +55,11 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
             read = _forgiving(handler.request_deserializer)
             return handler._replace(unary_unary=self._unary(handler.unary_unary, method), request_deserializer=read)
         if handler.unary_stream is not None:
-            read = _forgiving(handler.request_deserializer)
-            return handler._replace(unary_stream=self._stream(handler.unary_stream, method), request_deserializer=read)
+            return handler._replace(
+                unary_stream=self._stream(handler.unary_stream, method),
+                request_deserializer=_forgiving(handler.request_deserializer),
+                response_serializer=_passing(handler.response_serializer),
+            )
         return handler._replace(stream_stream=self._stream(handler.stream_stream, method))
 
     def _unary(self, call: Callable[[Any, Any], Awaitable[Any]], method: str) -> Callable[[Any, Any], Any]:
@@ -94,6 +97,15 @@ def _forgiving(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
             return error
 
     return read
+
+
+def _passing(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Passes on what is encoded already."""
+
+    def write(message: Any) -> bytes:
+        return message if isinstance(message, bytes) else serialize(message)
+
+    return write
 
 
 def _well_formed(request: Any) -> Any:

@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator, Iterator
 from taskgrove.v1 import task_service_pb2 as messages
 from taskgrove_server.api import conversions
 from taskgrove_server.api.front import Reads
+from taskgrove_server.api.pieces import Pieces
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.task import Task
 from taskgrove_server.journal.journal import Journal
-from taskgrove_server.journal.reading import LineFragment, LogReader, WholeLines
+from taskgrove_server.journal.reading import LogReader
 from taskgrove_server.journal.wakeups import Subscription, Wakeups
 from taskgrove_server.store.store import Store
 
 _Response = messages.WatchTaskResponse
+
+#: A message, or one that is encoded already.
+Event = messages.WatchTaskResponse | bytes
 
 #: Seconds of silence after which a heartbeat is sent, unless the request says otherwise.
 HEARTBEAT = 15.0
@@ -27,13 +31,14 @@ class Watching:
     def __init__(self, store: Store, reads: Reads, journal: Journal, wakeups: Wakeups, most: int) -> None:
         self._most = most
         self._count = 0
+        self._pieces = Pieces()
         self._store = store
         self._reads = reads
         self._journal = journal
         self._wakeups = wakeups
 
-    async def watch(self, request: messages.WatchTaskRequest) -> AsyncIterator[_Response]:
-        """Yields the events of a task, `opened` first and `rested` last.
+    async def watch(self, request: messages.WatchTaskRequest) -> AsyncIterator[Event]:
+        """Yields the events of a task, `opened` first and `rested` last; those with lines are encoded already.
 
         Raises TaskNotFound, LineOutOfRange, LogLost, TooManyWatchers and ServerDraining.
         """
@@ -41,55 +46,51 @@ class Watching:
             raise errors.TooManyWatchers(self._most)
         self._count += 1
         try:
-            async for event in self._watch(request):
-                yield event
+            with self._wakeups.subscribe(TaskId(request.task_id)) as subscription:
+                # Looked up first: the journal forgets a run that ends, and the task may have been read before that.
+                growing = self._journal.last_line(subscription.task_id, 0)
+                task = await self._reload(subscription)
+                last_line = max(growing, self._journal.last_line(task.id, task.last_line))
+                if request.after_line > last_line:
+                    raise errors.LineOutOfRange(request.after_line, last_line)
+                yield _opened(task, last_line)
+                async for event in self._follow(task, request.after_line, subscription, _heartbeat(request)):
+                    yield event
         finally:
             self._count -= 1
 
-    async def _watch(self, request: messages.WatchTaskRequest) -> AsyncIterator[_Response]:
-        heartbeat = HEARTBEAT
-        if request.HasField("heartbeat_interval"):
-            heartbeat = request.heartbeat_interval.ToTimedelta().total_seconds()
-        with self._wakeups.subscribe(TaskId(request.task_id)) as subscription:
-            # Looked up first: the journal forgets a run that ends, and the task may have been read before that.
-            growing = self._journal.last_line(subscription.task_id, 0)
-            task = await self._reload(subscription)
-            last_line = max(growing, self._journal.last_line(task.id, task.last_line))
-            if request.after_line > last_line:
-                raise errors.LineOutOfRange(request.after_line, last_line)
-            yield _opened(task, last_line)
-            log = _TaskLog(self._store, self._reads, self._journal, task.id, request.after_line)
-            try:
-                async for event in self._follow(task, log, subscription, heartbeat):
-                    yield event
-            finally:
-                log.close()
-
     async def _follow(
-        self, task: Task, log: _TaskLog, subscription: Subscription, heartbeat: float
-    ) -> AsyncIterator[_Response]:
+        self, task: Task, after_line: int, subscription: Subscription, heartbeat: float
+    ) -> AsyncIterator[Event]:
+        log = _TaskLog(self._store, self._reads, self._journal, task.id, after_line)
         sent = task
-        while True:
-            async for piece in log.new_pieces(task):
-                yield piece
+        try:
+            while True:
+                while True:
+                    for piece in log.pieces(self._pieces):
+                        yield piece
+                        if subscription.draining:
+                            raise errors.ServerDraining
+                    if not await log.opens_next(task):
+                        break
+                if log.line < task.last_line:
+                    raise errors.LogLost(task.id, log.line + 1)
+                if task.state.rests and not subscription.task_changed:
+                    yield _Response(rested=_Response.Rested(task=conversions.from_task(task)))
+                    return
+                if task is not sent and task != sent:
+                    yield _Response(task=conversions.from_task(task))
+                sent = task
+                woken = subscription.task_changed or await subscription.wait(heartbeat)
                 if subscription.draining:
                     raise errors.ServerDraining
-            if log.line < task.last_line:
-                raise errors.LogLost(task.id, log.line + 1)
-            if task.state.rests and not subscription.task_changed:
-                yield _Response(rested=_Response.Rested(task=conversions.from_task(task)))
-                return
-            if task != sent:
-                yield _Response(task=conversions.from_task(task))
-                sent = task
-            woken = subscription.task_changed or await subscription.wait(heartbeat)
-            if subscription.draining:
-                raise errors.ServerDraining
-            if not woken:
-                last_line = self._journal.last_line(task.id, task.last_line)
-                yield _Response(heartbeat=_Response.Heartbeat(last_line=last_line))
-            if subscription.task_changed:
-                task = await self._reload(subscription)
+                if not woken:
+                    last_line = self._journal.last_line(task.id, task.last_line)
+                    yield _Response(heartbeat=_Response.Heartbeat(last_line=last_line))
+                if subscription.task_changed:
+                    task = await self._reload(subscription)
+        finally:
+            log.close()
 
     async def _reload(self, subscription: Subscription) -> Task:
         subscription.task_changed = False
@@ -113,24 +114,21 @@ class _TaskLog:
         if self._reader is not None:
             self._reader.close()
 
-    async def new_pieces(self, task: Task) -> AsyncIterator[_Response]:
-        """Yields the lines there are by now, at least those that `task` counts."""
-        while True:
-            if self._reader is not None:
-                for response in self._pieces(self._reader):
-                    yield response
-                run = self._reader.run
-                if self.line >= task.last_line and task.run_count <= run.number:
-                    return
-            if not await self._open_next():
-                return
-
-    def _pieces(self, reader: LogReader) -> Iterator[_Response]:
+    def pieces(self, pieces: Pieces) -> Iterator[bytes]:
+        """Yields what there is by now of the run that is open."""
+        if self._reader is None:
+            return
         # What is written meanwhile has its own turn, after changes of the task.
-        extent = self._journal.extent(reader.run)
-        while piece := reader.next(extent):
-            self.line = reader.line
-            yield _piece(reader.run.number, piece)
+        extent = self._journal.extent(self._reader.run)
+        while encoded := pieces.next(self._reader, extent):
+            self.line = self._reader.line
+            yield encoded
+
+    async def opens_next(self, task: Task) -> bool:
+        """Opens the run that has the next line; False when all lines that `task` counts are read."""
+        if self._reader is not None and self.line >= task.last_line and task.run_count <= self._reader.run.number:
+            return False
+        return await self._open_next()
 
     async def _open_next(self) -> bool:
         """Opens the run that holds the next line; False when there is none, or it is the one that is open."""
@@ -153,15 +151,7 @@ def _opened(task: Task, last_line: int) -> _Response:
     return _Response(opened=_Response.Opened(task=conversions.from_task(task), first_line=1, last_line=last_line))
 
 
-def _piece(run_number: int, piece: WholeLines | LineFragment) -> _Response:
-    if isinstance(piece, WholeLines):
-        lines = _Response.Lines(run_number=run_number, first_line=piece.first_line, count=piece.count, data=piece.data)
-        return _Response(lines=lines)
-    fragment = _Response.Fragment(
-        run_number=run_number,
-        line=piece.line,
-        offset=piece.offset,
-        line_size=piece.line_size,
-        data=piece.data,
-    )
-    return _Response(fragment=fragment)
+def _heartbeat(request: messages.WatchTaskRequest) -> float:
+    if request.HasField("heartbeat_interval"):
+        return request.heartbeat_interval.ToTimedelta().total_seconds()
+    return HEARTBEAT

@@ -81,42 +81,58 @@ class LogReader:
             self.line += wanted
             self._offset += end
 
+    @property
+    def position(self) -> int:
+        """Returns how many bytes of the log have been returned."""
+        return self._offset + self._within
+
+    def take(self, piece: WholeLines | LineFragment) -> None:
+        """Moves behind a piece that another reader of the same log has read at this position."""
+        if isinstance(piece, WholeLines):
+            self.line += piece.count
+            self._offset += len(piece.data)
+        elif piece.last:
+            self.line += 1
+            self._offset += piece.line_size
+            self._within = self._long_line_size = 0
+        else:
+            self._long_line_size = piece.line_size
+            self._within += len(piece.data)
+
+    def check(self, extent: Extent) -> None:
+        """Raises LogLost when the log was cut or deleted, and something of it is missing."""
+        rest = extent.size - self.position
+        # While a run goes on, the lines that follow a cut never come.
+        lost = extent.lost and (rest > 0 or self.run.finish_time is None)
+        if lost or (rest > 0 and self._file_size() < extent.size):
+            raise errors.LogLost(self.run.task_id, self.line + 1)
+
     def next(self, extent: Extent) -> WholeLines | LineFragment | None:
         """Returns the next piece, None at the end of `extent`; raises LogLost when the file no longer has it."""
-        rest = extent.size - self._offset
-        # While a run goes on, the lines that follow a cut never come.
-        if extent.lost and (rest > 0 or self.run.finish_time is None):
-            raise errors.LogLost(self.run.task_id, self.line + 1)
+        self.check(extent)
+        piece = self._read(extent)
+        if piece is not None:
+            self.take(piece)
+        return piece
+
+    def _read(self, extent: Extent) -> WholeLines | LineFragment | None:
         if self._long_line_size:
-            return self._next_fragment()
+            return self._read_fragment(self._long_line_size)
+        rest = extent.size - self._offset
         if rest <= 0:
             return None
         block = self._pread(self._offset, min(CHUNK, rest))
         end = block.rfind(b"\n") + 1
         if end:
-            return self._advance(block[:end], block.count(b"\n"))
+            return WholeLines(self.line + 1, block.count(b"\n"), block[:end])
         size = self._line_size(extent)
         if size <= LONGEST_WHOLE:
-            return self._advance(self._pread(self._offset, size), 1)
-        self._long_line_size = size
-        return self._next_fragment()
+            return WholeLines(self.line + 1, 1, self._pread(self._offset, size))
+        return self._read_fragment(size)
 
-    def _advance(self, data: bytes, count: int) -> WholeLines:
-        piece = WholeLines(self.line + 1, count, data)
-        self.line += count
-        self._offset += len(data)
-        return piece
-
-    def _next_fragment(self) -> LineFragment:
-        size = min(FRAGMENT, self._long_line_size - self._within)
-        data = self._pread(self._offset + self._within, size)
-        piece = LineFragment(self.line + 1, self._within, self._long_line_size, data)
-        self._within += size
-        if piece.last:
-            self.line += 1
-            self._offset += self._long_line_size
-            self._within = self._long_line_size = 0
-        return piece
+    def _read_fragment(self, line_size: int) -> LineFragment:
+        data = self._pread(self.position, min(FRAGMENT, line_size - self._within))
+        return LineFragment(self.line + 1, self._within, line_size, data)
 
     def _line_size(self, extent: Extent) -> int:
         offset = self._offset
@@ -130,11 +146,20 @@ class LogReader:
 
     def _pread(self, offset: int, size: int) -> bytes:
         try:
-            if self._fd is None:
-                self._fd = os.open(self.run.log_path, os.O_RDONLY | os.O_CLOEXEC)
-            data = os.pread(self._fd, size, offset)
+            data = os.pread(self._opened(), size, offset)
         except OSError as error:
             raise errors.LogLost(self.run.task_id, self.line + 1) from error
         if len(data) < size:
             raise errors.LogLost(self.run.task_id, self.line + 1)
         return data
+
+    def _file_size(self) -> int:
+        try:
+            return os.fstat(self._opened()).st_size
+        except OSError as error:
+            raise errors.LogLost(self.run.task_id, self.line + 1) from error
+
+    def _opened(self) -> int:
+        if self._fd is None:
+            self._fd = os.open(self.run.log_path, os.O_RDONLY | os.O_CLOEXEC)
+        return self._fd

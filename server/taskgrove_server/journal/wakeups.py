@@ -16,7 +16,8 @@ class Subscription:
 
     def __init__(self, wakeups: Wakeups, task_id: TaskId) -> None:
         self._wakeups = wakeups
-        self._event = asyncio.Event()
+        self._woken = False
+        self._waiter: asyncio.Future[None] | None = None
         self.task_id = task_id
         #: The task has changed since this was last set to False.
         self.task_changed = True
@@ -28,18 +29,28 @@ class Subscription:
 
     async def wait(self, seconds: float) -> bool:
         """Waits for lines, a change or the drain; False when nothing came in time."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return False
-        self._event.clear()
-        return True
+        if not self._woken:
+            # An Event within a timeout takes several times as long, which shows at a thousand lines a second.
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(seconds, self._release)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        woken, self._woken = self._woken, False
+        return woken
 
     def wake(self, *, task_changed: bool) -> None:
         """Makes `wait` return, now or when it is next called."""
         self.task_changed = self.task_changed or task_changed
-        self._event.set()
+        self._woken = True
+        self._release()
+
+    def _release(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def __enter__(self) -> Self:
         self._wakeups.add(self)

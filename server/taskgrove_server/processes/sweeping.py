@@ -65,11 +65,14 @@ def _find(mark: str, *, ancestor: int | None = None, group: int | None = None) -
     return _with_descendants(table, roots, ancestor)
 
 
-def sweep(look: Callable[[], list[Process]], *, grace: float = 1.0) -> tuple[int, int]:
+def sweep(
+    look: Callable[[], list[Process]], *, grace: float = 1.0, strike: Callable[[], None] | None = None
+) -> tuple[int, int]:
     """Ends what `look` finds until it finds nothing: SIGTERM, `grace` seconds to obey, then SIGKILL.
 
     Returns how many processes were signalled, and how many of them are left: those that belong to another user, or
-    that the kernel does not let go.
+    that the kernel does not let go. Once the grace is over, `strike` is called before each look: it ends what it
+    can faster than a look finds it.
     """
     begin = time.monotonic()
     met: set[tuple[int, int]] = set()
@@ -87,11 +90,18 @@ def sweep(look: Callable[[], list[Process]], *, grace: float = 1.0) -> tuple[int
             signals = (signal.SIGTERM, signal.SIGCONT) if polite else (signal.SIGKILL,)
             if not _send(process, *signals):
                 foreign.add(process.identity)
+        if strike and not polite:
+            strike()
         _wait(
             [process for process in found if process.identity not in foreign],
             grace - elapsed if polite else 0.05,
         )
     return len(met), len(foreign)
+
+
+def children() -> list[int]:
+    """Returns the ids of the calling process's children, where the kernel tells them."""
+    return [int(pid) for pid in _read(f"{_PROC}/self/task/{os.getpid()}/children").split()]
 
 
 def sweep_run(run_id: str, *, group: int | None = None) -> tuple[int, int]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 
-from taskgrove_server.domain.task import TaskState
+from taskgrove_server.domain import errors
+from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.processes import sweeping
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.flow import Flow
 from taskgrove_server.store.store import Store
-from taskgrove_server.worktrees.worktrees import Worktrees
+from taskgrove_server.worktrees.worktrees import WorktreeFailed, Worktrees
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,21 @@ def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktre
     for task in store.tasks.holding_slots():
         run = store.runs.latest(task.id)
         if task.state is TaskState.QUEUED or task.next_prompt is not None or run is None:
+            _discard_worktree(store, worktrees, task)
             put_back = store.tasks.requeue(task.id).result()
             log.info("Task %s had not begun, and is %s again", task.id, put_back.state)
         else:
             dispatcher.take_up(task, functools.partial(flow.take_up, run))
             log.info("Task %s is taken up with run %d", task.id, run.number)
+
+
+def _discard_worktree(store: Store, worktrees: Worktrees, task: Task) -> None:
+    """Removes a worktree that was being made and was not recorded: if the task is cancelled now, nobody else will."""
+    if task.worktree is not None:
+        return
+    try:
+        task_list = store.task_lists.get(task.task_list_id)
+        if task_list.working_dir is not None:
+            worktrees.discard(task_list.working_dir, task.id, task.title)
+    except (errors.TaskListNotFound, errors.DirectoryRefused, WorktreeFailed) as error:
+        log.warning("Task %s: what is left of its worktree stays: %s", task.id, error)

@@ -97,6 +97,19 @@ class Worktrees:
             self._add_with_branch(repository, path, branch, base)
         return Worktree(path=path, branch=branch, base_commit=base)
 
+    def discard(self, repository: str, task_id: TaskId, title: str) -> None:
+        """Removes what an interrupted `create` for a task left, unless it has commits of its own.
+
+        Raises WorktreeFailed.
+        """
+        path = str(self._root / task_id)
+        if not _occupied(path):
+            return
+        with self._exclusively(repository):
+            base = self._git.ask(repository, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+            if base is not None and self._clear_path(repository, path, base):
+                self._clear_branch(repository, names.branch(self._branch_prefix, task_id, title), base, path)
+
     def restore(self, repository: str, worktree: Worktree) -> None:
         """Makes a worktree again at the same path if it is gone; raises WorktreeFailed.
 
