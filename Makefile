@@ -7,10 +7,10 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check lint types imports protos stubs format lock clean
+.PHONY: help setup demo test test-faults bench check lint types imports protos stubs format lock clean
 
 help: ## Lists the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## Makes .venv with everything that the other targets need
 
@@ -28,6 +28,9 @@ demo: setup ## Queues a task, watches it run in a worktree, shows its commit (AG
 
 test: setup ## Runs every test
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(PYTEST_ARGS)
+
+test-faults: setup ## Runs the fault suite alone, for at most 15 minutes: kills servers, fills disks, cuts logs
+	@timeout --foreground 900 $(BIN)/python -m pytest tests/faults --numprocesses auto --maxprocesses 4 $(PYTEST_ARGS)
 
 bench: setup ## Runs the benchmarks (BENCH_ARGS="streaming --quick" runs one, in short)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -146,13 +146,12 @@ def test_what_a_program_prints_arrives_as_it_is(client: taskgrove.Client) -> Non
     assert records[-1]["newline"] is False
 
 
-HUGE = 20 << 20
-
-
-def test_a_line_of_20_mb_gets_through_a_client_with_default_limits(
-    server: RunningServer, client: taskgrove.Client
+@pytest.mark.parametrize("megabytes", [1, 5, 20, 64])
+def test_a_huge_line_gets_through_a_client_with_default_limits(
+    server: RunningServer, client: taskgrove.Client, megabytes: int
 ) -> None:
-    task = tasks_work.run(client, f"echo before; head -c {HUGE} /dev/zero | tr '\\0' x; echo; echo after")
+    size = megabytes << 20
+    task = tasks_work.run(client, f"echo before; head -c {size} /dev/zero | tr '\\0' x; echo; echo after")
     assert task.state == Task.STATE_SUCCEEDED
     log = tasks_work.logged(tasks_work.runs(client, task))
     with tasks_raw.stub(server) as tasks:
@@ -163,7 +162,7 @@ def test_a_line_of_20_mb_gets_through_a_client_with_default_limits(
     assert b"".join(raw) == log
     assert (one_on, behind) == (raw[1:], raw[2:])
     assert [line.data for line in client.lines(task.id)] == raw
-    assert json.loads(raw[1])["text"] == "x" * HUGE
+    assert json.loads(raw[1])["text"] == "x" * size
 
 
 def test_a_huge_line_that_is_being_written_is_shown_to_those_who_wait_for_it(
