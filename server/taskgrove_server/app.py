@@ -25,6 +25,7 @@ from taskgrove_server.api.watching import Watching
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.wakeups import Wakeups
 from taskgrove_server.ownership import DataDirectory
+from taskgrove_server.processes import starting
 from taskgrove_server.processes.spec import Graces
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.driving import Limits
@@ -107,6 +108,7 @@ class App:
             if not self._dispatcher.wait(PATIENCE):
                 self._worktrees.stop()
                 self._dispatcher.wait(None)
+            starting.standby.dismiss()
             self._journal.close()
             self._reads.close()
             self._store.close()
@@ -120,6 +122,7 @@ class App:
         server = Server(self._interceptor, self._tasks, self._task_lists)
         try:
             target = await server.start(self._settings.address)
+            starting.standby.prepare()
             self._dispatcher.start()
             self._dispatcher.wake()
             log.info("taskgroved is ready on %s", target)

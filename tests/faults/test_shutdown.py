@@ -41,7 +41,7 @@ def test_sigterm_leaves_runs_to_the_next_server(
     server: RunningServer, client: taskgrove.Client, repository: Path, tmp_path: Path
 ) -> None:
     ran = tmp_path / "ran"
-    task_list = tasks_work.make_list(client, tasks_counting.command(100, ran), repository)
+    task_list = tasks_work.make_list(client, tasks_counting.command(500, ran), repository)
     queued = [client.enqueue(task_list.id, f"Task {number}").id for number in range(SLOTS + 1)]
     followers = [Follower(client, task_id) for task_id in queued]
     for follower in followers[:SLOTS]:
@@ -52,7 +52,7 @@ def test_sigterm_leaves_runs_to_the_next_server(
     server.start()
     for follower in followers:
         tasks_counting.check_one_run_and_one_commit(client, repository, follower.rested(), ran)
-        assert tasks_following.texts(follower.events) == [str(number) for number in range(1, 101)]
+        assert tasks_following.texts(follower.events) == [str(number) for number in range(1, 501)]
 
 
 def test_calls_are_told_to_come_back_while_the_server_drains(server: RunningServer, client: taskgrove.Client) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from support import process_room
 from support.process_room import BOUND, HIDER, STUBBORN, Room, end_of
-from taskgrove_server.processes import exits, files, starting, sweeping
+from taskgrove_server.processes import exits, files, standby, starting, sweeping
 from taskgrove_server.processes.ending import ProcessEnd
 from taskgrove_server.processes.spec import Spec
 from taskgrove_server.processes.starting import NeverStarted
@@ -118,7 +118,7 @@ def test_a_run_whose_supervisor_was_killed_too_is_swept_when_it_is_adopted(room:
 def test_a_supervisor_that_is_killed_before_the_start_is_told_from_one_that_was_not(room: Room) -> None:
     spec = room.spec("sh", "-c", "echo started")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(starting, "_PROGRAM", Path("/no/such/supervisor.py"))
+        patch.setattr(standby, "PROGRAM", Path("/no/such/supervisor.py"))
         handle = room.start(spec)
     end = end_of(handle)
     assert end.exit_code is None

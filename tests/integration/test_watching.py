@@ -41,8 +41,8 @@ class InterruptedReads(Reads):
         super().__init__(store)
         self.then: dict[str, Callable[[], object]] = {}
 
-    async def __call__(self, read: Callable[..., T], *arguments: Any) -> T:
-        value = await super().__call__(read, *arguments)
+    async def shared(self, read: Callable[..., T], *arguments: Any) -> T:
+        value = await super().shared(read, *arguments)
         self.then.pop(read.__name__, lambda: None)()
         return value
 

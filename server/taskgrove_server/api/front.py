@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
@@ -26,16 +27,57 @@ READERS = 4
 PATIENCE = 5.0
 
 
+#: A read: the function and its arguments.
+_Key: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+class _Shared:
+    """A read that several wait for."""
+
+    answer: asyncio.Future[Any]
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def run(self, read: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        """Reads, in a thread of the pool."""
+        self.begun = True
+        return read(*arguments)
+
+
 class Reads:
     """Runs the store's blocking reads off the event loop."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._shared: dict[_Key, _Shared] = {}
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
     async def __call__(self, read: Callable[..., T], *arguments: Any) -> T:
         """Returns what `read` returns."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, read, *arguments)
+
+    async def shared(self, read: Callable[..., T], *arguments: Any) -> T:
+        """As a call, but one read answers all who asked for the same before it began, and is as fresh as their own.
+
+        When a task changes, all of its watchers read it at once.
+        """
+        key = (read, arguments)
+        shared = self._shared.get(key)
+        if shared is None or shared.begun:
+            # Of one that has begun, the answer may be older than what the caller wants to know of.
+            shared = self._shared[key] = _Shared()
+            shared.answer = asyncio.get_running_loop().run_in_executor(self._pool, shared.run, read, arguments)
+            shared.answer.add_done_callback(functools.partial(self._forget, key, shared))
+        # One who leaves must not take the answer from the others.
+        answer: T = await asyncio.shield(shared.answer)
+        return answer
+
+    def _forget(self, key: _Key, shared: _Shared, answer: asyncio.Future[Any]) -> None:
+        if self._shared.get(key) is shared:
+            del self._shared[key]
+        if not answer.cancelled():
+            answer.exception()  # seen, even if all who asked have left
 
     async def earlier(self, key: RequestKey | None) -> str | None:
         """Returns the id of what the same request returned before, None when it is new; raises RequestIdReused.

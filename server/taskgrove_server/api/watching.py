@@ -94,7 +94,7 @@ class Watching:
 
     async def _reload(self, subscription: Subscription) -> Task:
         subscription.task_changed = False
-        return await self._reads(self._store.tasks.get, subscription.task_id)
+        return await self._reads.shared(self._store.tasks.get, subscription.task_id)
 
 
 class _TaskLog:
@@ -132,13 +132,13 @@ class _TaskLog:
 
     async def _open_next(self) -> bool:
         """Opens the run that holds the next line; False when there is none, or it is the one that is open."""
-        run = await self._reads(self._store.runs.holding, self._task_id, self.line + 1)
+        run = await self._reads.shared(self._store.runs.holding, self._task_id, self.line + 1)
         if run is None or (self._reader is not None and run == self._reader.run):
             return False
         extent = self._journal.extent(run)
         if run.first_line + extent.lines <= self.line:
             # It has ended since it was read, and the journal has forgotten it: by now the store has its extent.
-            run = await self._reads(self._store.runs.holding, self._task_id, self.line + 1) or run
+            run = await self._reads.shared(self._store.runs.holding, self._task_id, self.line + 1) or run
             extent = self._journal.extent(run)
         self.close()
         self._reader = LogReader(run)

@@ -55,6 +55,27 @@ def main(run_directory: str) -> None:
     os._exit(0)
 
 
+def stand_by() -> None:
+    """Waits on standard input for a run directory, ended by a NUL, with all imported that a run takes."""
+    import importlib  # noqa: PLC0415 - not needed by one that has its run already
+
+    importlib.import_module("taskgrove_server.processes.supervising")  # for main, which is in a hurry then
+
+    told = b""
+    while not told.endswith(b"\0"):
+        chunk = os.read(0, 4096)
+        if not chunk:
+            os._exit(0)  # the server is gone, or has no use for this any more
+        told += chunk
+    run_directory = os.fsdecode(told[:-1])
+    null = os.open(os.devnull, os.O_RDONLY)
+    stderr = os.open(f"{run_directory}/{files.STDERR}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for ours, standard in ((null, 0), (stderr, 2)):
+        os.dup2(ours, standard)
+        os.close(ours)
+    main(run_directory)
+
+
 def _read(path: str) -> bytes:
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes 8 ms to import
         return file.read()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,11 @@ from taskgrove_server.domain.ids import RunId
 from taskgrove_server.processes import ending, exits, files, supervised
 from taskgrove_server.processes.ending import ProcessEnd
 from taskgrove_server.processes.spec import Spec
+from taskgrove_server.processes.standby import Standby, spawn
 from taskgrove_server.processes.supervised import Supervised
 
-_PROGRAM = Path(__file__).with_name("supervisor.py")
+#: The supervisor that is ready before there is a run, if the server keeps one.
+standby = Standby()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def start(run_directory: Path, spec: Spec) -> Supervised:
         os.close(control)
         (directory / files.ORDERS).unlink(missing_ok=True)
         raise
+    standby.renew()
     return Supervised(directory, spec.run_id, exit_fd=exit_fd, control=control, supervisor=supervisor)
 
 
@@ -84,18 +86,11 @@ def adopt(run_directory: Path) -> Supervised | ProcessEnd | NeverStarted:
 
 def _spawn(directory: Path) -> subprocess.Popen[bytes]:
     supervised.reap_left_running()
+    if ready := standby.take(directory):
+        return ready
     stderr = os.open(directory / files.STDERR, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        # A session of its own, so that what a terminal sends to the server does not reach it. No preexec_fn, which
-        # costs 22 ms when the server is large.
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", _PROGRAM, directory],
-            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            start_new_session=True,
-        )
+        return spawn((directory,), stdin=subprocess.DEVNULL, stderr=stderr)
     finally:
         os.close(stderr)
 

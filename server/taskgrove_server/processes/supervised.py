@@ -55,10 +55,11 @@ class Supervised:
 
     def stop(self) -> None:
         """Begins the ladder of the spec, which the supervisor climbs by itself. A second stop changes nothing."""
-        self._tell({"do": "stop"})
         # Whoever has frozen all processes of a run has frozen its supervisor too.
-        with contextlib.suppress(OSError, AttributeError):
-            signal.pidfd_send_signal(self.exit_fd, signal.SIGCONT)
+        with self._lock, contextlib.suppress(OSError, AttributeError):
+            if not self._closed:
+                signal.pidfd_send_signal(self.exit_fd, signal.SIGCONT)
+        self._tell({"do": "stop"})
 
     def close_stdin(self) -> None:
         """Closes the process's standard input after all that was sent."""

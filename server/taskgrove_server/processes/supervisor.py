@@ -1,4 +1,6 @@
-"""The supervisor's program: `python -I -S supervisor.py RUN_DIRECTORY`, once for each run.
+"""The supervisor's program: `python -I -S supervisor.py [RUN_DIRECTORY]`, once for each run.
+
+Without an argument it stands by until it is told the directory on its standard input, or that closes.
 
 Uses nothing but the standard library. As short as can be, because a script is compiled at each start and an
 imported module is not.
@@ -13,4 +15,4 @@ sys.path.append(path.dirname(path.dirname(path.dirname(path.abspath(__file__))))
 
 from taskgrove_server.processes import launching
 
-launching.main(sys.argv[1])
+launching.main(sys.argv[1]) if sys.argv[1:] else launching.stand_by()
