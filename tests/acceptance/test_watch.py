@@ -146,6 +146,7 @@ def test_what_a_program_prints_arrives_as_it_is(client: taskgrove.Client) -> Non
     assert records[-1]["newline"] is False
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("megabytes", [1, 5, 20, 64])
 def test_a_huge_line_gets_through_a_client_with_default_limits(
     server: RunningServer, client: taskgrove.Client, megabytes: int
