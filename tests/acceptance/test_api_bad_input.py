@@ -68,7 +68,7 @@ BAD_CONFIGS: dict[str, list[tuple[Any, str]]] = {
         ({"seconds": 60, "nanos": -(10**9)}, "run_timeout"),
     ],
     "stall_timeout": [({"seconds": 0}, "stall_timeout"), ({"seconds": -5}, "stall_timeout")],
-    "linger": [({"seconds": 0}, "linger"), ({"seconds": 60, "nanos": -1}, "linger")],
+    "linger": [({"seconds": 0}, "linger"), ({"seconds": 3601}, "linger")],
     "command": [
         ({}, "command"),
         ({"shell": ""}, "command.shell"),
