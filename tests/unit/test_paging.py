@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from taskgrove.v1.task_pb2 import Task
@@ -26,6 +26,7 @@ def page_of(rows: Rows, request: ListTasksRequest) -> tuple[list[Task], str]:
     return paging.cut(request, found, convert)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     sizes=st.lists(st.integers(0, paging.PAGE_BYTES * 2), max_size=12),
     page_size=st.integers(1, 14),
