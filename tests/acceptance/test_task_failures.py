@@ -208,9 +208,9 @@ def test_an_error_of_the_servers_own_fails_the_task_and_frees_its_slot(
     server: RunningServer, client: taskgrove.Client
 ) -> None:
     task_list = tasks_work.make_list(client, "echo fine")
-    sandboxes = server.data / "sandboxes"
-    aside = sandboxes.rename(sandboxes.with_name("aside"))
-    sandboxes.touch()  # no directory, so that none can be made in it
+    runs = server.data / "runs"
+    aside = runs.rename(runs.with_name("aside"))
+    runs.touch()  # no directory, so that none can be made in it
     try:
         queued = [client.enqueue(task_list.id, "Do it") for _ in range(6)]  # more than there are slots
         for task in [tasks_work.rest(client, task.id) for task in queued]:
@@ -218,7 +218,7 @@ def test_an_error_of_the_servers_own_fails_the_task_and_frees_its_slot(
             assert task.failure.kind == taskgrove.FailureKind.FAILURE_KIND_INTERNAL
             assert task.failure.message.startswith("Unhandled error: ")
     finally:
-        sandboxes.unlink()
-        aside.rename(sandboxes)
+        runs.unlink()
+        aside.rename(runs)
     tasks_gates.until(lambda: "Traceback" in server.log.read_text(), "the error's trace in the server's log")
     assert tasks_work.rest(client, client.enqueue(task_list.id, "Do it").id).result == "fine"

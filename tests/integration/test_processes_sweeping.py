@@ -50,7 +50,7 @@ def test_one_that_obeys_has_time_to_and_one_that_is_stopped_too(room: Room) -> N
 def test_a_family_that_forks_on_while_it_is_swept_is_ended(room: Room) -> None:
     script = """
         $SIG{TERM} = "IGNORE"; $| = 1; print "ready\\n";
-        unless (fork) { POSIX::setsid(); while (1) { fork and exit; select undef, undef, undef, 0.002 } }
+        unless (fork) { POSIX::setsid(); while (time < $^T + 20) { fork and exit; select undef, undef, undef, 0.002 } }
         sleep 1;
     """
     handle = room.start(room.spec("perl", "-MPOSIX", "-e", script, sweep_grace=0.05))

@@ -86,7 +86,7 @@ class Execution:
         launch: Launch | None = None
         refusal = Failure(FailureKind.INTERNAL, "")
         try:
-            launch = self._launch(job, attempt, run_id)
+            launch = insist(lambda: self._launch(job, attempt, run_id), job.mailbox)
         except LaunchRefused as refused:
             refusal = refused.failure
         run = self._begin(job, attempt, run_id, launch.model if launch else job.config.model)
@@ -129,7 +129,7 @@ class Execution:
 
     def _restart(self, job: Job, run: Run, attempt: Attempt, parser: Parser) -> Run:
         try:
-            launch = self._launch(job, attempt, run.id)
+            launch = insist(lambda: self._launch(job, attempt, run.id), job.mailbox)
         except LaunchRefused as refused:
             insist(lambda: self._end_log(run), job.mailbox)
             return self._conclude(job, run, Outcome(failure=refused.failure))

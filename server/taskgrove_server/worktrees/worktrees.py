@@ -102,9 +102,8 @@ class Worktrees:
 
         Raises WorktreeFailed.
         """
+        # Git that was told to end has removed the directory, but not the branch.
         path = str(self._root / task_id)
-        if not _occupied(path):
-            return
         with self._exclusively(repository):
             base = self._git.ask(repository, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
             if base is not None and self._clear_path(repository, path, base):
