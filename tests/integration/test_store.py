@@ -323,6 +323,8 @@ def test_tasks_page_by_key_with_filters(store: Store, task_list: TaskList) -> No
         seen += [task.id for _, task in page]
         before = page[-1][0]
     assert seen == [tasks[n].id for n in (7, 5, 1)]
+    page = store.tasks.page(before=7, size=3, task_list_id=None, states={TaskState.QUEUED, TaskState.CANCELLED})
+    assert [task.id for _, task in page] == [tasks[n].id for n in (5, 4, 3)]
 
 
 def test_a_list_with_active_tasks_is_not_deleted(store: Store, task_list: TaskList) -> None:
@@ -400,7 +402,15 @@ def test_a_database_of_a_newer_version_is_refused_with_a_sentence(tmp_path: Path
     [
         ("SELECT id FROM task WHERE state = 'queued' AND slot IS NULL ORDER BY queue_order LIMIT 1", "task_queue"),
         ("SELECT max(queue_order) FROM task", "task_queue_order"),
-        ("SELECT id FROM task WHERE task_list_id = 'x' AND state IN ('queued', 'running') LIMIT 1", "task_active"),
+        (
+            "SELECT id FROM task WHERE task_list_id = 'x' AND state IN ('queued', 'running') LIMIT 1",
+            "task_task_list_state",
+        ),
+        (
+            "SELECT * FROM task WHERE task_list_id = 'x' AND state = 'failed' AND sequence < 9 ORDER BY sequence DESC",
+            "task_task_list_state",
+        ),
+        ("SELECT * FROM task WHERE state = 'failed' AND sequence < 9 ORDER BY sequence DESC", "task_state"),
         ("SELECT * FROM task WHERE task_list_id = 'x' AND sequence < 9 ORDER BY sequence DESC", "task_task_list"),
         ("SELECT * FROM task WHERE slot IS NOT NULL", "task_slot"),
     ],

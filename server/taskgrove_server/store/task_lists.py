@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from peewee import SQL
-
 from taskgrove_server.domain import clock, errors
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.ids import TaskListId
+from taskgrove_server.domain.task import TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.store import models, requests, rows
 from taskgrove_server.store.refusing import reading
@@ -61,7 +60,8 @@ class TaskLists:
         def change(_changed: Changed) -> None:
             _get(task_list_id)
             active = models.Task.select(models.Task.id).where(
-                models.Task.task_list_id == task_list_id, SQL("state IN ('queued', 'running')")
+                models.Task.task_list_id == task_list_id,
+                models.Task.state.in_([TaskState.QUEUED.value, TaskState.RUNNING.value]),
             )
             if active.limit(1).first() is not None:
                 raise errors.TaskListActive(task_list_id)

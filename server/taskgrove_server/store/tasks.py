@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -231,13 +233,14 @@ class Tasks:
         states: Collection[TaskState],
     ) -> list[tuple[int, Task]]:
         """Returns up to `size` tasks with their sequences, the newest first, from below the sequence `before`."""
-        query = _joined().order_by(models.Task.sequence.desc()).limit(size)
-        if before is not None:
-            query = query.where(models.Task.sequence < before)
+        matches = [models.Task.sequence < before] if before is not None else []
         if task_list_id is not None:
-            query = query.where(models.Task.task_list_id == task_list_id)
-        if states:
-            query = query.where(models.Task.state.in_([state.value for state in states]))
+            matches.append(models.Task.task_list_id == task_list_id)
+        query = _joined().order_by(models.Task.sequence.desc()).limit(size)
+        if len(states) > 1:
+            query = query.where(models.Task.sequence.in_(_newest(matches, states, size)))
+        elif filters := [*matches, *(models.Task.state == state.value for state in states)]:
+            query = query.where(*filters)
         return [(row.sequence, rows.to_task(row, getattr(row, "worktree", None))) for row in query]
 
     @reading()
@@ -245,6 +248,24 @@ class Tasks:
         """Returns the tasks that hold a slot, which after a restart are those to be taken up again."""
         query = _joined().where(models.Task.slot.is_null(False)).order_by(models.Task.queue_order)
         return [rows.to_task(row, getattr(row, "worktree", None)) for row in query]
+
+
+def _newest(matches: Collection[Any], states: Collection[TaskState], size: int) -> Any:
+    """Returns a query for the sequences of the newest `size` tasks in each of the states.
+
+    Asked for one state at a time, SQLite finds them in an index; asked for several, it reads on through the
+    history until it has enough.
+    """
+    parts = [
+        models.Task.select(models.Task.sequence)
+        .where(*matches, models.Task.state == state.value)
+        .order_by(models.Task.sequence.desc())
+        .limit(size)
+        for state in states
+    ]
+    # SQLite takes no limit within a union but in a subquery.
+    wrapped = [part.select_from(part.c.sequence) for part in parts]
+    return functools.reduce(operator.add, wrapped)
 
 
 def _standing(task: Task) -> Cancelled:
