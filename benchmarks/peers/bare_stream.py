@@ -17,9 +17,10 @@ import grpc
 
 from benchmarks.peers.history import History, emit, read_log
 from taskgrove.v1.task_service_pb2 import WatchTaskRequest
+from taskgrove_server.journal import reading
 
 #: Bytes of lines in a message, as many as taskgroved sends.
-CHUNK = 64 << 10
+CHUNK = reading.CHUNK
 
 
 class Streaming:

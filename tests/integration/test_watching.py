@@ -41,8 +41,8 @@ class InterruptedReads(Reads):
         super().__init__(store)
         self.then: dict[str, Callable[[], object]] = {}
 
-    async def shared(self, read: Callable[..., T], *arguments: Any) -> T:
-        value = await super().shared(read, *arguments)
+    async def shared(self, kept: dict[Any, Any], read: Callable[..., T], *arguments: Any) -> T:
+        value = await super().shared(kept, read, *arguments)
         self.then.pop(read.__name__, lambda: None)()
         return value
 
@@ -127,7 +127,7 @@ async def test_lines_come_before_the_change_that_they_cause_even_when_both_are_t
 async def test_a_run_that_ends_while_a_watch_begins_is_watched_from_any_of_its_lines(room: Room) -> None:
     room.finish(room.begin(b"one\ntwo\n"))
     run = room.begin(b"three\nfour\n")
-    room.reads.then["get"] = lambda: room.finish(run)
+    room.reads.then["_read"] = lambda: room.finish(run)
     async with aclosing(room.watch(after_line=3)) as messages:
         opened = (await anext(messages)).opened
         assert (opened.last_line, opened.task.last_line) == (4, 2)  # the task was read before

@@ -58,7 +58,7 @@ def lines(messages: Iterable[Message], after_line: int = 0) -> list[bytes]:
             assert part.data.endswith(b"\n")
             whole = part.data.removesuffix(b"\n").split(b"\n")
             assert len(whole) == part.count > 0
-            assert len(part.data) <= (1 << 20 if part.count == 1 else 1 << 16)
+            assert len(part.data) <= (1 << 20 if part.count == 1 else 1 << 17)
             found += [line + b"\n" for line in whole]
         elif message.HasField("fragment"):
             piece = message.fragment

@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -27,22 +27,8 @@ READERS = 4
 PATIENCE = 5.0
 
 
-#: A read: the function and its arguments.
-_Key: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
-
-
-class _Shared:
-    """A read that several wait for."""
-
-    answer: asyncio.Future[Any]
-
-    def __init__(self) -> None:
-        self.begun = False
-
-    def run(self, read: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-        """Reads, in a thread of the pool."""
-        self.begun = True
-        return read(*arguments)
+#: Answers that are kept for others to share.
+SHARED = 64
 
 
 class Reads:
@@ -50,34 +36,23 @@ class Reads:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._shared: dict[_Key, _Shared] = {}
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
     async def __call__(self, read: Callable[..., T], *arguments: Any) -> T:
         """Returns what `read` returns."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, read, *arguments)
 
-    async def shared(self, read: Callable[..., T], *arguments: Any) -> T:
-        """As a call, but one read answers all who asked for the same before it began, and is as fresh as their own.
-
-        When a task changes, all of its watchers read it at once.
-        """
+    async def shared(self, kept: dict[Any, Any], read: Callable[..., T], *arguments: Any) -> T:
+        """As a call, but the answer stays in `kept` for others who ask the same; an error does not."""
         key = (read, arguments)
-        shared = self._shared.get(key)
-        if shared is None or shared.begun:
-            # Of one that has begun, the answer may be older than what the caller wants to know of.
-            shared = self._shared[key] = _Shared()
-            shared.answer = asyncio.get_running_loop().run_in_executor(self._pool, shared.run, read, arguments)
-            shared.answer.add_done_callback(functools.partial(self._forget, key, shared))
+        answer: asyncio.Future[T] | None = kept.get(key)
+        if answer is None:
+            if len(kept) >= SHARED:
+                kept.clear()
+            answer = kept[key] = asyncio.get_running_loop().run_in_executor(self._pool, read, *arguments)
+            answer.add_done_callback(functools.partial(_forget_error, kept, key))
         # One who leaves must not take the answer from the others.
-        answer: T = await asyncio.shield(shared.answer)
-        return answer
-
-    def _forget(self, key: _Key, shared: _Shared, answer: asyncio.Future[Any]) -> None:
-        if self._shared.get(key) is shared:
-            del self._shared[key]
-        if not answer.cancelled():
-            answer.exception()  # seen, even if all who asked have left
+        return await asyncio.shield(answer)
 
     async def earlier(self, key: RequestKey | None) -> str | None:
         """Returns the id of what the same request returned before, None when it is new; raises RequestIdReused.
@@ -97,6 +72,12 @@ class Reads:
         for _ in range(READERS):
             self._pool.submit(leave)
         self._pool.shutdown()
+
+
+def _forget_error(kept: dict[Any, Any], key: Any, answer: asyncio.Future[Any]) -> None:
+    # Asked for here, it counts as seen even if all who waited have left.
+    if answer.cancelled() or answer.exception():
+        kept.pop(key, None)
 
 
 async def stored(change: Future[T]) -> T:

@@ -14,7 +14,7 @@ from taskgrove_server.journal.growing import Extent
 from taskgrove_server.journal.reading import LineFragment, LogReader, WholeLines
 
 #: Bytes of encoded pieces that are kept for others.
-KEPT = 4 << 20
+KEPT = 16 << 20
 
 
 class Pieces:
@@ -29,7 +29,6 @@ class Pieces:
         place = reader.run.id, reader.position
         kept = self._kept.get(place)
         if kept is not None and reader.position + len(kept[0].data) <= extent.size:
-            reader.check(extent)
             reader.take(kept[0])
             return kept[1]
         piece = reader.next(extent)

@@ -37,6 +37,11 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     # Without it an unanswered ping is noticed after 60 seconds, whatever the line above says (grpcio 1.80).
     ("grpc.http2.ping_timeout_ms", 20_000),
+    # With the default of 1000, calls that arrive together are cancelled, as when all watchers come back at once.
+    ("grpc.server.max_pending_requests", 10_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
+    # The default of 30 seconds cancels calls of such a crowd that have not waited for a tenth of that (grpcio 1.80).
+    ("grpc.server_max_unrequested_time_in_server", 3600),
 )
 
 

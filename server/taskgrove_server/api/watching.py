@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterator
 
 from taskgrove.v1 import task_service_pb2 as messages
@@ -10,6 +11,7 @@ from taskgrove_server.api.front import Reads
 from taskgrove_server.api.pieces import Pieces
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.domain.run import Run
 from taskgrove_server.domain.task import Task
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.reading import LogReader
@@ -49,21 +51,21 @@ class Watching:
             with self._wakeups.subscribe(TaskId(request.task_id)) as subscription:
                 # Looked up first: the journal forgets a run that ends, and the task may have been read before that.
                 growing = self._journal.last_line(subscription.task_id, 0)
-                task = await self._reload(subscription)
-                last_line = max(growing, self._journal.last_line(task.id, task.last_line))
+                snapshot = await self._reload(subscription)
+                last_line = max(growing, self._journal.last_line(subscription.task_id, snapshot.task.last_line))
                 if request.after_line > last_line:
                     raise errors.LineOutOfRange(request.after_line, last_line)
-                yield _opened(task, last_line)
-                async for event in self._follow(task, request.after_line, subscription, _heartbeat(request)):
+                yield snapshot.opened(last_line)
+                async for event in self._follow(snapshot, request.after_line, subscription, _heartbeat(request)):
                     yield event
         finally:
             self._count -= 1
 
     async def _follow(
-        self, task: Task, after_line: int, subscription: Subscription, heartbeat: float
+        self, snapshot: _Snapshot, after_line: int, subscription: Subscription, heartbeat: float
     ) -> AsyncIterator[Event]:
-        log = _TaskLog(self._store, self._reads, self._journal, task.id, after_line)
-        sent = task
+        log = _TaskLog(self._store, self._reads, self._journal, subscription, after_line)
+        sent = task = snapshot.task
         try:
             while True:
                 while True:
@@ -76,10 +78,10 @@ class Watching:
                 if log.line < task.last_line:
                     raise errors.LogLost(task.id, log.line + 1)
                 if task.state.rests and not subscription.task_changed:
-                    yield _Response(rested=_Response.Rested(task=conversions.from_task(task)))
+                    yield snapshot.rested
                     return
                 if task is not sent and task != sent:
-                    yield _Response(task=conversions.from_task(task))
+                    yield snapshot.changed
                 sent = task
                 woken = subscription.task_changed or await subscription.wait(heartbeat)
                 if subscription.draining:
@@ -88,23 +90,55 @@ class Watching:
                     last_line = self._journal.last_line(task.id, task.last_line)
                     yield _Response(heartbeat=_Response.Heartbeat(last_line=last_line))
                 if subscription.task_changed:
-                    task = await self._reload(subscription)
+                    snapshot = await self._reload(subscription)
+                    task = snapshot.task
         finally:
             log.close()
 
-    async def _reload(self, subscription: Subscription) -> Task:
+    async def _reload(self, subscription: Subscription) -> _Snapshot:
         subscription.task_changed = False
-        return await self._reads.shared(self._store.tasks.get, subscription.task_id)
+        return await self._reads.shared(subscription.shared, self._read, subscription.task_id)
+
+    def _read(self, task_id: TaskId) -> _Snapshot:
+        return _Snapshot(self._store.tasks.get(task_id))
+
+
+class _Snapshot:
+    """A task as it was stored at one moment, and the events that tell of it, encoded once for all watchers."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._message = conversions.from_task(task)
+        self._opened: tuple[int, bytes] | None = None
+
+    def opened(self, last_line: int) -> bytes:
+        """Returns the first event of a watch."""
+        if self._opened is None or self._opened[0] != last_line:
+            opened = _Response.Opened(task=self._message, first_line=1, last_line=last_line)
+            self._opened = last_line, _Response(opened=opened).SerializeToString()
+        return self._opened[1]
+
+    @functools.cached_property
+    def changed(self) -> bytes:
+        """Returns the event of a change."""
+        return _Response(task=self._message).SerializeToString()
+
+    @functools.cached_property
+    def rested(self) -> bytes:
+        """Returns the last event of a watch."""
+        return _Response(rested=_Response.Rested(task=self._message)).SerializeToString()
 
 
 class _TaskLog:
     """A position in the lines of a task, across its runs."""
 
-    def __init__(self, store: Store, reads: Reads, journal: Journal, task_id: TaskId, after_line: int) -> None:
+    def __init__(
+        self, store: Store, reads: Reads, journal: Journal, subscription: Subscription, after_line: int
+    ) -> None:
         self._store = store
         self._reads = reads
         self._journal = journal
-        self._task_id = task_id
+        self._subscription = subscription
         #: The number of the last line that was sent whole.
         self.line = after_line
         self._reader: LogReader | None = None
@@ -120,6 +154,8 @@ class _TaskLog:
             return
         # What is written meanwhile has its own turn, after changes of the task.
         extent = self._journal.extent(self._reader.run)
+        # Once for all: pieces that were read before are right, whatever has become of the log since.
+        self._reader.check(extent)
         while encoded := pieces.next(self._reader, extent):
             self.line = self._reader.line
             yield encoded
@@ -132,13 +168,13 @@ class _TaskLog:
 
     async def _open_next(self) -> bool:
         """Opens the run that holds the next line; False when there is none, or it is the one that is open."""
-        run = await self._reads.shared(self._store.runs.holding, self._task_id, self.line + 1)
+        run = await self._holding(self.line + 1)
         if run is None or (self._reader is not None and run == self._reader.run):
             return False
         extent = self._journal.extent(run)
         if run.first_line + extent.lines <= self.line:
             # It has ended since it was read, and the journal has forgotten it: by now the store has its extent.
-            run = await self._reads.shared(self._store.runs.holding, self._task_id, self.line + 1) or run
+            run = await self._holding(self.line + 1) or run
             extent = self._journal.extent(run)
         self.close()
         self._reader = LogReader(run)
@@ -146,9 +182,9 @@ class _TaskLog:
             await self._reads(self._reader.seek, self.line, extent)
         return True
 
-
-def _opened(task: Task, last_line: int) -> _Response:
-    return _Response(opened=_Response.Opened(task=conversions.from_task(task), first_line=1, last_line=last_line))
+    async def _holding(self, line: int) -> Run | None:
+        subscription = self._subscription
+        return await self._reads.shared(subscription.shared, self._store.runs.holding, subscription.task_id, line)
 
 
 def _heartbeat(request: messages.WatchTaskRequest) -> float:

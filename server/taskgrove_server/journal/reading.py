@@ -9,8 +9,9 @@ from taskgrove_server.domain import errors
 from taskgrove_server.domain.run import Run
 from taskgrove_server.journal.growing import Extent
 
-#: Bytes of whole lines in a piece. Measured: 0.9 of the speed of 256 KiB at 0.4 of its memory.
-CHUNK = 64 << 10
+#: Bytes of whole lines in a piece. Twice as many are a third faster to a hundred watchers, and take twice the memory
+#: of each that is slow.
+CHUNK = 128 << 10
 
 #: Bytes of the longest line that is sent whole. gRPC clients refuse messages over 4 MiB by default.
 LONGEST_WHOLE = 1 << 20
@@ -108,8 +109,7 @@ class LogReader:
             raise errors.LogLost(self.run.task_id, self.line + 1)
 
     def next(self, extent: Extent) -> WholeLines | LineFragment | None:
-        """Returns the next piece, None at the end of `extent`; raises LogLost when the file no longer has it."""
-        self.check(extent)
+        """Returns the next piece, None at the end of `extent`; raises LogLost when the file is too short for it."""
         piece = self._read(extent)
         if piece is not None:
             self.take(piece)

@@ -6,9 +6,17 @@ import asyncio
 import threading
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from taskgrove_server.domain.ids import TaskId
+
+
+class _Watched:
+    """A task that has watchers."""
+
+    def __init__(self) -> None:
+        self.subscriptions: set[Subscription] = set()
+        self.shared: dict[Any, Any] = {}
 
 
 class Subscription:
@@ -16,11 +24,17 @@ class Subscription:
 
     def __init__(self, wakeups: Wakeups, task_id: TaskId) -> None:
         self._wakeups = wakeups
+        self._watched = _Watched()
         self._woken = False
         self._waiter: asyncio.Future[None] | None = None
         self.task_id = task_id
         #: The task has changed since this was last set to False.
         self.task_changed = True
+
+    @property
+    def shared(self) -> dict[Any, Any]:
+        """Returns what the watchers of the task keep for each other; another one as soon as the task has changed."""
+        return self._watched.shared
 
     @property
     def draining(self) -> bool:
@@ -53,7 +67,7 @@ class Subscription:
             self._waiter.set_result(None)
 
     def __enter__(self) -> Self:
-        self._wakeups.add(self)
+        self._watched = self._wakeups.add(self)
         return self
 
     def __exit__(
@@ -66,7 +80,7 @@ class Wakeups:
     """Takes wake-ups from any thread and hands them to the watchers on the event loop, many in one turn."""
 
     def __init__(self) -> None:
-        self._subscriptions: dict[TaskId, set[Subscription]] = {}
+        self._watched: dict[TaskId, _Watched] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
         self._pending: dict[TaskId, bool] = {}
@@ -92,26 +106,31 @@ class Wakeups:
     def drain(self) -> None:
         """Tells all watchers, on the loop, that the server is shutting down."""
         self.draining = True
-        for subscriptions in self._subscriptions.values():
-            for subscription in subscriptions:
+        for watched in self._watched.values():
+            for subscription in watched.subscriptions:
                 subscription.wake(task_changed=False)
 
-    def add(self, subscription: Subscription) -> None:
+    def add(self, subscription: Subscription) -> _Watched:
         """Starts to wake a watcher; on the loop."""
-        self._subscriptions.setdefault(subscription.task_id, set()).add(subscription)
+        watched = self._watched.setdefault(subscription.task_id, _Watched())
+        watched.subscriptions.add(subscription)
+        return watched
 
     def remove(self, subscription: Subscription) -> None:
         """Stops to wake a watcher; on the loop."""
-        subscriptions = self._subscriptions[subscription.task_id]
+        subscriptions = self._watched[subscription.task_id].subscriptions
         subscriptions.discard(subscription)
         if not subscriptions:
-            del self._subscriptions[subscription.task_id]
+            del self._watched[subscription.task_id]
 
     def _notify(self, task_ids: Iterable[TaskId], *, task_changed: bool) -> None:
         # A watcher that subscribes just now has not read yet, so that it needs no wake-up.
-        watched = [task_id for task_id in task_ids if task_id in self._subscriptions]
+        watched = {task_id: found for task_id in task_ids if (found := self._watched.get(task_id))}
         if not watched:
             return
+        if task_changed:
+            for found in watched.values():
+                found.shared = {}
         with self._lock:
             if self._loop is None:
                 return
@@ -124,5 +143,6 @@ class Wakeups:
         with self._lock:
             pending, self._pending = self._pending, {}
         for task_id, task_changed in pending.items():
-            for subscription in self._subscriptions.get(task_id, ()):
-                subscription.wake(task_changed=task_changed)
+            if watched := self._watched.get(task_id):
+                for subscription in watched.subscriptions:
+                    subscription.wake(task_changed=task_changed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -264,8 +263,8 @@ def _newest(matches: Collection[Any], states: Collection[TaskState], size: int) 
         for state in states
     ]
     # SQLite takes no limit within a union but in a subquery.
-    wrapped = [part.select_from(part.c.sequence) for part in parts]
-    return functools.reduce(operator.add, wrapped)
+    wrapped: list[Any] = [part.select_from(part.c.sequence) for part in parts]
+    return functools.reduce(lambda union, part: union + part, wrapped)
 
 
 def _standing(task: Task) -> Cancelled:

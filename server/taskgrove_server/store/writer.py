@@ -109,10 +109,11 @@ class Writer:
                     unstored = errors.StoreUnavailable(f"the change could not be stored: {error}")
                     waiting.future.set_exception(unstored)
             return
-        for waiting, value in done:
-            waiting.future.set_result(value)
+        # Whoever has an answer finds nothing that is older.
         if changed.tasks:
             self._committed(frozenset(changed.tasks))
+        for waiting, value in done:
+            waiting.future.set_result(value)
 
     def _change(self, waiting: _Waiting, changed: Changed, done: list[tuple[_Waiting, Any]]) -> None:
         mine = Changed()
