@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 from taskgrove.v1 import task_service_pb2 as messages
 from taskgrove_server.api import conversions
@@ -44,56 +45,53 @@ class Watching:
 
         Raises TaskNotFound, LineOutOfRange, LogLost, TooManyWatchers and ServerDraining.
         """
+        with self._place(), self._wakeups.subscribe(TaskId(request.task_id)) as subscription:
+            # Looked up first: the journal forgets a run that ends, and the task may have been read before that.
+            growing = self._journal.last_line(subscription.task_id, 0)
+            snapshot = told = await self._reload(subscription)
+            last_line = max(growing, self._journal.last_line(subscription.task_id, snapshot.task.last_line))
+            if request.after_line > last_line:
+                raise errors.LineOutOfRange(request.after_line, last_line)
+            yield snapshot.opened(last_line)
+            heartbeat = _heartbeat(request)
+            log = _TaskLog(self._store, self._reads, self._journal, subscription, request.after_line)
+            with contextlib.closing(log):
+                while True:
+                    task = snapshot.task
+                    reading = True
+                    while reading:
+                        for piece in log.pieces(self._pieces):
+                            yield piece
+                            if subscription.draining:
+                                raise errors.ServerDraining
+                        reading = await log.opens_next(task)
+                    if log.line < task.last_line:
+                        raise errors.LogLost(task.id, log.line + 1)
+                    if task.state.rests and not subscription.task_changed:
+                        yield snapshot.rested
+                        return
+                    if snapshot is not told and task != told.task:
+                        yield snapshot.changed
+                    told = snapshot
+                    woken = subscription.task_changed or await subscription.wait(heartbeat)
+                    if subscription.draining:
+                        raise errors.ServerDraining
+                    if not woken:
+                        last_line = self._journal.last_line(task.id, task.last_line)
+                        yield _Response(heartbeat=_Response.Heartbeat(last_line=last_line))
+                    if subscription.task_changed:
+                        snapshot = await self._reload(subscription)
+
+    @contextlib.contextmanager
+    def _place(self) -> Generator[None]:
+        """Takes one of the places that there are; raises TooManyWatchers."""
         if self._count >= self._most:
             raise errors.TooManyWatchers(self._most)
         self._count += 1
         try:
-            with self._wakeups.subscribe(TaskId(request.task_id)) as subscription:
-                # Looked up first: the journal forgets a run that ends, and the task may have been read before that.
-                growing = self._journal.last_line(subscription.task_id, 0)
-                snapshot = await self._reload(subscription)
-                last_line = max(growing, self._journal.last_line(subscription.task_id, snapshot.task.last_line))
-                if request.after_line > last_line:
-                    raise errors.LineOutOfRange(request.after_line, last_line)
-                yield snapshot.opened(last_line)
-                async for event in self._follow(snapshot, request.after_line, subscription, _heartbeat(request)):
-                    yield event
+            yield
         finally:
             self._count -= 1
-
-    async def _follow(
-        self, snapshot: _Snapshot, after_line: int, subscription: Subscription, heartbeat: float
-    ) -> AsyncIterator[Event]:
-        log = _TaskLog(self._store, self._reads, self._journal, subscription, after_line)
-        sent = task = snapshot.task
-        try:
-            while True:
-                while True:
-                    for piece in log.pieces(self._pieces):
-                        yield piece
-                        if subscription.draining:
-                            raise errors.ServerDraining
-                    if not await log.opens_next(task):
-                        break
-                if log.line < task.last_line:
-                    raise errors.LogLost(task.id, log.line + 1)
-                if task.state.rests and not subscription.task_changed:
-                    yield snapshot.rested
-                    return
-                if task is not sent and task != sent:
-                    yield snapshot.changed
-                sent = task
-                woken = subscription.task_changed or await subscription.wait(heartbeat)
-                if subscription.draining:
-                    raise errors.ServerDraining
-                if not woken:
-                    last_line = self._journal.last_line(task.id, task.last_line)
-                    yield _Response(heartbeat=_Response.Heartbeat(last_line=last_line))
-                if subscription.task_changed:
-                    snapshot = await self._reload(subscription)
-                    task = snapshot.task
-        finally:
-            log.close()
 
     async def _reload(self, subscription: Subscription) -> _Snapshot:
         subscription.task_changed = False
