@@ -72,8 +72,8 @@ class Room:
 
     def run_and_rest(self, task: Task) -> None:
         """Does what a slot does for a task, without a process."""
-        self.store.tasks.mark_running(task.id, "/", None).result(PATIENCE)
-        new = NewRun(ids.new_run_id(), task.id, False, "", "command", None, ids.new_session_id(), False, RunConfig())
+        session_id, config = ids.new_session_id(), RunConfig()
+        new = NewRun(ids.new_run_id(), task.id, False, "", "command", None, session_id, False, config, "/", None)
         run = self.store.runs.begin(new, "/logs").result(PATIENCE)
         assert run is not None
         self.store.runs.finish(run, Outcome(session_id=run.session_id), 0, 0).result(PATIENCE)

@@ -88,7 +88,7 @@ def new_task(task_list: TaskList, title: str = "task") -> Task:
     )
 
 
-def new_run(task: Task, *, is_retry: bool = False) -> NewRun:
+def new_run(task: Task, worktree: Worktree | None = None, *, is_retry: bool = False) -> NewRun:
     return NewRun(
         id=ids.new_run_id(),
         task_id=task.id,
@@ -99,6 +99,8 @@ def new_run(task: Task, *, is_retry: bool = False) -> NewRun:
         session_id=ids.new_session_id(),
         resumes=False,
         config=CONFIG,
+        directory="/directory",
+        worktree=worktree,
     )
 
 
@@ -108,11 +110,11 @@ def begin(store: Store, task: Task) -> Run:
     return run
 
 
-def running(store: Store, task_list: TaskList) -> Task:
+def claimed(store: Store, task_list: TaskList) -> Task:
     store.tasks.enqueue(new_task(task_list)).result(10)
     task = store.tasks.claim(1).result(10)
     assert task is not None
-    return store.tasks.mark_running(task.id, "/directory", None).result(10)
+    return task
 
 
 def test_what_is_stored_comes_back_as_it_was(store: Store, task_list: TaskList, committed: Committed) -> None:
@@ -124,7 +126,7 @@ def test_what_is_stored_comes_back_as_it_was(store: Store, task_list: TaskList, 
 
 
 def test_a_finished_run_comes_back_as_it_was(store: Store, task_list: TaskList) -> None:
-    task = running(store, task_list)
+    task = claimed(store, task_list)
     run = begin(store, task)
     failure = Failure(FailureKind.RATE_LIMITED, "wait", 429, clock.now() + timedelta(hours=1))
     outcome = Outcome(
@@ -145,14 +147,14 @@ def test_a_finished_run_comes_back_as_it_was(store: Store, task_list: TaskList) 
 
 
 def test_a_run_is_finished_only_once(store: Store, task_list: TaskList) -> None:
-    task = running(store, task_list)
+    task = claimed(store, task_list)
     run = begin(store, task)
     first = store.runs.finish(run, Outcome(result="first"), 1, 10).result(10)
     assert store.runs.finish(run, Outcome(result="second"), 2, 20).result(10) == first
 
 
 def test_runs_are_numbered_and_their_lines_follow_each_other(store: Store, task_list: TaskList) -> None:
-    task = running(store, task_list)
+    task = claimed(store, task_list)
     for number, (lines, first_line) in enumerate([(5, 1), (0, 6), (3, 6), (1, 9)], start=1):
         run = begin(store, task)
         assert (run.number, run.first_line) == (number, first_line)
@@ -167,8 +169,11 @@ def test_a_worktree_is_stored_and_its_head_recorded_at_rest(store: Store, task_l
     task = store.tasks.claim(3).result(10)
     assert task is not None
     worktree = Worktree("/w", "taskgrove/x", "a" * 40)
-    marked = store.tasks.mark_running(task.id, "/w", worktree).result(10)
-    assert (marked.worktree, marked.directory, marked.slot) == (worktree, "/w", 3)
+    run = store.runs.begin(new_run(task, worktree), "/logs").result(10)
+    assert run is not None
+    marked = store.tasks.get(task.id)
+    assert (marked.state, marked.start_time) == (TaskState.RUNNING, run.start_time)
+    assert (marked.worktree, marked.directory, marked.slot) == (worktree, "/directory", 3)
     rested = store.tasks.rest(task.id, TaskState.SUCCEEDED, result="done", head_commit="b" * 40).result(10)
     assert rested.worktree == replace(worktree, head_commit="b" * 40)
     assert (rested.state, rested.result, rested.slot) == (TaskState.SUCCEEDED, "done", None)
@@ -182,7 +187,7 @@ def test_the_oldest_task_is_claimed_first_and_by_one_slot(store: Store, task_lis
 
 
 def test_a_continued_task_goes_to_the_end_of_the_queue(store: Store, task_list: TaskList) -> None:
-    first = running(store, task_list)
+    first = claimed(store, task_list)
     store.runs.finish(begin(store, first), Outcome(session_id=ids.new_session_id()), 1, 10).result(10)
     store.tasks.rest(first.id, TaskState.FAILED, failure=Failure(FailureKind.AGENT, "no")).result(10)
     second = store.tasks.enqueue(new_task(task_list)).result(10)
@@ -210,12 +215,12 @@ def test_continue_is_refused_for_the_right_reason(store: Store, task_list: TaskL
     store.tasks.cancel(task.id).result(10)
     with pytest.raises(errors.NoPreviousRun):
         store.tasks.continue_(task.id, "x").result(10)
-    task = running(store, task_list)
+    task = claimed(store, task_list)
     store.runs.finish(begin(store, task), Outcome(session_id=None), 0, 0).result(10)
     store.tasks.rest(task.id, TaskState.FAILED).result(10)
     with pytest.raises(errors.SessionMissing):
         store.tasks.continue_(task.id, "x").result(10)
-    task = running(store, task_list)
+    task = claimed(store, task_list)
     store.runs.finish(begin(store, task), Outcome(session_id=ids.new_session_id()), 0, 0).result(10)
     store.tasks.rest(task.id, TaskState.SUCCEEDED).result(10)
     store.task_lists.delete(task_list.id).result(10)
@@ -226,7 +231,7 @@ def test_continue_is_refused_for_the_right_reason(store: Store, task_list: TaskL
 
 
 def test_two_continues_at_once_leave_one(store: Store, task_list: TaskList) -> None:
-    task = running(store, task_list)
+    task = claimed(store, task_list)
     store.runs.finish(begin(store, task), Outcome(session_id=ids.new_session_id()), 0, 0).result(10)
     store.tasks.rest(task.id, TaskState.SUCCEEDED).result(10)
     calls = [store.tasks.continue_(task.id, f"{n}") for n in range(2)]
@@ -240,14 +245,15 @@ def test_a_cancel_does_what_it_says(store: Store, task_list: TaskList) -> None:
     assert (task.state, outcome) == (TaskState.CANCELLED, Cancelled.AT_ONCE)
     task, outcome = store.tasks.cancel(waiting.id).result(10)
     assert (task.state, outcome) == (TaskState.CANCELLED, Cancelled.ALREADY_RESTED)
-    active = running(store, task_list)
+    active = claimed(store, task_list)
+    begin(store, active)
     task, outcome = store.tasks.cancel(active.id).result(10)
     assert (task.state, task.cancel_requested, outcome) == (TaskState.RUNNING, True, Cancelled.STOPPING)
 
 
 def test_an_accepted_cancel_wins_over_success_and_failure(store: Store, task_list: TaskList) -> None:
     for state in (TaskState.SUCCEEDED, TaskState.FAILED):
-        task = running(store, task_list)
+        task = claimed(store, task_list)
         store.tasks.cancel(task.id).result(10)
         assert store.tasks.settle(task.id).result(10) is False
         failure = Failure(FailureKind.AGENT, "no")
@@ -256,7 +262,7 @@ def test_an_accepted_cancel_wins_over_success_and_failure(store: Store, task_lis
 
 
 def test_a_cancel_after_success_changes_nothing(store: Store, task_list: TaskList) -> None:
-    task = running(store, task_list)
+    task = claimed(store, task_list)
     assert store.tasks.settle(task.id).result(10) is True
     _, outcome = store.tasks.cancel(task.id).result(10)
     assert outcome is Cancelled.TOO_LATE
@@ -268,14 +274,14 @@ def test_a_cancel_after_success_changes_nothing(store: Store, task_list: TaskLis
 
 
 def test_no_run_begins_after_a_cancel(store: Store, task_list: TaskList) -> None:
-    task = running(store, task_list)
+    task = claimed(store, task_list)
     store.tasks.cancel(task.id).result(10)
     assert store.runs.begin(new_run(task), "/logs").result(10) is None
     assert store.runs.latest(task.id) is None
 
 
 def test_a_task_rests_only_once(store: Store, task_list: TaskList) -> None:
-    task = running(store, task_list)
+    task = claimed(store, task_list)
     rested = store.tasks.rest(task.id, TaskState.SUCCEEDED, result="first").result(10)
     assert store.tasks.rest(task.id, TaskState.FAILED).result(10) == rested
 

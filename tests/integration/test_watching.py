@@ -62,12 +62,11 @@ class Room:
         task = Task(ids.new_task_id(), task_list.id, "Do it", "", (), RunConfig(), TaskState.QUEUED, now, now)
         self.store.tasks.enqueue(task).result(PATIENCE)
         self.task_id = task.id
-        self.store.tasks.mark_running(task.id, str(directory), None).result(PATIENCE)
 
     def begin(self, log: bytes = b"") -> Run:
         """Begins a run that has written something already."""
         session_id, config = ids.new_session_id(), RunConfig()
-        new = NewRun(ids.new_run_id(), self.task_id, False, "", "command", None, session_id, False, config)
+        new = NewRun(ids.new_run_id(), self.task_id, False, "", "command", None, session_id, False, config, "/", None)
         run = self.store.runs.begin(new, str(self._directory)).result(PATIENCE)
         assert run is not None
         write(run, log)

@@ -161,6 +161,8 @@ class Execution:
             session_id=attempt.session_id,
             resumes=attempt.resumes,
             config=job.config,
+            directory=job.task.directory or "",
+            worktree=job.task.worktree,
         )
         return insist(lambda: self._store.runs.begin(new, str(self._places.logs)).result(), job.mailbox)
 
@@ -188,7 +190,7 @@ class Execution:
         return self._see_through(job, run, process, parser)
 
     def _follow(self, job: Job, run: Run) -> Parser:
-        before = self._store.runs.session_cost(run)
+        before = self._store.runs.session_cost(run) if run.resumes else 0.0
         structured = job.config.output_schema is not None
         parser = self._agents.find(run.agent).parser(
             session_id=run.session_id or SessionId(""), structured=structured, session_cost_usd=before

@@ -1,6 +1,6 @@
 """The flow of a task, from a slot to its rest.
 
-    list -> directory -> running -> run 1 -> (retry) -> commit -> rest
+    list -> directory -> run 1 -> (retry) -> commit -> rest
 
 Every step is stored before the next one begins, so that a server that starts again goes on from there.
 """
@@ -58,7 +58,7 @@ class Flow:
 
         The run's lines so far have been taken in when this returns.
         """
-        job = self._job(task, mailbox)
+        job = _job(task, self._find_list(task, mailbox), mailbox)
         if run.config is not None:
             # As it was started, whatever task and list ask for by now.
             job = replace(job, config=run.config)
@@ -99,10 +99,19 @@ class Flow:
             self._fail(task, mailbox, FailureKind.WORKTREE, f"Worktree creation failed: {error}")
             return
         _leave_if_told(mailbox)
-        task = insist(lambda: self._store.tasks.mark_running(task.id, directory, worktree).result(), mailbox)
-        log.info("Task %s is running in slot %s", task.id, task.slot)
-        job = self._job(task, mailbox)
-        self._pursue(job, self._execution.execute(job, self._first_attempt(task, mailbox)))
+        log.info("Task %s begins in slot %s", task.id, task.slot)
+        job = _job(replace(task, directory=directory, worktree=worktree), task_list, mailbox)
+        run = self._execution.execute(job, self._first_attempt(task, mailbox))
+        if run is None and task.worktree is None and worktree is not None and task_list.working_dir is not None:
+            # Cancelled before it was recorded, so that nobody would ever remove it.
+            self._discard(task, task_list.working_dir)
+        self._pursue(job, run)
+
+    def _discard(self, task: Task, repository: str) -> None:
+        try:
+            self._worktrees.discard(repository, task.id, task.title)
+        except WorktreeFailed as error:
+            log.warning("Task %s: its worktree stays: %s", task.id, error)
 
     def _find_list(self, task: Task, mailbox: Mailbox) -> TaskList | None:
         try:
@@ -121,20 +130,11 @@ class Flow:
         worktree = self._worktrees.create(task_list.working_dir, task.id, task.title)
         return worktree.path, worktree
 
-    def _job(self, task: Task, mailbox: Mailbox) -> Job:
-        task_list = self._find_list(task, mailbox)
-        defaults = task_list.defaults if task_list else config.RunConfig()
-        return Job(
-            task=task,
-            task_list=task_list,
-            config=config.resolve(task.overrides, defaults),
-            mailbox=mailbox,
-        )
-
     def _first_attempt(self, task: Task, mailbox: Mailbox) -> Attempt:
-        earlier = insist(lambda: self._store.runs.resumable(task.id), mailbox)
-        if task.next_prompt is not None and earlier is not None and earlier.session_id is not None:
-            return Attempt(task.next_prompt, earlier.session_id, resumes=True)
+        if task.next_prompt is not None:
+            earlier = insist(lambda: self._store.runs.resumable(task.id), mailbox)
+            if earlier is not None and earlier.session_id is not None:
+                return Attempt(task.next_prompt, earlier.session_id, resumes=True)
         return Attempt(prompt.of_task(task), ids.new_session_id(), resumes=False)
 
     def _pursue(self, job: Job, run: Run | None) -> None:
@@ -222,6 +222,11 @@ class Flow:
         finally:
             # Whatever else goes wrong, the task comes to rest.
             self._fail(task, mailbox, FailureKind.INTERNAL, message)
+
+
+def _job(task: Task, task_list: TaskList | None, mailbox: Mailbox) -> Job:
+    defaults = task_list.defaults if task_list else config.RunConfig()
+    return Job(task=task, task_list=task_list, config=config.resolve(task.overrides, defaults), mailbox=mailbox)
 
 
 def _leave_if_told(mailbox: Mailbox) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from taskgrove_server.domain import clock
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.ids import RunId, SessionId, TaskId
 from taskgrove_server.domain.run import Outcome, Run, RunState
+from taskgrove_server.domain.task import TaskState, Worktree
 from taskgrove_server.store import models, rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.writer import Changed, Writer
@@ -27,6 +28,8 @@ class NewRun:
     session_id: SessionId
     resumes: bool
     config: RunConfig
+    directory: str
+    worktree: Worktree | None
 
 
 class Runs:
@@ -36,14 +39,16 @@ class Runs:
         self._writer = writer
 
     def begin(self, new: NewRun, log_directory: str) -> Future[Run | None]:
-        """Records a run as the task's next, and uses up the prompt of a Continue; None after a cancel.
+        """Records a run as the task's next, which is running then, and uses up the prompt of a Continue.
 
-        Its lines are numbered after those of the run before.
+        Its lines are numbered after those of the run before. None after a cancel, and then nothing is recorded.
         """
 
         def change(changed: Changed) -> Run | None:
-            if models.Task.get(models.Task.id == new.task_id).cancel_requested:
+            task = models.Task.get(models.Task.id == new.task_id)
+            if task.cancel_requested:
                 return None
+            now = rows.from_time(clock.now())
             last = _latest(new.task_id)
             number = last.number + 1 if last else 1
             row = models.Run.create(
@@ -60,11 +65,21 @@ class Runs:
                 config=rows.from_config(new.config),
                 log_path=f"{log_directory}/{new.task_id}_run{number}.ndjson",
                 first_line=last.first_line + last.line_count if last else 1,
-                start_time=rows.from_time(clock.now()),
+                start_time=now,
             )
-            models.Task.update(run_count=number, next_prompt=None, update_time=rows.from_time(clock.now())).where(
-                models.Task.id == new.task_id
-            ).execute()
+            models.Task.update(
+                state=TaskState.RUNNING.value,
+                directory=new.directory,
+                run_count=number,
+                next_prompt=None,
+                start_time=now if task.state == TaskState.QUEUED else task.start_time,
+                update_time=now,
+            ).where(models.Task.id == new.task_id).execute()
+            if new.worktree is not None:
+                values = asdict(new.worktree)
+                models.Worktree.insert(task_id=new.task_id, **values).on_conflict(
+                    conflict_target=[models.Worktree.task_id], update=values
+                ).execute()
             changed.tasks.add(new.task_id)
             return rows.to_run(row)
 

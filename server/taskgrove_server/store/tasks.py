@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection
 from concurrent.futures import Future
-from dataclasses import asdict
 from enum import Enum, auto
 from typing import Any
 
@@ -14,7 +13,7 @@ from peewee import JOIN, SQL, fn
 from taskgrove_server.domain import clock, errors
 from taskgrove_server.domain.failures import Failure
 from taskgrove_server.domain.ids import TaskId, TaskListId
-from taskgrove_server.domain.task import Task, TaskState, Worktree
+from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.store import models, requests, rows, runs
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
@@ -160,26 +159,6 @@ class Tasks:
             if _get(task_id).cancel_requested:
                 return _rest(changed, task_id, TaskState.CANCELLED)
             _update(changed, task_id, state=TaskState.QUEUED.value, slot=None, start_time=None)
-            return _get(task_id)
-
-        return self._writer.submit(change)
-
-    def mark_running(self, task_id: TaskId, directory: str, worktree: Worktree | None) -> Future[Task]:
-        """Marks a claimed task running in a directory."""
-
-        def change(changed: Changed) -> Task:
-            _update(
-                changed,
-                task_id,
-                state=TaskState.RUNNING.value,
-                directory=directory,
-                start_time=rows.from_time(clock.now()),
-            )
-            if worktree is not None:
-                values = asdict(worktree)
-                models.Worktree.insert(task_id=task_id, **values).on_conflict(
-                    conflict_target=[models.Worktree.task_id], update=values
-                ).execute()
             return _get(task_id)
 
         return self._writer.submit(change)
