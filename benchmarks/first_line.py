@@ -41,7 +41,6 @@ COLUMNS = (
     "bare, last ms",
     "ours: accepted",
     "worktree",
-    "recorded",
     "line",
     "bare: worktree",
     "line",
@@ -90,7 +89,7 @@ class Ours:
         if task.state != Task.STATE_SUCCEEDED:
             raise RuntimeError(f"the task did not succeed: {task.failure.message}")
         (run,) = self.client.list_runs(task.id)
-        moments = (task.create_time, task.start_time, run.start_time)
+        moments = (task.create_time, run.start_time)
         stages = (called, *(moment.ToMicroseconds() / 1e6 for moment in moments), seen)
         return [after - before for before, after in itertools.pairwise(stages)]
 
@@ -162,7 +161,7 @@ def run(*, quick: bool) -> Report:
     report.notes += [
         f"Medians over all tasks, in a repository of {files} files; 'last' is till all of a round have their line.",
         "Bare is git worktree add and the same program, from one thread for each task, without any lock.",
-        "Ours is the sum of: called till accepted; stored, claimed and its worktree made; run recorded; line received.",
+        "Ours is the sum of: called till accepted; claimed, its worktree made and its run recorded; line received.",
         "The command agent passes the program's output through a wrapper, which the bare program does without.",
     ]
     return report
@@ -234,7 +233,7 @@ def _tell(report: Report, what: str, count: int, ours: Figures, bare: Figures) -
     if not (ours.parts and bare.parts):
         return
     over = median(ours.totals) - median(bare.totals)
-    parts: list[Cell] = [*(ours.part(index) for index in range(4)), *(bare.part(index) for index in range(2))]
+    parts: list[Cell] = [*(ours.part(index) for index in range(3)), *(bare.part(index) for index in range(2))]
     lasts = (median(ours.lasts), median(bare.lasts))
     report.rows.append((what, median(ours.totals), median(bare.totals), over, *lasts, *parts))
     if count == 1:

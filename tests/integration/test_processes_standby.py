@@ -38,7 +38,7 @@ def pid_of(standby: Standby) -> int:
     return standby._ready.pid
 
 
-def test_it_takes_the_next_run_and_another_stands_by(standby: Standby, room: Room) -> None:
+def test_it_takes_the_next_run_and_another_can_stand_by(standby: Standby, room: Room) -> None:
     for _ in range(3):
         ready = pid_of(standby)
         spec = room.spec("sh", "-c", "cat; echo complaint >&2; exit 3", stdin=b"hello\n")
@@ -47,6 +47,7 @@ def test_it_takes_the_next_run_and_another_stands_by(standby: Standby, room: Roo
         end = end_of(handle)
         assert (end.exit_code, end.supervised, end.stderr) == (3, True, "complaint\n")
         assert room.log(spec.run_id) == b"hello\n"
+        standby.renew()
         assert pid_of(standby) != ready
 
 

@@ -1,11 +1,13 @@
 """A supervisor that stands by before there is a run for it.
 
-To start an interpreter takes longer than all else on the way to an agent's first line. One is kept ready: of many
-runs that start at once, the others start theirs as they go.
+To start an interpreter takes longer than all else on the way to an agent's first line, git aside. The next one is
+started when a task comes to rest, or when another begins before that, while git makes its worktree; never while an
+agent starts, which would have to share the processors with it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -30,8 +32,8 @@ class Standby:
         self.renew()
 
     def renew(self) -> None:
-        """Starts the next one, if one is wanted and none is there."""
-        with self._lock:
+        """Starts the next one, if one is wanted and none is there. A run does without it where that fails."""
+        with self._lock, contextlib.suppress(OSError):
             if self._wanted and self._ready is None:
                 self._ready = spawn((), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
 

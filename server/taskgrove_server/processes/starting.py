@@ -52,7 +52,6 @@ def start(run_directory: Path, spec: Spec) -> Supervised:
         os.close(control)
         (directory / files.ORDERS).unlink(missing_ok=True)
         raise
-    standby.renew()
     return Supervised(directory, spec.run_id, exit_fd=exit_fd, control=control, supervisor=supervisor)
 
 

@@ -20,6 +20,7 @@ from taskgrove_server.domain.failures import Failure, FailureKind, Retry
 from taskgrove_server.domain.run import Run, RunState
 from taskgrove_server.domain.task import Task, TaskState, Worktree
 from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.processes import starting
 from taskgrove_server.runner.execution import Attempt, Execution, Job
 from taskgrove_server.runner.insisting import INTERVAL, insist
 from taskgrove_server.runner.mailbox import Detached, Mailbox
@@ -81,6 +82,7 @@ class Flow:
         return fail
 
     def _run(self, task: Task, mailbox: Mailbox) -> None:
+        starting.standby.renew()
         task_list = self._find_list(task, mailbox)
         if task_list is None:
             self._fail(task, mailbox, FailureKind.TASK_LIST_NOT_FOUND, "List not found.")
@@ -213,6 +215,7 @@ class Flow:
             log.exception("Task %s: unhandled error", task.id)
             with contextlib.suppress(Detached):
                 self._give_up(task, mailbox, f"Unhandled error: {error}")
+        starting.standby.renew()
 
     def _give_up(self, task: Task, mailbox: Mailbox, message: str) -> None:
         try:
