@@ -85,6 +85,7 @@ class App:
             branch_prefix=settings.branch_prefix,
             timeout=settings.git_timeout,
         )
+        self._run_directories = data.runs
         execution = Execution(
             self._store,
             self._journal,
@@ -105,7 +106,7 @@ class App:
     def run(self) -> None:
         """Serves until told to stop, then leaves everything as the next server needs it."""
         try:
-            recover(self._store, self._flow, self._dispatcher, self._worktrees)
+            recover(self._store, self._flow, self._dispatcher, self._worktrees, self._run_directories)
             asyncio.run(self._serve())
         finally:
             self._dispatcher.stop(stop_runs=self._settings.stop_runs)

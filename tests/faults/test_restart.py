@@ -197,3 +197,19 @@ def test_a_run_that_cannot_be_taken_up_does_not_keep_the_server_from_starting(
     assert tasks_work.rest(client, client.enqueue(task_list.id, "Next").id).result == "Next"
     client.continue_task(task.id, "Go on.")
     assert tasks_work.rest(client, task.id).result == "Go on."
+
+
+def test_the_directory_of_a_run_that_was_never_recorded_is_removed(
+    server: RunningServer, client: taskgrove.Client, tmp_path: Path
+) -> None:
+    with Gate(tmp_path / "gate") as gate:
+        task_list = tasks_work.make_list(client, f"{gate.pass_through}; echo fine")
+        task = client.enqueue(task_list.id, "Do it")
+        gate.wait_for_arrivals()
+        (run,) = tasks_work.runs(client, task)
+        server.kill()
+        # As of a server that is killed between the two steps.
+        (server.data / "runs" / "norunhasthis").mkdir()
+        server.start()
+        assert [directory.name for directory in (server.data / "runs").iterdir()] == [run.id]
+    assert tasks_work.rest(client, task.id).result == "fine"

@@ -7,6 +7,7 @@ server's time. Whoever is somewhere else reads the log for itself.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from taskgrove.v1.task_service_pb2 import WatchTaskResponse
 from taskgrove_server.domain.ids import RunId
@@ -17,32 +18,43 @@ from taskgrove_server.journal.reading import LineFragment, LogReader, WholeLines
 KEPT = 16 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    piece: WholeLines | LineFragment
+    encoded: bytes
+    #: There were more lines than it could take, so that it would be the same if it was read now.
+    full: bool
+
+
 class Pieces:
     """Reads for many readers. Lives on the event loop."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[RunId, int], tuple[WholeLines | LineFragment, bytes]] = OrderedDict()
+        self._kept: OrderedDict[tuple[RunId, int], _Kept] = OrderedDict()
         self._size = 0
 
     def next(self, reader: LogReader, extent: Extent) -> bytes | None:
         """Returns the next piece as an encoded WatchTaskResponse, None at the end of `extent`; raises LogLost."""
         place = reader.run.id, reader.position
         kept = self._kept.get(place)
-        if kept is not None and reader.position + len(kept[0].data) <= extent.size:
-            reader.take(kept[0])
-            return kept[1]
+        if kept is not None:
+            end = reader.position + len(kept.piece.data)
+            # Who is behind gets all there is by now in one message, or would fall behind further.
+            if end == extent.size or (kept.full and end < extent.size):
+                reader.take(kept.piece)
+                return kept.encoded
         piece = reader.next(extent)
         if piece is None:
             return None
-        encoded = _encode(reader.run.number, piece)
+        new = _Kept(piece, _encode(reader.run.number, piece), full=reader.position < extent.size)
         if kept is not None:
-            self._size -= len(kept[1])
-        self._kept[place] = piece, encoded
-        self._size += len(encoded)
+            self._size -= len(kept.encoded)
+        self._kept[place] = new
+        self._size += len(new.encoded)
         while self._size > KEPT:
-            _, (_, oldest) = self._kept.popitem(last=False)
-            self._size -= len(oldest)
-        return encoded
+            _, oldest = self._kept.popitem(last=False)
+            self._size -= len(oldest.encoded)
+        return new.encoded
 
 
 def _encode(run_number: int, piece: WholeLines | LineFragment) -> bytes:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
+import shutil
+from collections.abc import Container
+from pathlib import Path
 
 from taskgrove_server.domain import errors
+from taskgrove_server.domain.ids import RunId
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.processes import sweeping
 from taskgrove_server.runner.dispatcher import Dispatcher
@@ -16,7 +20,7 @@ from taskgrove_server.worktrees.worktrees import WorktreeFailed, Worktrees
 log = logging.getLogger(__name__)
 
 
-def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktrees) -> None:
+def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktrees, run_directories: Path) -> None:
     """Takes every such task up where it was, before the server begins to serve.
 
     One whose next run was not recorded yet goes back to its place in the queue; a run that goes on is adopted;
@@ -24,6 +28,7 @@ def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktre
     """
     # Git goes on when its server is killed, and would meet the git of this one in the same worktree.
     sweeping.sweep_marked(worktrees.mark)
+    going_on: set[RunId] = set()
     for task in store.tasks.holding_slots():
         run = store.runs.latest(task.id)
         if task.state is TaskState.QUEUED or task.next_prompt is not None or run is None:
@@ -31,8 +36,17 @@ def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktre
             put_back = store.tasks.requeue(task.id).result()
             log.info("Task %s had not begun, and is %s again", task.id, put_back.state)
         else:
+            going_on.add(run.id)
             dispatcher.take_up(task, functools.partial(flow.take_up, run))
             log.info("Task %s is taken up with run %d", task.id, run.number)
+    _tidy(run_directories, going_on)
+
+
+def _tidy(run_directories: Path, going_on: Container[str]) -> None:
+    """Removes what a killed server left of runs that it was about to record, or had just closed."""
+    for directory in run_directories.iterdir() if run_directories.is_dir() else ():
+        if directory.name not in going_on:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _discard_worktree(store: Store, worktrees: Worktrees, task: Task) -> None:
