@@ -42,7 +42,7 @@ class Policy:
 
 
 class Flow:
-    """What a slot's thread does with a task. No method lets anything but Detached out."""
+    """What a slot's thread does with a task. The work it hands out lets nothing but Detached out."""
 
     def __init__(self, store: Store, worktrees: Worktrees, execution: Execution, policy: Policy) -> None:
         self._store = store
@@ -67,6 +67,15 @@ class Flow:
             see_through = self._take_up_run(job, run)
             return lambda: self._guarded(task, mailbox, lambda: self._pursue(job, see_through()))
         return lambda: self._guarded(task, mailbox, lambda: self._pursue(job, run))
+
+    def discard(self, task: Task) -> None:
+        """Removes a worktree that was made, or begun, and not recorded: nobody else will if the task is cancelled."""
+        try:
+            task_list = self._store.task_lists.get(task.task_list_id)
+            if task_list.working_dir is not None:
+                self._worktrees.discard(task_list.working_dir, task.id, task.title)
+        except (errors.TaskListNotFound, errors.DirectoryRefused, errors.StoreUnavailable, WorktreeFailed) as error:
+            log.warning("Task %s: what is left of its worktree stays: %s", task.id, error)
 
     def _take_up_run(self, job: Job, run: Run) -> Callable[[], Run]:
         try:
@@ -104,16 +113,9 @@ class Flow:
         log.info("Task %s begins in slot %s", task.id, task.slot)
         job = _job(replace(task, directory=directory, worktree=worktree), task_list, mailbox)
         run = self._execution.execute(job, self._first_attempt(task, mailbox))
-        if run is None and task.worktree is None and worktree is not None and task_list.working_dir is not None:
-            # Cancelled before it was recorded, so that nobody would ever remove it.
-            self._discard(task, task_list.working_dir)
+        if run is None and task.worktree is None:
+            self.discard(task)
         self._pursue(job, run)
-
-    def _discard(self, task: Task, repository: str) -> None:
-        try:
-            self._worktrees.discard(repository, task.id, task.title)
-        except WorktreeFailed as error:
-            log.warning("Task %s: its worktree stays: %s", task.id, error)
 
     def _find_list(self, task: Task, mailbox: Mailbox) -> TaskList | None:
         try:

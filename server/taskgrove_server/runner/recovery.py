@@ -8,14 +8,13 @@ import shutil
 from collections.abc import Container
 from pathlib import Path
 
-from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import RunId
-from taskgrove_server.domain.task import Task, TaskState
+from taskgrove_server.domain.task import TaskState
 from taskgrove_server.processes import sweeping
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.flow import Flow
 from taskgrove_server.store.store import Store
-from taskgrove_server.worktrees.worktrees import WorktreeFailed, Worktrees
+from taskgrove_server.worktrees.worktrees import Worktrees
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,8 @@ def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktre
     for task in store.tasks.holding_slots():
         run = store.runs.latest(task.id)
         if task.state is TaskState.QUEUED or task.next_prompt is not None or run is None:
-            _discard_worktree(store, worktrees, task)
+            if task.worktree is None:
+                flow.discard(task)
             put_back = store.tasks.requeue(task.id).result()
             log.info("Task %s had not begun, and is %s again", task.id, put_back.state)
         else:
@@ -47,15 +47,3 @@ def _tidy(run_directories: Path, going_on: Container[str]) -> None:
     for directory in run_directories.iterdir() if run_directories.is_dir() else ():
         if directory.name not in going_on:
             shutil.rmtree(directory, ignore_errors=True)
-
-
-def _discard_worktree(store: Store, worktrees: Worktrees, task: Task) -> None:
-    """Removes a worktree that was being made and was not recorded: if the task is cancelled now, nobody else will."""
-    if task.worktree is not None:
-        return
-    try:
-        task_list = store.task_lists.get(task.task_list_id)
-        if task_list.working_dir is not None:
-            worktrees.discard(task_list.working_dir, task.id, task.title)
-    except (errors.TaskListNotFound, errors.DirectoryRefused, WorktreeFailed) as error:
-        log.warning("Task %s: what is left of its worktree stays: %s", task.id, error)
