@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import tasks_gates
 from taskgrove_server.agents.command import WRAPPER
 
 PATIENCE = 30.0
@@ -199,3 +201,13 @@ def test_an_interrupt_that_ends_the_program_is_recorded() -> None:
         os.killpg(process.pid, signal.SIGINT)
         assert line(process) == {"type": "exit", "exit_code": 130, "signal": 2}
         assert process.wait(PATIENCE) == 130
+
+
+def test_a_program_that_is_stopped_is_continued_to_obey() -> None:
+    with wrapped("/bin/sh", "-c", "trap 'echo obeyed; exit 7' TERM; echo $$; kill -STOP $$") as process:
+        program = int(line(process)["text"])
+        stat = Path(f"/proc/{program}/stat")
+        tasks_gates.until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the program is stopped")
+        os.killpg(process.pid, signal.SIGTERM)
+        assert line(process)["text"] == "obeyed"
+        assert process.wait(PATIENCE) == 7

@@ -187,6 +187,8 @@ def _forward(program: _Program, signals: bytes) -> None:
     for number in signals:
         if number in _FORWARDED and not program.ended():
             program.signal(number)
+            # One that is stopped takes no other signal before.
+            program.signal(signal.SIGCONT)
 
 
 def _end(code: int, more: str = "") -> NoReturn:
