@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskgrove_server.domain import clock, errors, ids
-from taskgrove_server.domain.config import RunConfig
+from support.run_logs import run_over
+from taskgrove_server.domain import errors
 from taskgrove_server.domain.run import Run
 from taskgrove_server.journal import notices, reading
 from taskgrove_server.journal.growing import Extent, GrowingLog
@@ -30,24 +30,6 @@ def journal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     opened = Journal(Wakeups())
     yield opened
     opened.close()
-
-
-def run_over(path: Path, first_line: int = 1) -> Run:
-    return Run(
-        id=ids.new_run_id(),
-        task_id=ids.new_task_id(),
-        number=1,
-        is_retry=False,
-        prompt="",
-        agent="command",
-        model=None,
-        session_id=None,
-        resumes=False,
-        config=RunConfig(),
-        log_path=str(path),
-        first_line=first_line,
-        start_time=clock.now(),
-    )
 
 
 class Lines:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from support.run_logs import run_over
 from taskgrove.v1.task_service_pb2 import WatchTaskResponse
 from taskgrove_server.api.pieces import Pieces
-from taskgrove_server.domain import clock, ids
-from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.run import Run
 from taskgrove_server.journal import reading
 from taskgrove_server.journal.growing import Extent
@@ -24,21 +23,7 @@ def run(tmp_path: Path) -> Run:
     """A run that has written ten thousand lines."""
     log = tmp_path / "log"
     log.write_bytes(LINE * 10_000)
-    return Run(
-        id=ids.new_run_id(),
-        task_id=ids.new_task_id(),
-        number=1,
-        is_retry=False,
-        prompt="",
-        agent="command",
-        model=None,
-        session_id=None,
-        resumes=False,
-        config=RunConfig(),
-        log_path=str(log),
-        first_line=1,
-        start_time=clock.now(),
-    )
+    return run_over(log)
 
 
 @pytest.fixture
