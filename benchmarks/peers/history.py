@@ -57,19 +57,24 @@ class History:
             self._growth = None
 
 
+async def take_in(output: asyncio.StreamReader, history: History, block: int) -> None:
+    """Adds what comes from a pipe as soon as it is there, until it ends; `block` is in bytes."""
+    rest = b""
+    while data := await output.read(block):
+        whole, newline, rest = (rest + data).rpartition(b"\n")
+        if newline:
+            history.add(whole + newline)
+    history.add(b"")
+
+
 async def emit(emission: str, history: History) -> None:
     """Runs an emitter, and takes in what it writes to a pipe as soon as it is there."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", str(_EMITTER), emission, stdout=asyncio.subprocess.PIPE, limit=_BLOCK
     )
     assert process.stdout is not None
-    rest = b""
     try:
-        while block := await process.stdout.read(_BLOCK):
-            whole, newline, rest = (rest + block).rpartition(b"\n")
-            if newline:
-                history.add(whole + newline)
-        history.add(b"")
+        await take_in(process.stdout, history, _BLOCK)
         await process.wait()
     finally:
         if process.returncode is None:

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 
 from benchmarks.peers.bare_stream import CHUNK
-from benchmarks.peers.history import History
+from benchmarks.peers.history import History, take_in
 from taskgrove.v1.task_service_pb2 import WatchTaskRequest
 
 _BLOCK = 64 << 10
@@ -25,12 +25,7 @@ async def _emit(program: str, history: History) -> None:
         program, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    rest = b""
-    while block := await process.stdout.read(_BLOCK):
-        whole, newline, rest = (rest + block).rpartition(b"\n")
-        if newline:
-            history.add(whole + newline)
-    history.add(b"")
+    await take_in(process.stdout, history, _BLOCK)
     await process.wait()
 
 

@@ -204,10 +204,10 @@ def test_a_commit_that_fails_fails_the_task_and_keeps_the_work(client: taskgrove
     assert repositories.git(repository, "show", f"{mended.worktree.branch}:b.filtered") == "work"
 
 
-def test_an_error_of_the_servers_own_fails_the_task_and_frees_its_slot(
-    server: RunningServer, client: taskgrove.Client
+def test_an_error_of_the_servers_own_fails_the_task_frees_its_slot_and_leaves_no_worktree(
+    server: RunningServer, client: taskgrove.Client, repository: Path
 ) -> None:
-    task_list = tasks_work.make_list(client, "echo fine")
+    task_list = tasks_work.make_list(client, "echo fine", repository)
     runs = server.data / "runs"
     aside = runs.rename(runs.with_name("aside"))
     runs.touch()  # no directory, so that none can be made in it
@@ -217,6 +217,8 @@ def test_an_error_of_the_servers_own_fails_the_task_and_frees_its_slot(
             assert task.state == Task.STATE_FAILED
             assert task.failure.kind == taskgrove.FailureKind.FAILURE_KIND_INTERNAL
             assert task.failure.message.startswith("Unhandled error: ")
+        assert repositories.branches(repository) == ["main"]
+        assert repositories.worktree_paths(repository) == []
     finally:
         runs.unlink()
         aside.rename(runs)

@@ -222,7 +222,9 @@ class Flow:
     def _give_up(self, task: Task, mailbox: Mailbox, message: str) -> None:
         try:
             run = insist(lambda: self._store.runs.latest(task.id), mailbox)
-            if run is not None and run.state is RunState.RUNNING:
+            if run is None and task.worktree is None:
+                self.discard(task)
+            elif run is not None and run.state is RunState.RUNNING:
                 self._execution.give_up(run, Failure(FailureKind.INTERNAL, message), mailbox)
         finally:
             # Whatever else goes wrong, the task comes to rest.
