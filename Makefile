@@ -7,10 +7,10 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults bench check lint types imports protos stubs format lock clean
+.PHONY: help setup demo test test-faults bench check lint types imports protos stubs release-image format lock clean
 
 help: ## Lists the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## Makes .venv with everything that the other targets need
 
@@ -51,6 +51,9 @@ protos: setup
 
 stubs: setup ## Regenerates client/taskgrove/v1 from the protos
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/generate_stubs.sh
+
+release-image: setup ## At a release: takes the protos as what later ones must not break
+	@$(BIN)/buf build --exclude-source-info -o protos/release.binpb
 
 format: setup ## Formats code and protos
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format . && $(BIN)/buf format -w

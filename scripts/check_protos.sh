@@ -1,9 +1,10 @@
 #!/bin/sh
-# Holds the protos to buf's rules, and the committed stubs to the protos.
+# Holds the protos to buf's rules and to the API of the last release, and the committed stubs to the protos.
 set -eu
 cd "$(dirname "$0")/.."
 buf lint
 buf format -d --exit-code
+buf breaking --against protos/release.binpb
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 scripts/generate_stubs.sh "$fresh"
