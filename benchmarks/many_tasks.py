@@ -115,10 +115,10 @@ def _claim(history: History, times: int) -> None:
     try:
         for _ in range(times):
             before = time.perf_counter()
-            task = store.tasks.claim(1).result(PATIENCE)
+            task = store.slots.claim(1).result(PATIENCE)
             history.figures[CLAIM].append(1000 * (time.perf_counter() - before))
             assert task is not None
-            store.tasks.requeue(task.id).result(PATIENCE)
+            store.slots.requeue(task.id).result(PATIENCE)
     finally:
         store.close()
 
@@ -155,7 +155,9 @@ def _repeat(call: Callable[[], object], times: int) -> list[float]:
 
 def _token(*, before: int) -> str:
     """Returns the token of the page of all tasks that begins below a sequence."""
-    return paging.cut(ListTasksRequest(page_size=1), [(before, Task()), (before - 1, Task())], lambda task: task)[1]
+    return paging.cut(ListTasksRequest(page_size=1), [((before,), Task()), ((before - 1,), Task())], lambda task: task)[
+        1
+    ]
 
 
 def _tell(report: Report, histories: Sequence[History]) -> None:

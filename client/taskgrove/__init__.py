@@ -11,11 +11,12 @@
 """
 
 from taskgrove.aio import AsyncClient, AsyncWatch
-from taskgrove.client import Client, Watch
+from taskgrove.blocking import Client, Watch
 from taskgrove.errors import (
     DeadlineExceeded,
     DirectoryNotFound,
     DirectoryRefused,
+    EtagMismatch,
     InternalServerError,
     InvalidPageToken,
     InvalidRequest,
@@ -33,24 +34,27 @@ from taskgrove.errors import (
     ServerUnavailable,
     SessionMissing,
     StoreUnavailable,
+    SubtaskNotFound,
     TaskActive,
     TaskgroveError,
     TaskListActive,
     TaskListDeleted,
     TaskListNotFound,
     TaskNotFound,
+    TaskNotQueued,
     TooManyWatchers,
     Unauthenticated,
     WrongState,
 )
-from taskgrove.requests import run_config
+from taskgrove.lines import Line
+from taskgrove.requests import TaskOrder, run_config
 from taskgrove.v1.failure_pb2 import Failure, FailureKind
 from taskgrove.v1.run_config_pb2 import RunConfig
 from taskgrove.v1.run_pb2 import Run
 from taskgrove.v1.task_list_pb2 import TaskList
 from taskgrove.v1.task_pb2 import Subtask, Task
 from taskgrove.v1.task_service_pb2 import CancelResponse
-from taskgrove.watching import Event, Line, Opened, Rested, TaskChanged
+from taskgrove.watching import Event, Opened, Rested, TaskChanged
 
 #: The version of the installed distribution.
 __version__: str
@@ -73,6 +77,7 @@ __all__ = [
     "DeadlineExceeded",
     "DirectoryNotFound",
     "DirectoryRefused",
+    "EtagMismatch",
     "Event",
     "Failure",
     "FailureKind",
@@ -99,6 +104,7 @@ __all__ = [
     "SessionMissing",
     "StoreUnavailable",
     "Subtask",
+    "SubtaskNotFound",
     "Task",
     "TaskActive",
     "TaskChanged",
@@ -107,6 +113,8 @@ __all__ = [
     "TaskListDeleted",
     "TaskListNotFound",
     "TaskNotFound",
+    "TaskNotQueued",
+    "TaskOrder",
     "TaskgroveError",
     "TooManyWatchers",
     "Unauthenticated",

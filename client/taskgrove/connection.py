@@ -12,7 +12,20 @@ from urllib.parse import urlsplit
 #: Repeated by gRPC itself on UNAVAILABLE. All of these read, set, or carry a request id. DeleteTaskList is left
 #: out, since a repeat would report a list that is gone as not found; WatchTask is resumed by `watching`.
 RETRIED_METHODS = (
-    ("TaskService", ("Enqueue", "Continue", "Cancel", "GetTask", "ListTasks", "ListRuns")),
+    (
+        "TaskService",
+        (
+            "Enqueue",
+            "Continue",
+            "Cancel",
+            "GetTask",
+            "ListTasks",
+            "ListRuns",
+            "UpdateTask",
+            "UpdateSubtask",
+            "ReadLines",
+        ),
+    ),
     ("TaskListService", ("CreateTaskList", "GetTaskList", "ListTaskLists", "UpdateTaskList")),
 )
 

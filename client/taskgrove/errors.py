@@ -10,13 +10,16 @@
     ├── RequestIdReused
     ├── NotFound
     │   ├── TaskNotFound
-    │   └── TaskListNotFound
+    │   ├── TaskListNotFound
+    │   └── SubtaskNotFound
     ├── WrongState                the thing exists, but its state forbids the call
     │   ├── TaskActive
     │   ├── NoPreviousRun
     │   ├── SessionMissing
     │   ├── TaskListDeleted
-    │   └── TaskListActive
+    │   ├── TaskListActive
+    │   └── TaskNotQueued
+    ├── EtagMismatch              the thing has changed since it was read
     ├── DirectoryRefused          the server cannot use a directory
     │   ├── DirectoryNotFound
     │   ├── PathNotAllowed
@@ -28,7 +31,7 @@
     ├── TooManyWatchers           the server serves as many watchers as it may
     ├── StoreUnavailable          the server could not store the change, or read what is stored
     ├── InternalServerError       the server met an error of its own
-    └── ProtocolError             the server broke the contract of WatchTask
+    └── ProtocolError             the server broke the contract of a stream
 
 Every error of a call has the gRPC error that it was made from as `__cause__`. A task that fails is no error:
 read its state.
@@ -125,6 +128,10 @@ class TaskListNotFound(NotFound):
     """No task list has this id."""
 
 
+class SubtaskNotFound(NotFound):
+    """The task has no subtask of this number."""
+
+
 class WrongState(TaskgroveError):
     """The thing exists, but its state forbids the call."""
 
@@ -147,6 +154,14 @@ class TaskListDeleted(WrongState):
 
 class TaskListActive(WrongState):
     """The task list still has queued or running tasks."""
+
+
+class TaskNotQueued(WrongState):
+    """The task does not wait in the queue any more, so that what its agent is told cannot be changed."""
+
+
+class EtagMismatch(TaskgroveError):
+    """The thing has changed since the etag was read. Nothing was changed: read it again, and decide anew."""
 
 
 class DirectoryRefused(TaskgroveError):
@@ -197,7 +212,7 @@ class InternalServerError(TaskgroveError):
 
 
 class ProtocolError(TaskgroveError):
-    """The server broke the contract of WatchTask, for instance by leaving out a line."""
+    """The server broke the contract of a stream, for instance by leaving out a line."""
 
 
 #: The class of each reason; but TASK_LIST_NOT_FOUND with FAILED_PRECONDITION is TaskListDeleted.
@@ -207,10 +222,13 @@ BY_REASON: Mapping[str, type[TaskgroveError]] = {
     "REQUEST_ID_REUSED": RequestIdReused,
     "TASK_NOT_FOUND": TaskNotFound,
     "TASK_LIST_NOT_FOUND": TaskListNotFound,
+    "SUBTASK_NOT_FOUND": SubtaskNotFound,
     "TASK_ACTIVE": TaskActive,
     "NO_PREVIOUS_RUN": NoPreviousRun,
     "SESSION_MISSING": SessionMissing,
     "TASK_LIST_ACTIVE": TaskListActive,
+    "TASK_NOT_QUEUED": TaskNotQueued,
+    "ETAG_MISMATCH": EtagMismatch,
     "DIRECTORY_NOT_FOUND": DirectoryNotFound,
     "PATH_NOT_ALLOWED": PathNotAllowed,
     "NOT_A_REPOSITORY": NotARepository,

@@ -6,11 +6,13 @@ import json
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from taskgrove.v1.failure_pb2 import FailureKind
 from taskgrove.v1.run_config_pb2 import Argv, Command, RunConfig
 from taskgrove.v1.task_list_service_pb2 import CreateTaskListRequest, ListTaskListsRequest, UpdateTaskListRequest
 from taskgrove.v1.task_pb2 import Subtask, Task
@@ -19,11 +21,17 @@ from taskgrove.v1.task_service_pb2 import (
     ContinueRequest,
     EnqueueRequest,
     ListTasksRequest,
+    ReadLinesRequest,
+    UpdateSubtaskRequest,
+    UpdateTaskRequest,
     WatchTaskRequest,
 )
 
 #: A path on the server's machine.
 ServerPath = str | os.PathLike[str]
+
+#: The order of a listing.
+TaskOrder = ListTasksRequest.Order
 
 T = TypeVar("T")
 
@@ -93,9 +101,11 @@ def list_task_lists(working_dir: ServerPath | None, page_size: int) -> ListTaskL
     return ListTaskListsRequest(working_dir=os.fspath(working_dir or ""), page_size=page_size)
 
 
-def update_task_list(task_list_id: str, title: str | None, defaults: RunConfig | None) -> UpdateTaskListRequest:
+def update_task_list(
+    task_list_id: str, title: str | None, defaults: RunConfig | None, etag: str | None
+) -> UpdateTaskListRequest:
     """Asks for the change of what is not None."""
-    return UpdateTaskListRequest(task_list_id=task_list_id, title=title, defaults=defaults)
+    return UpdateTaskListRequest(task_list_id=task_list_id, title=title, defaults=defaults, etag=etag or "")
 
 
 def enqueue(
@@ -112,10 +122,7 @@ def enqueue(
         task_list_id=task_list_id,
         title=title,
         description=description,
-        subtasks=[
-            Subtask(title=subtask) if isinstance(subtask, str) else subtask
-            for subtask in _several("subtasks", subtasks)
-        ],
+        subtasks=_subtasks(subtasks),
         overrides=overrides,
         request_id=request_id or _new_request_id(),
     )
@@ -131,9 +138,63 @@ def cancel(task_id: str, request_id: str | None) -> CancelRequest:
     return CancelRequest(task_id=task_id, request_id=request_id or _new_request_id())
 
 
-def list_tasks(task_list_id: str | None, states: Sequence[Task.State], page_size: int) -> ListTasksRequest:
+def update_task(
+    task_id: str,
+    *,
+    title: str | None,
+    description: str | None,
+    subtasks: Sequence[str | Subtask] | None,
+    overrides: RunConfig | None,
+    etag: str | None,
+) -> UpdateTaskRequest:
+    """Asks for the change of what is not None."""
+    return UpdateTaskRequest(
+        task_id=task_id,
+        title=title,
+        description=description,
+        subtasks=None if subtasks is None else UpdateTaskRequest.Subtasks(subtasks=_subtasks(subtasks)),
+        overrides=overrides,
+        etag=etag or "",
+    )
+
+
+def update_subtask(task_id: str, number: int, *, completed: bool, etag: str | None) -> UpdateSubtaskRequest:
+    """Asks for a subtask to be ticked or not."""
+    return UpdateSubtaskRequest(task_id=task_id, number=number, completed=completed, etag=etag or "")
+
+
+def list_tasks(
+    *,
+    task_list_id: str | None,
+    states: Sequence[Task.State],
+    failure_kinds: Sequence[FailureKind],
+    title_contains: str | None,
+    created_after: datetime | None,
+    created_before: datetime | None,
+    order: TaskOrder,
+    page_size: int,
+) -> ListTasksRequest:
     """Asks for the first page of tasks."""
-    return ListTasksRequest(task_list_id=task_list_id or "", states=states, page_size=page_size)
+    return ListTasksRequest(
+        task_list_id=task_list_id or "",
+        states=states,
+        failure_kinds=failure_kinds,
+        title_contains=title_contains or "",
+        created_after=None if created_after is None else _timestamp("created_after", created_after),
+        created_before=None if created_before is None else _timestamp("created_before", created_before),
+        order=order,
+        page_size=page_size,
+    )
+
+
+def read_lines(task_id: str, after_line: int, last_lines: int | None, max_lines: int | None) -> ReadLinesRequest:
+    """Asks for a part of a task's lines; `last_lines` comes before `after_line`."""
+    request = ReadLinesRequest(task_id=task_id, max_lines=max_lines or 0)
+    if last_lines is None:
+        request.after_line = after_line
+    else:
+        request.last_lines = last_lines
+    return request
 
 
 def watch_task(task_id: str, after_line: int, heartbeat_interval: float) -> WatchTaskRequest:
@@ -143,6 +204,21 @@ def watch_task(task_id: str, after_line: int, heartbeat_interval: float) -> Watc
         after_line=after_line,
         heartbeat_interval=_duration(timedelta(seconds=heartbeat_interval)),
     )
+
+
+def _subtasks(subtasks: Sequence[str | Subtask]) -> list[Subtask]:
+    return [
+        Subtask(title=subtask) if isinstance(subtask, str) else subtask for subtask in _several("subtasks", subtasks)
+    ]
+
+
+def _timestamp(name: str, value: datetime) -> Timestamp:
+    # protobuf would take a naive time for UTC, its owner for local time.
+    if value.tzinfo is None:
+        raise ValueError(f"{name} has no time zone: make it aware, for instance with datetime.now(UTC).")
+    timestamp = Timestamp()
+    timestamp.FromDatetime(value)
+    return timestamp
 
 
 def _several(name: str, values: Sequence[T]) -> Sequence[T]:

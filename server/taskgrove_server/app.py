@@ -19,6 +19,8 @@ import signal
 from taskgrove_server.agents import registry
 from taskgrove_server.api.front import Reads
 from taskgrove_server.api.interceptors import Admission, StatusInterceptor
+from taskgrove_server.api.limits import StreamLimit
+from taskgrove_server.api.reading import Reading
 from taskgrove_server.api.server import Server
 from taskgrove_server.api.task_list_service import TaskListServicer
 from taskgrove_server.api.task_service import TaskServicer
@@ -98,8 +100,10 @@ class App:
         self._flow = Flow(self._store, self._worktrees, execution, policy)
         self._dispatcher = Dispatcher(self._store, settings.slots, space, self._flow.run)
         self._reads = Reads(self._store)
-        watching = Watching(self._store, self._reads, self._journal, self._wakeups, most_watchers)
-        self._tasks = TaskServicer(self._store, self._reads, self._dispatcher, watching, roots, agents.names)
+        limit = StreamLimit(most_watchers)
+        watching = Watching(self._store, self._reads, self._journal, self._wakeups, limit)
+        reading = Reading(self._store, self._reads, self._journal, limit)
+        self._tasks = TaskServicer(self._store, self._reads, self._dispatcher, watching, reading, roots, agents.names)
         self._task_lists = TaskListServicer(self._store, self._reads, roots, agents.names)
         self._interceptor = StatusInterceptor(Admission(data.token(), self._wakeups))
 

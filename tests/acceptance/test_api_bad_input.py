@@ -32,6 +32,8 @@ def task_id(server: ApiServer, task_list_id: str) -> str:
 
 BAD_IDS = ["", "abc", "a" * 13, "A" * 12, "a" * 11 + "1", "a" * 11 + "\n", "é" * 12, "../../../etc"]
 BAD_REQUEST_IDS = ["r" * 65, "a b", "a/b", "é", "a\n", " "]
+BAD_ETAGS = ["x", "A", "1" * 17, " ", "1\n"]
+BAD_TIMES = [{"seconds": 2**62}, {"seconds": -(2**62)}, {"nanos": -1}, {"nanos": 10**9}]
 NOT_ONE_LINE = ["", "  ", "\t", "a\nb", "a\rb", "\0", "a\x1b[2J", "a\x7f", "a\x85b", "a\u2028b", "a\u2029b"]
 
 BAD_CONFIGS: dict[str, list[tuple[Any, str]]] = {
@@ -99,6 +101,7 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "task_list_id": [(value, "task_list_id") for value in BAD_IDS],
         "title": [(title, "title") for title in NOT_ONE_LINE],
         "defaults": [],
+        "etag": [(value, "etag") for value in BAD_ETAGS],
     },
     "DeleteTaskList": {"task_list_id": [(value, "task_list_id") for value in BAD_IDS]},
     "Enqueue": {
@@ -136,6 +139,31 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "page_token": [],  # test_api_paging.py
         "task_list_id": [(value, "task_list_id") for value in BAD_IDS if value],
         "states": [([0], "states"), ([1, 0], "states"), ([99], "states"), ([-1], "states")],
+        "failure_kinds": [([0], "failure_kinds"), ([1, 0], "failure_kinds"), ([-1], "failure_kinds")],
+        "order": [(99, "order"), (-1, "order")],
+        "title_contains": [("a\nb", "title_contains"), ("  ", "title_contains"), ("a" * 201, "title_contains")],
+        "created_after": [(time, "created_after") for time in BAD_TIMES],
+        "created_before": [(time, "created_before") for time in BAD_TIMES],
+    },
+    "UpdateTask": {
+        "task_id": [(value, "task_id") for value in BAD_IDS],
+        "title": [(title, "title") for title in NOT_ONE_LINE],
+        "description": [("a\0b", "description"), ("a" * 131073, "description")],
+        "subtasks": [({"subtasks": [{"title": title}]}, "subtasks.subtasks[0].title") for title in NOT_ONE_LINE],
+        "overrides": [],
+        "etag": [(value, "etag") for value in BAD_ETAGS],
+    },
+    "UpdateSubtask": {
+        "task_id": [(value, "task_id") for value in BAD_IDS],
+        "number": [(0, "number"), (-1, "number")],
+        "completed": [],
+        "etag": [(value, "etag") for value in BAD_ETAGS],
+    },
+    "ReadLines": {
+        "task_id": [(value, "task_id") for value in BAD_IDS],
+        "after_line": [(-1, "after_line")],
+        "last_lines": [(0, "last_lines"), (-(2**63), "last_lines")],
+        "max_lines": [(-1, "max_lines")],
     },
     "ListRuns": {
         "task_id": [(value, "task_id") for value in BAD_IDS],
@@ -145,7 +173,12 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
 }
 
 #: The fields that hold a config, and a request that is right but for it.
-CONFIG_FIELDS = [("CreateTaskList", "defaults"), ("UpdateTaskList", "defaults"), ("Enqueue", "overrides")]
+CONFIG_FIELDS = [
+    ("CreateTaskList", "defaults"),
+    ("UpdateTaskList", "defaults"),
+    ("Enqueue", "overrides"),
+    ("UpdateTask", "overrides"),
+]
 
 #: What each method's request needs to be right.
 COMPLETE: dict[str, dict[str, Any]] = {
@@ -161,6 +194,9 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "GetTask": {"task_id": ID},
     "ListTasks": {},
     "ListRuns": {"task_id": ID},
+    "UpdateTask": {"task_id": ID, "title": "Title"},
+    "UpdateSubtask": {"task_id": ID, "number": 1},
+    "ReadLines": {"task_id": ID},
 }
 
 Complete = Callable[..., Any]
@@ -183,7 +219,7 @@ def test_these_tables_name_every_field_of_every_request() -> None:
         name: set(method.input_type.fields_by_name) for name, method in METHODS.items()
     }
     assert set(BAD_CONFIGS) == set(RunConfig.DESCRIPTOR.fields_by_name)
-    assert len(METHODS) == sum(len(service.methods) for service in SERVICES) == 12
+    assert len(METHODS) == sum(len(service.methods) for service in SERVICES) == 15
 
 
 @pytest.mark.parametrize(

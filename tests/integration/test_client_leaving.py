@@ -10,7 +10,7 @@ import pytest
 import taskgrove
 from support import scripted_service
 from support.scripted_service import Log, ScriptedServer, Step
-from taskgrove import watching
+from taskgrove import resuming
 from taskgrove.v1.task_service_pb2 import WatchTaskRequest
 
 pytestmark = pytest.mark.asyncio
@@ -174,7 +174,7 @@ async def test_cancelling_the_task_that_watches_is_a_cancellation_and_ends_the_s
 
 
 async def test_a_server_that_sends_no_heartbeats_is_given_up_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "HEARTBEAT_INTERVAL", 0.1)
+    monkeypatch.setattr(resuming, "HEARTBEAT_INTERVAL", 0.1)
     async with ScriptedServer() as server, taskgrove.AsyncClient(server.target) as client:
 
         async def pauses_that_heartbeats_cover() -> None:

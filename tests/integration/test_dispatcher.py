@@ -77,7 +77,7 @@ class Room:
         run = self.store.runs.begin(new, "/logs").result(PATIENCE)
         assert run is not None
         self.store.runs.finish(run, Outcome(session_id=run.session_id), 0, 0).result(PATIENCE)
-        self.store.tasks.rest(task.id, TaskState.SUCCEEDED).result(PATIENCE)
+        self.store.slots.rest(task.id, TaskState.SUCCEEDED).result(PATIENCE)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from taskgrove_server.domain import clock, errors, ids
 from taskgrove_server.domain.config import Command, RunConfig
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.ids import TaskId, TaskListId
+from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.run import Outcome, Run, RunState, Usage
 from taskgrove_server.domain.task import Subtask, Task, TaskState, Worktree
 from taskgrove_server.domain.task_list import TaskList
@@ -112,7 +113,7 @@ def begin(store: Store, task: Task) -> Run:
 
 def claimed(store: Store, task_list: TaskList) -> Task:
     store.tasks.enqueue(new_task(task_list)).result(10)
-    task = store.tasks.claim(1).result(10)
+    task = store.slots.claim(1).result(10)
     assert task is not None
     return task
 
@@ -166,7 +167,7 @@ def test_runs_are_numbered_and_their_lines_follow_each_other(store: Store, task_
 
 def test_a_worktree_is_stored_and_its_head_recorded_at_rest(store: Store, task_list: TaskList) -> None:
     store.tasks.enqueue(new_task(task_list)).result(10)
-    task = store.tasks.claim(3).result(10)
+    task = store.slots.claim(3).result(10)
     assert task is not None
     worktree = Worktree("/w", "taskgrove/x", "a" * 40)
     run = store.runs.begin(new_run(task, worktree), "/logs").result(10)
@@ -174,14 +175,14 @@ def test_a_worktree_is_stored_and_its_head_recorded_at_rest(store: Store, task_l
     marked = store.tasks.get(task.id)
     assert (marked.state, marked.start_time) == (TaskState.RUNNING, run.start_time)
     assert (marked.worktree, marked.directory, marked.slot) == (worktree, "/directory", 3)
-    rested = store.tasks.rest(task.id, TaskState.SUCCEEDED, result="done", head_commit="b" * 40).result(10)
+    rested = store.slots.rest(task.id, TaskState.SUCCEEDED, result="done", head_commit="b" * 40).result(10)
     assert rested.worktree == replace(worktree, head_commit="b" * 40)
     assert (rested.state, rested.result, rested.slot) == (TaskState.SUCCEEDED, "done", None)
 
 
 def test_the_oldest_task_is_claimed_first_and_by_one_slot(store: Store, task_list: TaskList) -> None:
     tasks = [store.tasks.enqueue(new_task(task_list, f"{n}")).result(10) for n in range(10)]
-    claims = [store.tasks.claim(slot) for slot in range(1, 13)]
+    claims = [store.slots.claim(slot) for slot in range(1, 13)]
     claimed = [task.id for claim in claims if (task := claim.result(10))]
     assert claimed == [task.id for task in tasks]
 
@@ -189,19 +190,19 @@ def test_the_oldest_task_is_claimed_first_and_by_one_slot(store: Store, task_lis
 def test_a_continued_task_goes_to_the_end_of_the_queue(store: Store, task_list: TaskList) -> None:
     first = claimed(store, task_list)
     store.runs.finish(begin(store, first), Outcome(session_id=ids.new_session_id()), 1, 10).result(10)
-    store.tasks.rest(first.id, TaskState.FAILED, failure=Failure(FailureKind.AGENT, "no")).result(10)
+    store.slots.rest(first.id, TaskState.FAILED, failure=Failure(FailureKind.AGENT, "no")).result(10)
     second = store.tasks.enqueue(new_task(task_list)).result(10)
     continued = store.tasks.continue_(first.id, "go on").result(10)
     assert (continued.state, continued.failure, continued.next_prompt) == (TaskState.QUEUED, None, "go on")
-    claims = [store.tasks.claim(1).result(10), store.tasks.claim(2).result(10)]
+    claims = [store.slots.claim(1).result(10), store.slots.claim(2).result(10)]
     assert [task and task.id for task in claims] == [second.id, first.id]
 
 
 def test_a_requeued_task_keeps_its_place(store: Store, task_list: TaskList) -> None:
     tasks = [store.tasks.enqueue(new_task(task_list)).result(10) for _ in range(2)]
-    store.tasks.claim(1).result(10)
-    store.tasks.requeue(tasks[0].id).result(10)
-    task = store.tasks.claim(1).result(10)
+    store.slots.claim(1).result(10)
+    store.slots.requeue(tasks[0].id).result(10)
+    task = store.slots.claim(1).result(10)
     assert task is not None
     assert task.id == tasks[0].id
 
@@ -217,12 +218,12 @@ def test_continue_is_refused_for_the_right_reason(store: Store, task_list: TaskL
         store.tasks.continue_(task.id, "x").result(10)
     task = claimed(store, task_list)
     store.runs.finish(begin(store, task), Outcome(session_id=None), 0, 0).result(10)
-    store.tasks.rest(task.id, TaskState.FAILED).result(10)
+    store.slots.rest(task.id, TaskState.FAILED).result(10)
     with pytest.raises(errors.SessionMissing):
         store.tasks.continue_(task.id, "x").result(10)
     task = claimed(store, task_list)
     store.runs.finish(begin(store, task), Outcome(session_id=ids.new_session_id()), 0, 0).result(10)
-    store.tasks.rest(task.id, TaskState.SUCCEEDED).result(10)
+    store.slots.rest(task.id, TaskState.SUCCEEDED).result(10)
     store.task_lists.delete(task_list.id).result(10)
     before = store.tasks.get(task.id)
     with pytest.raises(errors.TaskListDeleted):
@@ -233,7 +234,7 @@ def test_continue_is_refused_for_the_right_reason(store: Store, task_list: TaskL
 def test_two_continues_at_once_leave_one(store: Store, task_list: TaskList) -> None:
     task = claimed(store, task_list)
     store.runs.finish(begin(store, task), Outcome(session_id=ids.new_session_id()), 0, 0).result(10)
-    store.tasks.rest(task.id, TaskState.SUCCEEDED).result(10)
+    store.slots.rest(task.id, TaskState.SUCCEEDED).result(10)
     calls = [store.tasks.continue_(task.id, f"{n}") for n in range(2)]
     refused = [isinstance(call.exception(10), errors.TaskActive) for call in calls]
     assert sorted(refused) == [False, True]
@@ -255,18 +256,18 @@ def test_an_accepted_cancel_wins_over_success_and_failure(store: Store, task_lis
     for state in (TaskState.SUCCEEDED, TaskState.FAILED):
         task = claimed(store, task_list)
         store.tasks.cancel(task.id).result(10)
-        assert store.tasks.settle(task.id).result(10) is False
+        assert store.slots.settle(task.id).result(10) is False
         failure = Failure(FailureKind.AGENT, "no")
-        rested = store.tasks.rest(task.id, state, result="x", failure=failure).result(10)
+        rested = store.slots.rest(task.id, state, result="x", failure=failure).result(10)
         assert (rested.state, rested.failure, rested.result) == (TaskState.CANCELLED, None, None)
 
 
 def test_a_cancel_after_success_changes_nothing(store: Store, task_list: TaskList) -> None:
     task = claimed(store, task_list)
-    assert store.tasks.settle(task.id).result(10) is True
+    assert store.slots.settle(task.id).result(10) is True
     _, outcome = store.tasks.cancel(task.id).result(10)
     assert outcome is Cancelled.TOO_LATE
-    rested = store.tasks.rest(task.id, TaskState.SUCCEEDED, result="x").result(10)
+    rested = store.slots.rest(task.id, TaskState.SUCCEEDED, result="x").result(10)
     assert rested.state is TaskState.SUCCEEDED
     _, outcome = store.tasks.cancel(task.id).result(10)
     assert outcome is Cancelled.ALREADY_RESTED
@@ -282,8 +283,8 @@ def test_no_run_begins_after_a_cancel(store: Store, task_list: TaskList) -> None
 
 def test_a_task_rests_only_once(store: Store, task_list: TaskList) -> None:
     task = claimed(store, task_list)
-    rested = store.tasks.rest(task.id, TaskState.SUCCEEDED, result="first").result(10)
-    assert store.tasks.rest(task.id, TaskState.FAILED).result(10) == rested
+    rested = store.slots.rest(task.id, TaskState.SUCCEEDED, result="first").result(10)
+    assert store.slots.rest(task.id, TaskState.FAILED).result(10) == rested
 
 
 def test_a_request_id_returns_what_it_made_and_nothing_else(store: Store, task_list: TaskList) -> None:
@@ -293,7 +294,7 @@ def test_a_request_id_returns_what_it_made_and_nothing_else(store: Store, task_l
     for other in (replace(key, fingerprint="other"), replace(key, method="Cancel")):
         with pytest.raises(errors.RequestIdReused):
             store.tasks.enqueue(new_task(task_list), other).result(10)
-    assert len(store.tasks.page(None, 10, None, ())) == 1
+    assert len(store.tasks.page(TaskFilter(), Order.NEWEST_FIRST, None, 10)) == 1
 
 
 def test_a_refused_call_does_not_use_up_its_request_id(store: Store, task_list: TaskList) -> None:
@@ -316,7 +317,7 @@ def test_one_failing_change_does_not_undo_its_neighbours(store: Store, task_list
     assert held.result(10)
     assert isinstance(bad.exception(10), errors.TaskListNotFound)
     assert len({change.result(10).id for change in (*good, more)}) == 4
-    assert len(store.tasks.page(None, 10, None, ())) == 4
+    assert len(store.tasks.page(TaskFilter(), Order.NEWEST_FIRST, None, 10)) == 4
 
 
 def test_tasks_page_by_key_with_filters(store: Store, task_list: TaskList) -> None:
@@ -325,11 +326,13 @@ def test_tasks_page_by_key_with_filters(store: Store, task_list: TaskList) -> No
     store.tasks.cancel(tasks[3].id).result(10)
     seen: list[TaskId] = []
     before = None
-    while page := store.tasks.page(before, 2, task_list.id, {TaskState.QUEUED}):
+    queued = TaskFilter(task_list_id=task_list.id, states=frozenset({TaskState.QUEUED}))
+    while page := store.tasks.page(queued, Order.NEWEST_FIRST, before, 2):
         seen += [task.id for _, task in page]
         before = page[-1][0]
     assert seen == [tasks[n].id for n in (7, 5, 1)]
-    page = store.tasks.page(before=7, size=3, task_list_id=None, states={TaskState.QUEUED, TaskState.CANCELLED})
+    both = TaskFilter(states=frozenset({TaskState.QUEUED, TaskState.CANCELLED}))
+    page = store.tasks.page(both, Order.NEWEST_FIRST, (7,), 3)
     assert [task.id for _, task in page] == [tasks[n].id for n in (5, 4, 3)]
 
 
@@ -350,7 +353,7 @@ def test_changes_from_many_threads_are_all_there(store: Store, task_list: TaskLi
 
     with ThreadPoolExecutor(16) as pool:
         made = list(pool.map(enqueue, range(400)))
-    assert len(store.tasks.page(None, 1000, None, ())) == len(set(made)) == 400
+    assert len(store.tasks.page(TaskFilter(), Order.NEWEST_FIRST, None, 1000)) == len(set(made)) == 400
 
 
 def test_what_was_acknowledged_is_there_after_a_reopening(tmp_path: Path) -> None:
@@ -367,7 +370,7 @@ def test_a_change_after_the_close_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "db", lambda _: None)
     store.close()
     with pytest.raises(errors.StoreUnavailable):
-        store.tasks.claim(1)
+        store.slots.claim(1)
 
 
 def test_a_database_locked_by_another_process_is_a_clear_error_and_no_loss(
@@ -383,7 +386,7 @@ def test_a_database_locked_by_another_process_is_a_clear_error_and_no_loss(
     other.execute("ROLLBACK")
     other.close()
     assert store.tasks.enqueue(new_task(task_list)).result(10)
-    assert len(store.tasks.page(None, 10, None, ())) == 1
+    assert len(store.tasks.page(TaskFilter(), Order.NEWEST_FIRST, None, 10)) == 1
 
 
 def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest_asyncio
 from taskgrove.v1.task_pb2 import Task as TaskMessage
 from taskgrove.v1.task_service_pb2 import WatchTaskRequest, WatchTaskResponse
 from taskgrove_server.api.front import Reads
+from taskgrove_server.api.limits import StreamLimit
 from taskgrove_server.api.watching import Watching
 from taskgrove_server.domain import clock, errors, ids
 from taskgrove_server.domain.config import RunConfig
@@ -80,10 +81,10 @@ class Room:
         self.journal.release(run)
 
     def rest(self) -> None:
-        self.store.tasks.rest(self.task_id, TaskState.SUCCEEDED).result(PATIENCE)
+        self.store.slots.rest(self.task_id, TaskState.SUCCEEDED).result(PATIENCE)
 
     async def watch(self, after_line: int = 0) -> AsyncGenerator[WatchTaskResponse]:
-        watching = Watching(self.store, self.reads, self.journal, self.wakeups, most=100)
+        watching = Watching(self.store, self.reads, self.journal, self.wakeups, StreamLimit(100))
         async for event in watching.watch(WatchTaskRequest(task_id=self.task_id, after_line=after_line)):
             yield WatchTaskResponse.FromString(event) if isinstance(event, bytes) else event
 

@@ -160,7 +160,7 @@ def rests(state: Task.State, **fields: Any) -> list[type_step]:
     return [
         watching.Opened(a_task(), 1, 0),
         watching.TaskChanged(a_task(Task.STATE_RUNNING)),
-        watching.Line(1, 1, OUTPUT),
+        taskgrove.Line(1, 1, OUTPUT),
         watching.Rested(a_task(state, **fields)),
     ]
 
@@ -198,8 +198,8 @@ def test_json_is_the_lines_byte_for_byte_and_nothing_else(stand_in: StandIn) -> 
     stand_in.watches = [
         [
             watching.Opened(a_task(), 1, 2),
-            watching.Line(1, 1, OUTPUT),
-            watching.Line(2, 1, strange),
+            taskgrove.Line(1, 1, OUTPUT),
+            taskgrove.Line(2, 1, strange),
             watching.Rested(
                 a_task(
                     Task.STATE_FAILED,
@@ -218,7 +218,7 @@ def test_a_retry_has_a_heading_of_its_own(stand_in: StandIn) -> None:
     stand_in.watches = [
         [
             watching.Opened(a_task(Task.STATE_RUNNING), 1, 0),
-            watching.Line(7, 2, b'{"type": "system", "subtype": "init"}\n'),
+            taskgrove.Line(7, 2, b'{"type": "system", "subtype": "init"}\n'),
             watching.Rested(a_task(Task.STATE_SUCCEEDED)),
         ]
     ]
@@ -227,7 +227,7 @@ def test_a_retry_has_a_heading_of_its_own(stand_in: StandIn) -> None:
 
 
 def test_ctrl_c_in_watch_detaches_and_says_how_to_come_back(stand_in: StandIn) -> None:
-    stand_in.watches = [[watching.Opened(a_task(), 1, 0), watching.Line(41, 1, OUTPUT), interrupt]]
+    stand_in.watches = [[watching.Opened(a_task(), 1, 0), taskgrove.Line(41, 1, OUTPUT), interrupt]]
     result = invoke("watch", ID)
     assert result.exit_code == exits.INTERRUPTED
     assert f"taskgrove watch {ID} --after-line 41" in result.stderr
@@ -236,10 +236,10 @@ def test_ctrl_c_in_watch_detaches_and_says_how_to_come_back(stand_in: StandIn) -
 
 def test_ctrl_c_in_run_cancels_once_and_goes_on_after_the_last_line_shown(stand_in: StandIn) -> None:
     stand_in.watches = [
-        [watching.Opened(a_task(), 1, 0), watching.Line(1, 1, OUTPUT), interrupt],
+        [watching.Opened(a_task(), 1, 0), taskgrove.Line(1, 1, OUTPUT), interrupt],
         [
             watching.Opened(a_task(Task.STATE_RUNNING, cancel_requested=True), 1, 1),
-            watching.Line(2, 1, OUTPUT),
+            taskgrove.Line(2, 1, OUTPUT),
             watching.Rested(a_task(Task.STATE_CANCELLED)),
         ],
     ]
@@ -262,7 +262,7 @@ def test_ctrl_c_while_a_line_is_printed_waits_until_it_is_whole(
     stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in.watches = [
-        [watching.Opened(a_task(), 1, 0), watching.Line(1, 1, OUTPUT), watching.Line(2, 1, OUTPUT)],
+        [watching.Opened(a_task(), 1, 0), taskgrove.Line(1, 1, OUTPUT), taskgrove.Line(2, 1, OUTPUT)],
         [watching.Opened(a_task(), 1, 0), watching.Rested(a_task(Task.STATE_CANCELLED))],
     ]
     printed: list[bytes] = []

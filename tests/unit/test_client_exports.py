@@ -6,7 +6,7 @@ import sys
 from importlib import metadata
 
 import taskgrove
-from taskgrove import aio, client, errors, watching
+from taskgrove import aio, blocking, errors, lines, watching
 
 
 def test_all_names_everything_that_the_package_shows() -> None:
@@ -18,23 +18,22 @@ def test_all_names_everything_that_the_package_shows() -> None:
 
 
 def test_every_error_and_every_event_is_shown() -> None:
-    for module in (errors, watching):
+    for module in (errors, lines, watching):
         own = {
             name
             for name, value in vars(module).items()
             if inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_")
         }
-        assert own - {"Resume"} <= set(taskgrove.__all__)
+        assert own - {"Receiver", "Resume"} <= set(taskgrove.__all__)
 
 
 def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
-    for blocking, asyncio in ((client.Client, aio.AsyncClient), (client.Watch, aio.AsyncWatch)):
-        methods = {name for name in vars(blocking) if not name.startswith("_")}
-        assert methods == {name for name in vars(asyncio) if not name.startswith("_")}
+    for one, twin in ((blocking.Client, aio.AsyncClient), (blocking.Watch, aio.AsyncWatch)):
+        methods = {name for name in dir(one) if not name.startswith("_")}
+        assert methods == {name for name in dir(twin) if not name.startswith("_")}
         for name in methods:
-            if inspect.isfunction(method := getattr(blocking, name)):
-                twin = getattr(asyncio, name)
-                assert inspect.signature(method).parameters == inspect.signature(twin).parameters, name
+            if inspect.isfunction(method := getattr(one, name)):
+                assert inspect.signature(method).parameters == inspect.signature(getattr(twin, name)).parameters, name
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -83,9 +83,9 @@ def test_calls_that_change_something_get_a_request_id_of_their_own() -> None:
 
 
 def test_an_update_sends_what_is_not_none() -> None:
-    nothing = requests.update_task_list("l", None, None)
+    nothing = requests.update_task_list("l", None, None, None)
     assert not nothing.HasField("title")
     assert not nothing.HasField("defaults")
-    emptied = requests.update_task_list("l", "", RunConfig())
+    emptied = requests.update_task_list("l", "", RunConfig(), None)
     assert emptied.HasField("title")
     assert emptied.HasField("defaults")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import taskgrove
 from support import scripted_service as scripted
-from taskgrove import errors, watching
+from taskgrove import errors, resuming, watching
 from taskgrove.v1.task_pb2 import Task
 from taskgrove.v1.task_service_pb2 import WatchTaskResponse
 
@@ -59,7 +60,7 @@ def test_every_line_is_shown_once_and_in_order_wherever_streams_are_cut(data: st
         if not resume.rested:
             resume.lost(unavailable(), 0.0)
 
-    received = [event for event in shown if isinstance(event, watching.Line)]
+    received = [event for event in shown if isinstance(event, taskgrove.Line)]
     assert [line.data for line in received] == log.content
     assert [line.number for line in received] == list(range(1, len(log.content) + 1))
     assert [type(event) for event in shown].count(watching.Opened) == 1
@@ -69,21 +70,21 @@ def test_every_line_is_shown_once_and_in_order_wherever_streams_are_cut(data: st
 
 
 def test_a_line_is_its_bytes_its_text_and_its_json() -> None:
-    line = watching.Line(1, 1, b'{"a": "\xc3\xa4"}\n')
+    line = taskgrove.Line(1, 1, b'{"a": "\xc3\xa4"}\n')
     assert line.text == '{"a": "ä"}'
     assert line.json() == {"a": "ä"}
-    torn = watching.Line(2, 1, b"\xff\r\n")
+    torn = taskgrove.Line(2, 1, b"\xff\r\n")
     assert torn.text == "\N{REPLACEMENT CHARACTER}\r"
     with pytest.raises(ValueError, match="decode"):
         torn.json()
     with pytest.raises(json.JSONDecodeError):
-        watching.Line(3, 1, b"plain\n").json()
+        taskgrove.Line(3, 1, b"plain\n").json()
 
 
 def test_lines_keep_the_number_of_their_run_and_are_split_at_newlines_only() -> None:
     resume = joined()
     shown = feed(resume, [scripted.lines(1, b"a\rb\x0b\x85\n", b"\n", run_number=2)])
-    assert shown == [watching.Line(1, 2, b"a\rb\x0b\x85\n"), watching.Line(2, 2, b"\n")]
+    assert shown == [taskgrove.Line(1, 2, b"a\rb\x0b\x85\n"), taskgrove.Line(2, 2, b"\n")]
 
 
 def test_the_position_moves_with_each_line_taken() -> None:
@@ -98,7 +99,7 @@ def test_the_position_moves_with_each_line_taken() -> None:
 def test_a_watch_asks_for_what_comes_after_a_line_and_for_heartbeats() -> None:
     request = watching.Resume("t", after_line=7).request()
     assert (request.task_id, request.after_line) == ("t", 7)
-    assert request.heartbeat_interval.ToTimedelta().total_seconds() == watching.HEARTBEAT_INTERVAL
+    assert request.heartbeat_interval.ToTimedelta().total_seconds() == resuming.HEARTBEAT_INTERVAL
 
 
 def test_heartbeats_and_events_that_are_newer_than_the_client_show_nothing() -> None:
@@ -129,7 +130,7 @@ def test_a_change_without_new_lines_is_shown_at_once_and_a_newer_one_replaces_a_
     newer = scripted.task(run_count=4)
     shown = feed(resume, [scripted.opened(scripted.task(run_count=3), last_line=1), scripted.changed(newer)])
     assert shown == [watching.TaskChanged(newer)]
-    assert feed(resume, [scripted.lines(1, b"a\n")]) == [watching.Line(1, 1, b"a\n")]
+    assert feed(resume, [scripted.lines(1, b"a\n")]) == [taskgrove.Line(1, 1, b"a\n")]
     assert resume.task == newer
 
 
@@ -238,7 +239,7 @@ def test_the_reconnect_timeout_counts_from_the_first_failure_after_a_message() -
     resume.request()
     feed(resume, [scripted.opened(RUNNING)])
     resume.lost(None, 200.0)
-    with pytest.raises(errors.ServerUnavailable, match="ended before the task rested"):
+    with pytest.raises(errors.ServerUnavailable, match="ended early"):
         resume.lost(None, 210.0)
 
 

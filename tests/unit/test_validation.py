@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from taskgrove.v1.run_config_pb2 import RunConfig
 from taskgrove.v1.task_service_pb2 import EnqueueRequest
-from taskgrove_server.api import validation
-from taskgrove_server.api.validation import Checks
+from taskgrove_server.api.validation import checks, tasks
+from taskgrove_server.api.validation.checks import Checks
 from taskgrove_server.domain import errors, ids
 
 PROTOS = Path(__file__).parents[2] / "protos/taskgrove/v1"
@@ -93,7 +93,7 @@ def test_a_relative_path_does_not_climb(path: str) -> None:
 def test_every_violation_is_kept_in_order() -> None:
     request = EnqueueRequest(title="a\nb", overrides=RunConfig(max_turns=0, model="m" * 201))
     with pytest.raises(errors.InvalidRequest) as caught:
-        validation.enqueue(request, {"claude"})
+        tasks.enqueue(request, {"claude"})
     assert [field for field, _ in caught.value.violations] == [
         "task_list_id",
         "title",
@@ -116,7 +116,7 @@ def test_the_largest_request_is_checked_in_no_time() -> None:
         overrides=RunConfig(system_prompt="文" * 43690, allowed_tools=["文" * 500] * 100),
     )
     start = time.process_time()
-    validation.enqueue(request, {"claude"})
+    tasks.enqueue(request, {"claude"})
     # All RPCs share one event loop. It takes about 1 ms.
     assert time.process_time() - start < 0.05
 
@@ -124,23 +124,23 @@ def test_the_largest_request_is_checked_in_no_time() -> None:
 @pytest.mark.parametrize(
     ("limit", "file", "words"),
     [
-        (validation.LONG_TEXT, "task.proto", "Describes the task; Markdown, up to {} bytes of UTF-8"),
-        (validation.LONG_TEXT, "run_config.proto", "own system prompt. Up to {} bytes of UTF-8"),
-        (validation.LONG_TEXT, "task_service.proto", "what the agent is told next: 1 to {} bytes of UTF-8"),
-        (validation.SUBTASKS, "task.proto", "Lists the parts of the task, in order. Up to {}."),
-        (validation.SCHEMA, "run_config.proto", "(a JSON object, up to {} bytes)"),
-        (validation.ALLOWED_TOOLS, "run_config.proto", "Up to {} of up to 500 characters."),
-        (validation.COMMAND, "run_config.proto", "`/bin/sh -c`. Up to {} bytes."),
-        (validation.COMMAND, "run_config.proto", "values, together up to {} bytes."),
-        (validation.ARGUMENTS, "run_config.proto", "Between 1 and {} values"),
-        (validation.LONGEST_SPANS["run_timeout"] // 86400, "run_config.proto", "Between 1 second and {} days."),
+        (checks.LONG_TEXT, "task.proto", "Describes the task; Markdown, up to {} bytes of UTF-8"),
+        (checks.LONG_TEXT, "run_config.proto", "own system prompt. Up to {} bytes of UTF-8"),
+        (checks.LONG_TEXT, "task_service.proto", "what the agent is told next: 1 to {} bytes of UTF-8"),
+        (checks.SUBTASKS, "task.proto", "Lists the parts of the task, in order. Up to {}."),
+        (checks.SCHEMA, "run_config.proto", "(a JSON object, up to {} bytes)"),
+        (checks.ALLOWED_TOOLS, "run_config.proto", "Up to {} of up to 500 characters."),
+        (checks.COMMAND, "run_config.proto", "`/bin/sh -c`. Up to {} bytes."),
+        (checks.COMMAND, "run_config.proto", "values, together up to {} bytes."),
+        (checks.ARGUMENTS, "run_config.proto", "Between 1 and {} values"),
+        (checks.LONGEST_SPANS["run_timeout"] // 86400, "run_config.proto", "Between 1 second and {} days."),
         (
-            validation.LONGEST_SPANS["stall_timeout"] // 86400,
+            checks.LONGEST_SPANS["stall_timeout"] // 86400,
             "run_config.proto",
             "has to print something. Between 1 second and {} days.",
         ),
-        (validation.LONGEST_SPANS["linger"] // 3600, "run_config.proto", "Between 1 second and {} hour."),
-        (validation.LONGEST_HEARTBEAT // 60, "task_service.proto", "Between 1 second and {} minutes."),
+        (checks.LONGEST_SPANS["linger"] // 3600, "run_config.proto", "Between 1 second and {} hour."),
+        (checks.LONGEST_HEARTBEAT // 60, "task_service.proto", "Between 1 second and {} minutes."),
     ],
 )
 def test_the_limits_are_those_of_the_protos(limit: int, file: str, words: str) -> None:
@@ -151,4 +151,4 @@ def test_the_limits_are_those_of_the_protos(limit: int, file: str, words: str) -
 def test_the_permission_modes_are_those_of_the_protos() -> None:
     text = (PROTOS / "run_config.proto").read_text(encoding="utf-8")
     comment = text.partition("Names the agent's permission mode.")[2].partition("Default:")[0]
-    assert set(re.findall(r'"(\w+)"', comment)) == validation.PERMISSION_MODES
+    assert set(re.findall(r'"(\w+)"', comment)) == checks.PERMISSION_MODES

@@ -23,7 +23,7 @@ class View(Protocol):
         """Shows the task as it is when the view begins; the next `replay` lines are there already."""
         ...
 
-    def line(self, line: watching.Line) -> None:
+    def line(self, line: taskgrove.Line) -> None:
         """Shows one line."""
         ...
 
@@ -63,7 +63,7 @@ def follow(
                     events = iter(watch)
                     while True:
                         match interrupts.next_of(events):
-                            case watching.Line() as line:
+                            case taskgrove.Line() as line:
                                 view.line(line)
                                 position = line.number
                             case watching.TaskChanged(task):

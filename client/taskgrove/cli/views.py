@@ -8,7 +8,7 @@ from typing import Self
 import click
 
 import taskgrove
-from taskgrove import errors, watching
+from taskgrove import errors
 from taskgrove.cli import output, words
 from taskgrove.cli.rendering import claude, command, rows, safety, summary, terminal, unknown
 from taskgrove.v1 import run_pb2, task_pb2
@@ -32,7 +32,7 @@ class JsonView:
         """Reports the state."""
         self.changed(task)
 
-    def line(self, line: watching.Line) -> None:
+    def line(self, line: taskgrove.Line) -> None:
         """Writes the line."""
         output.print_line(line.data)
 
@@ -82,7 +82,7 @@ class PersonView:
         if not replay:
             self._status.start()
 
-    def line(self, line: watching.Line) -> None:
+    def line(self, line: taskgrove.Line) -> None:
         """Renders the line, below a heading if it is the first one of its run."""
         if line.run_number != self._run_number:
             self._begin_run(line.run_number)

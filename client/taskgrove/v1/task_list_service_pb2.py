@@ -26,7 +26,7 @@ from taskgrove.v1 import run_config_pb2 as taskgrove_dot_v1_dot_run__config__pb2
 from taskgrove.v1 import task_list_pb2 as taskgrove_dot_v1_dot_task__list__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$taskgrove/v1/task_list_service.proto\x12\x0ctaskgrove.v1\x1a\x1dtaskgrove/v1/run_config.proto\x1a\x1ctaskgrove/v1/task_list.proto\"\xa2\x01\n\x15\x43reateTaskListRequest\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x1f\n\x0bworking_dir\x18\x02 \x01(\tR\nworkingDir\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x03 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\x08\x64\x65\x66\x61ults\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"M\n\x16\x43reateTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"6\n\x12GetTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\"J\n\x13GetTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"s\n\x14ListTaskListsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x1f\n\x0bworking_dir\x18\x03 \x01(\tR\nworkingDir\"v\n\x15ListTaskListsResponse\x12\x35\n\ntask_lists\x18\x01 \x03(\x0b\x32\x16.taskgrove.v1.TaskListR\ttaskLists\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x93\x01\n\x15UpdateTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\x12\x19\n\x05title\x18\x02 \x01(\tH\x00R\x05title\x88\x01\x01\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x03 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\x08\x64\x65\x66\x61ultsB\x08\n\x06_title\"M\n\x16UpdateTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"9\n\x15\x44\x65leteTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\"\x18\n\x16\x44\x65leteTaskListResponse2\xe0\x03\n\x0fTaskListService\x12[\n\x0e\x43reateTaskList\x12#.taskgrove.v1.CreateTaskListRequest\x1a$.taskgrove.v1.CreateTaskListResponse\x12W\n\x0bGetTaskList\x12 .taskgrove.v1.GetTaskListRequest\x1a!.taskgrove.v1.GetTaskListResponse\"\x03\x90\x02\x01\x12]\n\rListTaskLists\x12\".taskgrove.v1.ListTaskListsRequest\x1a#.taskgrove.v1.ListTaskListsResponse\"\x03\x90\x02\x01\x12[\n\x0eUpdateTaskList\x12#.taskgrove.v1.UpdateTaskListRequest\x1a$.taskgrove.v1.UpdateTaskListResponse\x12[\n\x0e\x44\x65leteTaskList\x12#.taskgrove.v1.DeleteTaskListRequest\x1a$.taskgrove.v1.DeleteTaskListResponseB=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$taskgrove/v1/task_list_service.proto\x12\x0ctaskgrove.v1\x1a\x1dtaskgrove/v1/run_config.proto\x1a\x1ctaskgrove/v1/task_list.proto\"\xa2\x01\n\x15\x43reateTaskListRequest\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x1f\n\x0bworking_dir\x18\x02 \x01(\tR\nworkingDir\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x03 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\x08\x64\x65\x66\x61ults\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"M\n\x16\x43reateTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"6\n\x12GetTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\"J\n\x13GetTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"s\n\x14ListTaskListsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x1f\n\x0bworking_dir\x18\x03 \x01(\tR\nworkingDir\"v\n\x15ListTaskListsResponse\x12\x35\n\ntask_lists\x18\x01 \x03(\x0b\x32\x16.taskgrove.v1.TaskListR\ttaskLists\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa7\x01\n\x15UpdateTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\x12\x19\n\x05title\x18\x02 \x01(\tH\x00R\x05title\x88\x01\x01\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x03 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\x08\x64\x65\x66\x61ults\x12\x12\n\x04\x65tag\x18\x05 \x01(\tR\x04\x65tagB\x08\n\x06_title\"M\n\x16UpdateTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"9\n\x15\x44\x65leteTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\"\x18\n\x16\x44\x65leteTaskListResponse2\xe0\x03\n\x0fTaskListService\x12[\n\x0e\x43reateTaskList\x12#.taskgrove.v1.CreateTaskListRequest\x1a$.taskgrove.v1.CreateTaskListResponse\x12W\n\x0bGetTaskList\x12 .taskgrove.v1.GetTaskListRequest\x1a!.taskgrove.v1.GetTaskListResponse\"\x03\x90\x02\x01\x12]\n\rListTaskLists\x12\".taskgrove.v1.ListTaskListsRequest\x1a#.taskgrove.v1.ListTaskListsResponse\"\x03\x90\x02\x01\x12[\n\x0eUpdateTaskList\x12#.taskgrove.v1.UpdateTaskListRequest\x1a$.taskgrove.v1.UpdateTaskListResponse\x12[\n\x0e\x44\x65leteTaskList\x12#.taskgrove.v1.DeleteTaskListRequest\x1a$.taskgrove.v1.DeleteTaskListResponseB=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,13 +51,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTASKLISTSRESPONSE']._serialized_start=608
   _globals['_LISTTASKLISTSRESPONSE']._serialized_end=726
   _globals['_UPDATETASKLISTREQUEST']._serialized_start=729
-  _globals['_UPDATETASKLISTREQUEST']._serialized_end=876
-  _globals['_UPDATETASKLISTRESPONSE']._serialized_start=878
-  _globals['_UPDATETASKLISTRESPONSE']._serialized_end=955
-  _globals['_DELETETASKLISTREQUEST']._serialized_start=957
-  _globals['_DELETETASKLISTREQUEST']._serialized_end=1014
-  _globals['_DELETETASKLISTRESPONSE']._serialized_start=1016
-  _globals['_DELETETASKLISTRESPONSE']._serialized_end=1040
-  _globals['_TASKLISTSERVICE']._serialized_start=1043
-  _globals['_TASKLISTSERVICE']._serialized_end=1523
+  _globals['_UPDATETASKLISTREQUEST']._serialized_end=896
+  _globals['_UPDATETASKLISTRESPONSE']._serialized_start=898
+  _globals['_UPDATETASKLISTRESPONSE']._serialized_end=975
+  _globals['_DELETETASKLISTREQUEST']._serialized_start=977
+  _globals['_DELETETASKLISTREQUEST']._serialized_end=1034
+  _globals['_DELETETASKLISTRESPONSE']._serialized_start=1036
+  _globals['_DELETETASKLISTRESPONSE']._serialized_end=1060
+  _globals['_TASKLISTSERVICE']._serialized_start=1063
+  _globals['_TASKLISTSERVICE']._serialized_end=1543
 # @@protoc_insertion_point(module_scope)

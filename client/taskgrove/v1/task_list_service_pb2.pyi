@@ -57,14 +57,16 @@ class ListTaskListsResponse(_message.Message):
     def __init__(self, task_lists: _Optional[_Iterable[_Union[_task_list_pb2.TaskList, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateTaskListRequest(_message.Message):
-    __slots__ = ("task_list_id", "title", "defaults")
+    __slots__ = ("task_list_id", "title", "defaults", "etag")
     TASK_LIST_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DEFAULTS_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
     task_list_id: str
     title: str
     defaults: _run_config_pb2.RunConfig
-    def __init__(self, task_list_id: _Optional[str] = ..., title: _Optional[str] = ..., defaults: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ...) -> None: ...
+    etag: str
+    def __init__(self, task_list_id: _Optional[str] = ..., title: _Optional[str] = ..., defaults: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class UpdateTaskListResponse(_message.Message):
     __slots__ = ("task_list",)

@@ -107,7 +107,7 @@ class TaskListServiceServicer(object):
         tasks and later runs take the new values.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-        (TASK_LIST_NOT_FOUND).
+        (TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

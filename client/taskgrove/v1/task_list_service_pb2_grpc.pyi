@@ -60,7 +60,7 @@ class TaskListServiceStub:
     tasks and later runs take the new values.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-    (TASK_LIST_NOT_FOUND).
+    (TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
     """
     DeleteTaskList: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.DeleteTaskListRequest, _task_list_service_pb2.DeleteTaskListResponse]
     """Deletes a task list without queued or running tasks. Its resting tasks, their logs, worktrees and
@@ -102,7 +102,7 @@ class TaskListServiceAsyncStub(TaskListServiceStub):
     tasks and later runs take the new values.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-    (TASK_LIST_NOT_FOUND).
+    (TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
     """
     DeleteTaskList: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.DeleteTaskListRequest, _task_list_service_pb2.DeleteTaskListResponse]  # type: ignore[assignment]
     """Deletes a task list without queued or running tasks. Its resting tasks, their logs, worktrees and
@@ -165,7 +165,7 @@ class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
         tasks and later runs take the new values.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-        (TASK_LIST_NOT_FOUND).
+        (TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
         """
 
     @_abc_1.abstractmethod

@@ -23,12 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from taskgrove.v1 import failure_pb2 as taskgrove_dot_v1_dot_failure__pb2
 from taskgrove.v1 import run_pb2 as taskgrove_dot_v1_dot_run__pb2
 from taskgrove.v1 import run_config_pb2 as taskgrove_dot_v1_dot_run__config__pb2
 from taskgrove.v1 import task_pb2 as taskgrove_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftaskgrove/v1/task_service.proto\x12\x0ctaskgrove.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16taskgrove/v1/run.proto\x1a\x1dtaskgrove/v1/run_config.proto\x1a\x17taskgrove/v1/task.proto\"\xf3\x01\n\x0e\x45nqueueRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\x12\x14\n\x05title\x18\x02 \x01(\tR\x05title\x12 \n\x0b\x64\x65scription\x18\x03 \x01(\tR\x0b\x64\x65scription\x12\x31\n\x08subtasks\x18\x04 \x03(\x0b\x32\x15.taskgrove.v1.SubtaskR\x08subtasks\x12\x35\n\toverrides\x18\x05 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\toverrides\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\"9\n\x0f\x45nqueueResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\"a\n\x0f\x43ontinueRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n\x06prompt\x18\x02 \x01(\tR\x06prompt\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\":\n\x10\x43ontinueResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\"G\n\rCancelRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"\xfc\x01\n\x0e\x43\x61ncelResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\x12>\n\x07outcome\x18\x02 \x01(\x0e\x32$.taskgrove.v1.CancelResponse.OutcomeR\x07outcome\"\x81\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_CANCELLED\x10\x01\x12\x14\n\x10OUTCOME_STOPPING\x10\x02\x12\x14\n\x10OUTCOME_TOO_LATE\x10\x03\x12\x1a\n\x16OUTCOME_ALREADY_RESTED\x10\x04\"\x94\x01\n\x10WatchTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n\nafter_line\x18\x02 \x01(\x03R\tafterLine\x12H\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xe0\x06\n\x11WatchTaskResponse\x12@\n\x06opened\x18\x01 \x01(\x0b\x32&.taskgrove.v1.WatchTaskResponse.OpenedH\x00R\x06opened\x12=\n\x05lines\x18\x02 \x01(\x0b\x32%.taskgrove.v1.WatchTaskResponse.LinesH\x00R\x05lines\x12\x46\n\x08\x66ragment\x18\x03 \x01(\x0b\x32(.taskgrove.v1.WatchTaskResponse.FragmentH\x00R\x08\x66ragment\x12(\n\x04task\x18\x04 \x01(\x0b\x32\x12.taskgrove.v1.TaskH\x00R\x04task\x12I\n\theartbeat\x18\x05 \x01(\x0b\x32).taskgrove.v1.WatchTaskResponse.HeartbeatH\x00R\theartbeat\x12@\n\x06rested\x18\x06 \x01(\x0b\x32&.taskgrove.v1.WatchTaskResponse.RestedH\x00R\x06rested\x1al\n\x06Opened\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\x12\x1d\n\nfirst_line\x18\x02 \x01(\x03R\tfirstLine\x12\x1b\n\tlast_line\x18\x03 \x01(\x03R\x08lastLine\x1ao\n\x05Lines\x12\x1d\n\nrun_number\x18\x01 \x01(\x05R\trunNumber\x12\x1d\n\nfirst_line\x18\x02 \x01(\x03R\tfirstLine\x12\x14\n\x05\x63ount\x18\x03 \x01(\x05R\x05\x63ount\x12\x12\n\x04\x64\x61ta\x18\x04 \x01(\x0cR\x04\x64\x61ta\x1a\x86\x01\n\x08\x46ragment\x12\x1d\n\nrun_number\x18\x01 \x01(\x05R\trunNumber\x12\x12\n\x04line\x18\x02 \x01(\x03R\x04line\x12\x16\n\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x1b\n\tline_size\x18\x04 \x01(\x03R\x08lineSize\x12\x12\n\x04\x64\x61ta\x18\x05 \x01(\x0cR\x04\x64\x61ta\x1a(\n\tHeartbeat\x12\x1b\n\tlast_line\x18\x01 \x01(\x03R\x08lastLine\x1a\x30\n\x06Rested\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04taskB\x07\n\x05\x65vent\")\n\x0eGetTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"9\n\x0fGetTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\"\xa2\x01\n\x10ListTasksRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12 \n\x0ctask_list_id\x18\x03 \x01(\tR\ntaskListId\x12\x30\n\x06states\x18\x04 \x03(\x0e\x32\x18.taskgrove.v1.Task.StateR\x06states\"e\n\x11ListTasksResponse\x12(\n\x05tasks\x18\x01 \x03(\x0b\x32\x12.taskgrove.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"f\n\x0fListRunsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"a\n\x10ListRunsResponse\x12%\n\x04runs\x18\x01 \x03(\x0b\x32\x11.taskgrove.v1.RunR\x04runs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xaa\x04\n\x0bTaskService\x12\x46\n\x07\x45nqueue\x12\x1c.taskgrove.v1.EnqueueRequest\x1a\x1d.taskgrove.v1.EnqueueResponse\x12I\n\x08\x43ontinue\x12\x1d.taskgrove.v1.ContinueRequest\x1a\x1e.taskgrove.v1.ContinueResponse\x12\x43\n\x06\x43\x61ncel\x12\x1b.taskgrove.v1.CancelRequest\x1a\x1c.taskgrove.v1.CancelResponse\x12S\n\tWatchTask\x12\x1e.taskgrove.v1.WatchTaskRequest\x1a\x1f.taskgrove.v1.WatchTaskResponse\"\x03\x90\x02\x01\x30\x01\x12K\n\x07GetTask\x12\x1c.taskgrove.v1.GetTaskRequest\x1a\x1d.taskgrove.v1.GetTaskResponse\"\x03\x90\x02\x01\x12Q\n\tListTasks\x12\x1e.taskgrove.v1.ListTasksRequest\x1a\x1f.taskgrove.v1.ListTasksResponse\"\x03\x90\x02\x01\x12N\n\x08ListRuns\x12\x1d.taskgrove.v1.ListRunsRequest\x1a\x1e.taskgrove.v1.ListRunsResponse\"\x03\x90\x02\x01\x42=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftaskgrove/v1/task_service.proto\x12\x0ctaskgrove.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ataskgrove/v1/failure.proto\x1a\x16taskgrove/v1/run.proto\x1a\x1dtaskgrove/v1/run_config.proto\x1a\x17taskgrove/v1/task.proto\"\xf3\x01\n\x0e\x45nqueueRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\x12\x14\n\x05title\x18\x02 \x01(\tR\x05title\x12 \n\x0b\x64\x65scription\x18\x03 \x01(\tR\x0b\x64\x65scription\x12\x31\n\x08subtasks\x18\x04 \x03(\x0b\x32\x15.taskgrove.v1.SubtaskR\x08subtasks\x12\x35\n\toverrides\x18\x05 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\toverrides\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\"9\n\x0f\x45nqueueResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\"a\n\x0f\x43ontinueRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n\x06prompt\x18\x02 \x01(\tR\x06prompt\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\":\n\x10\x43ontinueResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\"G\n\rCancelRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"\xfc\x01\n\x0e\x43\x61ncelResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\x12>\n\x07outcome\x18\x02 \x01(\x0e\x32$.taskgrove.v1.CancelResponse.OutcomeR\x07outcome\"\x81\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_CANCELLED\x10\x01\x12\x14\n\x10OUTCOME_STOPPING\x10\x02\x12\x14\n\x10OUTCOME_TOO_LATE\x10\x03\x12\x1a\n\x16OUTCOME_ALREADY_RESTED\x10\x04\"\x94\x01\n\x10WatchTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n\nafter_line\x18\x02 \x01(\x03R\tafterLine\x12H\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xe0\x06\n\x11WatchTaskResponse\x12@\n\x06opened\x18\x01 \x01(\x0b\x32&.taskgrove.v1.WatchTaskResponse.OpenedH\x00R\x06opened\x12=\n\x05lines\x18\x02 \x01(\x0b\x32%.taskgrove.v1.WatchTaskResponse.LinesH\x00R\x05lines\x12\x46\n\x08\x66ragment\x18\x03 \x01(\x0b\x32(.taskgrove.v1.WatchTaskResponse.FragmentH\x00R\x08\x66ragment\x12(\n\x04task\x18\x04 \x01(\x0b\x32\x12.taskgrove.v1.TaskH\x00R\x04task\x12I\n\theartbeat\x18\x05 \x01(\x0b\x32).taskgrove.v1.WatchTaskResponse.HeartbeatH\x00R\theartbeat\x12@\n\x06rested\x18\x06 \x01(\x0b\x32&.taskgrove.v1.WatchTaskResponse.RestedH\x00R\x06rested\x1al\n\x06Opened\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\x12\x1d\n\nfirst_line\x18\x02 \x01(\x03R\tfirstLine\x12\x1b\n\tlast_line\x18\x03 \x01(\x03R\x08lastLine\x1ao\n\x05Lines\x12\x1d\n\nrun_number\x18\x01 \x01(\x05R\trunNumber\x12\x1d\n\nfirst_line\x18\x02 \x01(\x03R\tfirstLine\x12\x14\n\x05\x63ount\x18\x03 \x01(\x05R\x05\x63ount\x12\x12\n\x04\x64\x61ta\x18\x04 \x01(\x0cR\x04\x64\x61ta\x1a\x86\x01\n\x08\x46ragment\x12\x1d\n\nrun_number\x18\x01 \x01(\x05R\trunNumber\x12\x12\n\x04line\x18\x02 \x01(\x03R\x04line\x12\x16\n\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x1b\n\tline_size\x18\x04 \x01(\x03R\x08lineSize\x12\x12\n\x04\x64\x61ta\x18\x05 \x01(\x0cR\x04\x64\x61ta\x1a(\n\tHeartbeat\x12\x1b\n\tlast_line\x18\x01 \x01(\x03R\x08lastLine\x1a\x30\n\x06Rested\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04taskB\x07\n\x05\x65vent\")\n\x0eGetTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"9\n\x0fGetTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\"\xb7\x04\n\x10ListTasksRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12 \n\x0ctask_list_id\x18\x03 \x01(\tR\ntaskListId\x12\x30\n\x06states\x18\x04 \x03(\x0e\x32\x18.taskgrove.v1.Task.StateR\x06states\x12:\n\x05order\x18\x05 \x01(\x0e\x32$.taskgrove.v1.ListTasksRequest.OrderR\x05order\x12%\n\x0etitle_contains\x18\x06 \x01(\tR\rtitleContains\x12?\n\rcreated_after\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0c\x63reatedAfter\x12\x41\n\x0e\x63reated_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rcreatedBefore\x12>\n\rfailure_kinds\x18\t \x03(\x0e\x32\x19.taskgrove.v1.FailureKindR\x0c\x66\x61ilureKinds\"l\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_NEWEST_FIRST\x10\x01\x12\x16\n\x12ORDER_OLDEST_FIRST\x10\x02\x12\x1c\n\x18ORDER_LAST_CHANGED_FIRST\x10\x03\"e\n\x11ListTasksResponse\x12(\n\x05tasks\x18\x01 \x03(\x0b\x32\x12.taskgrove.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"f\n\x0fListRunsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"a\n\x10ListRunsResponse\x12%\n\x04runs\x18\x01 \x03(\x0b\x32\x11.taskgrove.v1.RunR\x04runs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd8\x02\n\x11UpdateTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x19\n\x05title\x18\x02 \x01(\tH\x00R\x05title\x88\x01\x01\x12%\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x01R\x0b\x64\x65scription\x88\x01\x01\x12\x44\n\x08subtasks\x18\x04 \x01(\x0b\x32(.taskgrove.v1.UpdateTaskRequest.SubtasksR\x08subtasks\x12\x35\n\toverrides\x18\x05 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\toverrides\x12\x12\n\x04\x65tag\x18\x06 \x01(\tR\x04\x65tag\x1a=\n\x08Subtasks\x12\x31\n\x08subtasks\x18\x01 \x03(\x0b\x32\x15.taskgrove.v1.SubtaskR\x08subtasksB\x08\n\x06_titleB\x0e\n\x0c_description\"<\n\x12UpdateTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\"y\n\x14UpdateSubtaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n\x06number\x18\x02 \x01(\x05R\x06number\x12\x1c\n\tcompleted\x18\x03 \x01(\x08R\tcompleted\x12\x12\n\x04\x65tag\x18\x04 \x01(\tR\x04\x65tag\"?\n\x15UpdateSubtaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.TaskR\x04task\"\x93\x01\n\x10ReadLinesRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x1f\n\nafter_line\x18\x02 \x01(\x03H\x00R\tafterLine\x12\x1f\n\nlast_lines\x18\x03 \x01(\x03H\x00R\tlastLines\x12\x1b\n\tmax_lines\x18\x04 \x01(\x03R\x08maxLinesB\x07\n\x05start\"\x82\x02\n\x11ReadLinesResponse\x12=\n\x05lines\x18\x01 \x01(\x0b\x32%.taskgrove.v1.WatchTaskResponse.LinesH\x00R\x05lines\x12\x46\n\x08\x66ragment\x18\x02 \x01(\x0b\x32(.taskgrove.v1.WatchTaskResponse.FragmentH\x00R\x08\x66ragment\x12\x37\n\x03\x65nd\x18\x03 \x01(\x0b\x32#.taskgrove.v1.ReadLinesResponse.EndH\x00R\x03\x65nd\x1a\"\n\x03\x45nd\x12\x1b\n\tlast_line\x18\x01 \x01(\x03R\x08lastLineB\t\n\x07message2\xaa\x06\n\x0bTaskService\x12\x46\n\x07\x45nqueue\x12\x1c.taskgrove.v1.EnqueueRequest\x1a\x1d.taskgrove.v1.EnqueueResponse\x12I\n\x08\x43ontinue\x12\x1d.taskgrove.v1.ContinueRequest\x1a\x1e.taskgrove.v1.ContinueResponse\x12\x43\n\x06\x43\x61ncel\x12\x1b.taskgrove.v1.CancelRequest\x1a\x1c.taskgrove.v1.CancelResponse\x12S\n\tWatchTask\x12\x1e.taskgrove.v1.WatchTaskRequest\x1a\x1f.taskgrove.v1.WatchTaskResponse\"\x03\x90\x02\x01\x30\x01\x12K\n\x07GetTask\x12\x1c.taskgrove.v1.GetTaskRequest\x1a\x1d.taskgrove.v1.GetTaskResponse\"\x03\x90\x02\x01\x12Q\n\tListTasks\x12\x1e.taskgrove.v1.ListTasksRequest\x1a\x1f.taskgrove.v1.ListTasksResponse\"\x03\x90\x02\x01\x12N\n\x08ListRuns\x12\x1d.taskgrove.v1.ListRunsRequest\x1a\x1e.taskgrove.v1.ListRunsResponse\"\x03\x90\x02\x01\x12O\n\nUpdateTask\x12\x1f.taskgrove.v1.UpdateTaskRequest\x1a .taskgrove.v1.UpdateTaskResponse\x12X\n\rUpdateSubtask\x12\".taskgrove.v1.UpdateSubtaskRequest\x1a#.taskgrove.v1.UpdateSubtaskResponse\x12S\n\tReadLines\x12\x1e.taskgrove.v1.ReadLinesRequest\x1a\x1f.taskgrove.v1.ReadLinesResponse\"\x03\x90\x02\x01\x30\x01\x42=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,46 +46,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKSERVICE'].methods_by_name['ListTasks']._serialized_options = b'\220\002\001'
   _globals['_TASKSERVICE'].methods_by_name['ListRuns']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['ListRuns']._serialized_options = b'\220\002\001'
-  _globals['_ENQUEUEREQUEST']._serialized_start=162
-  _globals['_ENQUEUEREQUEST']._serialized_end=405
-  _globals['_ENQUEUERESPONSE']._serialized_start=407
-  _globals['_ENQUEUERESPONSE']._serialized_end=464
-  _globals['_CONTINUEREQUEST']._serialized_start=466
-  _globals['_CONTINUEREQUEST']._serialized_end=563
-  _globals['_CONTINUERESPONSE']._serialized_start=565
-  _globals['_CONTINUERESPONSE']._serialized_end=623
-  _globals['_CANCELREQUEST']._serialized_start=625
-  _globals['_CANCELREQUEST']._serialized_end=696
-  _globals['_CANCELRESPONSE']._serialized_start=699
-  _globals['_CANCELRESPONSE']._serialized_end=951
-  _globals['_CANCELRESPONSE_OUTCOME']._serialized_start=822
-  _globals['_CANCELRESPONSE_OUTCOME']._serialized_end=951
-  _globals['_WATCHTASKREQUEST']._serialized_start=954
-  _globals['_WATCHTASKREQUEST']._serialized_end=1102
-  _globals['_WATCHTASKRESPONSE']._serialized_start=1105
-  _globals['_WATCHTASKRESPONSE']._serialized_end=1969
-  _globals['_WATCHTASKRESPONSE_OPENED']._serialized_start=1510
-  _globals['_WATCHTASKRESPONSE_OPENED']._serialized_end=1618
-  _globals['_WATCHTASKRESPONSE_LINES']._serialized_start=1620
-  _globals['_WATCHTASKRESPONSE_LINES']._serialized_end=1731
-  _globals['_WATCHTASKRESPONSE_FRAGMENT']._serialized_start=1734
-  _globals['_WATCHTASKRESPONSE_FRAGMENT']._serialized_end=1868
-  _globals['_WATCHTASKRESPONSE_HEARTBEAT']._serialized_start=1870
-  _globals['_WATCHTASKRESPONSE_HEARTBEAT']._serialized_end=1910
-  _globals['_WATCHTASKRESPONSE_RESTED']._serialized_start=1912
-  _globals['_WATCHTASKRESPONSE_RESTED']._serialized_end=1960
-  _globals['_GETTASKREQUEST']._serialized_start=1971
-  _globals['_GETTASKREQUEST']._serialized_end=2012
-  _globals['_GETTASKRESPONSE']._serialized_start=2014
-  _globals['_GETTASKRESPONSE']._serialized_end=2071
-  _globals['_LISTTASKSREQUEST']._serialized_start=2074
-  _globals['_LISTTASKSREQUEST']._serialized_end=2236
-  _globals['_LISTTASKSRESPONSE']._serialized_start=2238
-  _globals['_LISTTASKSRESPONSE']._serialized_end=2339
-  _globals['_LISTRUNSREQUEST']._serialized_start=2341
-  _globals['_LISTRUNSREQUEST']._serialized_end=2443
-  _globals['_LISTRUNSRESPONSE']._serialized_start=2445
-  _globals['_LISTRUNSRESPONSE']._serialized_end=2542
-  _globals['_TASKSERVICE']._serialized_start=2545
-  _globals['_TASKSERVICE']._serialized_end=3099
+  _globals['_TASKSERVICE'].methods_by_name['ReadLines']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['ReadLines']._serialized_options = b'\220\002\001'
+  _globals['_ENQUEUEREQUEST']._serialized_start=223
+  _globals['_ENQUEUEREQUEST']._serialized_end=466
+  _globals['_ENQUEUERESPONSE']._serialized_start=468
+  _globals['_ENQUEUERESPONSE']._serialized_end=525
+  _globals['_CONTINUEREQUEST']._serialized_start=527
+  _globals['_CONTINUEREQUEST']._serialized_end=624
+  _globals['_CONTINUERESPONSE']._serialized_start=626
+  _globals['_CONTINUERESPONSE']._serialized_end=684
+  _globals['_CANCELREQUEST']._serialized_start=686
+  _globals['_CANCELREQUEST']._serialized_end=757
+  _globals['_CANCELRESPONSE']._serialized_start=760
+  _globals['_CANCELRESPONSE']._serialized_end=1012
+  _globals['_CANCELRESPONSE_OUTCOME']._serialized_start=883
+  _globals['_CANCELRESPONSE_OUTCOME']._serialized_end=1012
+  _globals['_WATCHTASKREQUEST']._serialized_start=1015
+  _globals['_WATCHTASKREQUEST']._serialized_end=1163
+  _globals['_WATCHTASKRESPONSE']._serialized_start=1166
+  _globals['_WATCHTASKRESPONSE']._serialized_end=2030
+  _globals['_WATCHTASKRESPONSE_OPENED']._serialized_start=1571
+  _globals['_WATCHTASKRESPONSE_OPENED']._serialized_end=1679
+  _globals['_WATCHTASKRESPONSE_LINES']._serialized_start=1681
+  _globals['_WATCHTASKRESPONSE_LINES']._serialized_end=1792
+  _globals['_WATCHTASKRESPONSE_FRAGMENT']._serialized_start=1795
+  _globals['_WATCHTASKRESPONSE_FRAGMENT']._serialized_end=1929
+  _globals['_WATCHTASKRESPONSE_HEARTBEAT']._serialized_start=1931
+  _globals['_WATCHTASKRESPONSE_HEARTBEAT']._serialized_end=1971
+  _globals['_WATCHTASKRESPONSE_RESTED']._serialized_start=1973
+  _globals['_WATCHTASKRESPONSE_RESTED']._serialized_end=2021
+  _globals['_GETTASKREQUEST']._serialized_start=2032
+  _globals['_GETTASKREQUEST']._serialized_end=2073
+  _globals['_GETTASKRESPONSE']._serialized_start=2075
+  _globals['_GETTASKRESPONSE']._serialized_end=2132
+  _globals['_LISTTASKSREQUEST']._serialized_start=2135
+  _globals['_LISTTASKSREQUEST']._serialized_end=2702
+  _globals['_LISTTASKSREQUEST_ORDER']._serialized_start=2594
+  _globals['_LISTTASKSREQUEST_ORDER']._serialized_end=2702
+  _globals['_LISTTASKSRESPONSE']._serialized_start=2704
+  _globals['_LISTTASKSRESPONSE']._serialized_end=2805
+  _globals['_LISTRUNSREQUEST']._serialized_start=2807
+  _globals['_LISTRUNSREQUEST']._serialized_end=2909
+  _globals['_LISTRUNSRESPONSE']._serialized_start=2911
+  _globals['_LISTRUNSRESPONSE']._serialized_end=3008
+  _globals['_UPDATETASKREQUEST']._serialized_start=3011
+  _globals['_UPDATETASKREQUEST']._serialized_end=3355
+  _globals['_UPDATETASKREQUEST_SUBTASKS']._serialized_start=3268
+  _globals['_UPDATETASKREQUEST_SUBTASKS']._serialized_end=3329
+  _globals['_UPDATETASKRESPONSE']._serialized_start=3357
+  _globals['_UPDATETASKRESPONSE']._serialized_end=3417
+  _globals['_UPDATESUBTASKREQUEST']._serialized_start=3419
+  _globals['_UPDATESUBTASKREQUEST']._serialized_end=3540
+  _globals['_UPDATESUBTASKRESPONSE']._serialized_start=3542
+  _globals['_UPDATESUBTASKRESPONSE']._serialized_end=3605
+  _globals['_READLINESREQUEST']._serialized_start=3608
+  _globals['_READLINESREQUEST']._serialized_end=3755
+  _globals['_READLINESRESPONSE']._serialized_start=3758
+  _globals['_READLINESRESPONSE']._serialized_end=4016
+  _globals['_READLINESRESPONSE_END']._serialized_start=3971
+  _globals['_READLINESRESPONSE_END']._serialized_end=4005
+  _globals['_TASKSERVICE']._serialized_start=4019
+  _globals['_TASKSERVICE']._serialized_end=4829
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,8 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from taskgrove.v1 import failure_pb2 as _failure_pb2
 from taskgrove.v1 import run_pb2 as _run_pb2
 from taskgrove.v1 import run_config_pb2 as _run_config_pb2
 from taskgrove.v1 import task_pb2 as _task_pb2
@@ -161,16 +163,36 @@ class GetTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class ListTasksRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "task_list_id", "states")
+    __slots__ = ("page_size", "page_token", "task_list_id", "states", "order", "title_contains", "created_after", "created_before", "failure_kinds")
+    class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ORDER_UNSPECIFIED: _ClassVar[ListTasksRequest.Order]
+        ORDER_NEWEST_FIRST: _ClassVar[ListTasksRequest.Order]
+        ORDER_OLDEST_FIRST: _ClassVar[ListTasksRequest.Order]
+        ORDER_LAST_CHANGED_FIRST: _ClassVar[ListTasksRequest.Order]
+    ORDER_UNSPECIFIED: ListTasksRequest.Order
+    ORDER_NEWEST_FIRST: ListTasksRequest.Order
+    ORDER_OLDEST_FIRST: ListTasksRequest.Order
+    ORDER_LAST_CHANGED_FIRST: ListTasksRequest.Order
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     TASK_LIST_ID_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    TITLE_CONTAINS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_KINDS_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     task_list_id: str
     states: _containers.RepeatedScalarFieldContainer[_task_pb2.Task.State]
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., task_list_id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.Task.State, str]]] = ...) -> None: ...
+    order: ListTasksRequest.Order
+    title_contains: str
+    created_after: _timestamp_pb2.Timestamp
+    created_before: _timestamp_pb2.Timestamp
+    failure_kinds: _containers.RepeatedScalarFieldContainer[_failure_pb2.FailureKind]
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., task_list_id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.Task.State, str]]] = ..., order: _Optional[_Union[ListTasksRequest.Order, str]] = ..., title_contains: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_kinds: _Optional[_Iterable[_Union[_failure_pb2.FailureKind, str]]] = ...) -> None: ...
 
 class ListTasksResponse(_message.Message):
     __slots__ = ("tasks", "next_page_token")
@@ -197,3 +219,75 @@ class ListRunsResponse(_message.Message):
     runs: _containers.RepeatedCompositeFieldContainer[_run_pb2.Run]
     next_page_token: str
     def __init__(self, runs: _Optional[_Iterable[_Union[_run_pb2.Run, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateTaskRequest(_message.Message):
+    __slots__ = ("task_id", "title", "description", "subtasks", "overrides", "etag")
+    class Subtasks(_message.Message):
+        __slots__ = ("subtasks",)
+        SUBTASKS_FIELD_NUMBER: _ClassVar[int]
+        subtasks: _containers.RepeatedCompositeFieldContainer[_task_pb2.Subtask]
+        def __init__(self, subtasks: _Optional[_Iterable[_Union[_task_pb2.Subtask, _Mapping]]] = ...) -> None: ...
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SUBTASKS_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    title: str
+    description: str
+    subtasks: UpdateTaskRequest.Subtasks
+    overrides: _run_config_pb2.RunConfig
+    etag: str
+    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., subtasks: _Optional[_Union[UpdateTaskRequest.Subtasks, _Mapping]] = ..., overrides: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class UpdateTaskResponse(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: _task_pb2.Task
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+
+class UpdateSubtaskRequest(_message.Message):
+    __slots__ = ("task_id", "number", "completed", "etag")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    number: int
+    completed: bool
+    etag: str
+    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., completed: bool = ..., etag: _Optional[str] = ...) -> None: ...
+
+class UpdateSubtaskResponse(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: _task_pb2.Task
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+
+class ReadLinesRequest(_message.Message):
+    __slots__ = ("task_id", "after_line", "last_lines", "max_lines")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_LINE_FIELD_NUMBER: _ClassVar[int]
+    LAST_LINES_FIELD_NUMBER: _ClassVar[int]
+    MAX_LINES_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    after_line: int
+    last_lines: int
+    max_lines: int
+    def __init__(self, task_id: _Optional[str] = ..., after_line: _Optional[int] = ..., last_lines: _Optional[int] = ..., max_lines: _Optional[int] = ...) -> None: ...
+
+class ReadLinesResponse(_message.Message):
+    __slots__ = ("lines", "fragment", "end")
+    class End(_message.Message):
+        __slots__ = ("last_line",)
+        LAST_LINE_FIELD_NUMBER: _ClassVar[int]
+        last_line: int
+        def __init__(self, last_line: _Optional[int] = ...) -> None: ...
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    FRAGMENT_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    lines: WatchTaskResponse.Lines
+    fragment: WatchTaskResponse.Fragment
+    end: ReadLinesResponse.End
+    def __init__(self, lines: _Optional[_Union[WatchTaskResponse.Lines, _Mapping]] = ..., fragment: _Optional[_Union[WatchTaskResponse.Fragment, _Mapping]] = ..., end: _Optional[_Union[ReadLinesResponse.End, _Mapping]] = ...) -> None: ...

@@ -81,6 +81,21 @@ class TaskServiceStub(object):
                 request_serializer=taskgrove_dot_v1_dot_task__service__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=taskgrove_dot_v1_dot_task__service__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.UpdateTask = channel.unary_unary(
+                '/taskgrove.v1.TaskService/UpdateTask',
+                request_serializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
+                response_deserializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateTaskResponse.FromString,
+                _registered_method=True)
+        self.UpdateSubtask = channel.unary_unary(
+                '/taskgrove.v1.TaskService/UpdateSubtask',
+                request_serializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskRequest.SerializeToString,
+                response_deserializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskResponse.FromString,
+                _registered_method=True)
+        self.ReadLines = channel.unary_stream(
+                '/taskgrove.v1.TaskService/ReadLines',
+                request_serializer=taskgrove_dot_v1_dot_task__service__pb2.ReadLinesRequest.SerializeToString,
+                response_deserializer=taskgrove_dot_v1_dot_task__service__pb2.ReadLinesResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer(object):
@@ -160,7 +175,7 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTasks(self, request, context):
-        """Lists tasks, the newest first.
+        """Lists tasks, in the order that is asked for.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """
@@ -172,6 +187,38 @@ class TaskServiceServicer(object):
         """Lists the runs of a task, the first one first.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN), NOT_FOUND (TASK_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTask(self, request, context):
+        """Changes what the agent will be told, of a task that waits in the queue.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
+        FAILED_PRECONDITION (TASK_NOT_QUEUED, TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSubtask(self, request, context):
+        """Ticks a subtask, or takes the tick away; in any state of the task.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, SUBTASK_NOT_FOUND), ABORTED
+        (ETAG_MISMATCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadLines(self, request, context):
+        """Streams a part of a task's lines as they are now, and ends.
+
+        The last message is `end`; a stream without it was cut off.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
+        DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -214,6 +261,21 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=taskgrove_dot_v1_dot_task__service__pb2.ListRunsRequest.FromString,
                     response_serializer=taskgrove_dot_v1_dot_task__service__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'UpdateTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTask,
+                    request_deserializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateTaskRequest.FromString,
+                    response_serializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateTaskResponse.SerializeToString,
+            ),
+            'UpdateSubtask': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSubtask,
+                    request_deserializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskRequest.FromString,
+                    response_serializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskResponse.SerializeToString,
+            ),
+            'ReadLines': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadLines,
+                    request_deserializer=taskgrove_dot_v1_dot_task__service__pb2.ReadLinesRequest.FromString,
+                    response_serializer=taskgrove_dot_v1_dot_task__service__pb2.ReadLinesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -417,6 +479,87 @@ class TaskService(object):
             '/taskgrove.v1.TaskService/ListRuns',
             taskgrove_dot_v1_dot_task__service__pb2.ListRunsRequest.SerializeToString,
             taskgrove_dot_v1_dot_task__service__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taskgrove.v1.TaskService/UpdateTask',
+            taskgrove_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
+            taskgrove_dot_v1_dot_task__service__pb2.UpdateTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSubtask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taskgrove.v1.TaskService/UpdateSubtask',
+            taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskRequest.SerializeToString,
+            taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadLines(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/taskgrove.v1.TaskService/ReadLines',
+            taskgrove_dot_v1_dot_task__service__pb2.ReadLinesRequest.SerializeToString,
+            taskgrove_dot_v1_dot_task__service__pb2.ReadLinesResponse.FromString,
             options,
             channel_credentials,
             insecure,

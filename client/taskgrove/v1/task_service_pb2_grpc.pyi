@@ -87,7 +87,7 @@ class TaskServiceStub:
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND).
     """
     ListTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]
-    """Lists tasks, the newest first.
+    """Lists tasks, in the order that is asked for.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
@@ -95,6 +95,26 @@ class TaskServiceStub:
     """Lists the runs of a task, the first one first.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN), NOT_FOUND (TASK_NOT_FOUND).
+    """
+    UpdateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]
+    """Changes what the agent will be told, of a task that waits in the queue.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
+    FAILED_PRECONDITION (TASK_NOT_QUEUED, TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+    """
+    UpdateSubtask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateSubtaskRequest, _task_service_pb2.UpdateSubtaskResponse]
+    """Ticks a subtask, or takes the tick away; in any state of the task.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, SUBTASK_NOT_FOUND), ABORTED
+    (ETAG_MISMATCH).
+    """
+    ReadLines: _grpc.UnaryStreamMultiCallable[_task_service_pb2.ReadLinesRequest, _task_service_pb2.ReadLinesResponse]
+    """Streams a part of a task's lines as they are now, and ends.
+
+    The last message is `end`; a stream without it was cut off.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
+    DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
     """
 
 @_typing.type_check_only
@@ -156,7 +176,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND).
     """
     ListTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]  # type: ignore[assignment]
-    """Lists tasks, the newest first.
+    """Lists tasks, in the order that is asked for.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
@@ -164,6 +184,26 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Lists the runs of a task, the first one first.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN), NOT_FOUND (TASK_NOT_FOUND).
+    """
+    UpdateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]  # type: ignore[assignment]
+    """Changes what the agent will be told, of a task that waits in the queue.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
+    FAILED_PRECONDITION (TASK_NOT_QUEUED, TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+    """
+    UpdateSubtask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateSubtaskRequest, _task_service_pb2.UpdateSubtaskResponse]  # type: ignore[assignment]
+    """Ticks a subtask, or takes the tick away; in any state of the task.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, SUBTASK_NOT_FOUND), ABORTED
+    (ETAG_MISMATCH).
+    """
+    ReadLines: _aio.UnaryStreamMultiCallable[_task_service_pb2.ReadLinesRequest, _task_service_pb2.ReadLinesResponse]  # type: ignore[assignment]
+    """Streams a part of a task's lines as they are now, and ends.
+
+    The last message is `end`; a stream without it was cut off.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
+    DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
     """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -258,7 +298,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.ListTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.ListTasksResponse, _abc.Awaitable[_task_service_pb2.ListTasksResponse]]:
-        """Lists tasks, the newest first.
+        """Lists tasks, in the order that is asked for.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
         """
@@ -272,6 +312,44 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the runs of a task, the first one first.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN), NOT_FOUND (TASK_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateTask(
+        self,
+        request: _task_service_pb2.UpdateTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.UpdateTaskResponse, _abc.Awaitable[_task_service_pb2.UpdateTaskResponse]]:
+        """Changes what the agent will be told, of a task that waits in the queue.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
+        FAILED_PRECONDITION (TASK_NOT_QUEUED, TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateSubtask(
+        self,
+        request: _task_service_pb2.UpdateSubtaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.UpdateSubtaskResponse, _abc.Awaitable[_task_service_pb2.UpdateSubtaskResponse]]:
+        """Ticks a subtask, or takes the tick away; in any state of the task.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, SUBTASK_NOT_FOUND), ABORTED
+        (ETAG_MISMATCH).
+        """
+
+    @_abc_1.abstractmethod
+    def ReadLines(
+        self,
+        request: _task_service_pb2.ReadLinesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_task_service_pb2.ReadLinesResponse], _abc.AsyncIterator[_task_service_pb2.ReadLinesResponse]]:
+        """Streams a part of a task's lines as they are now, and ends.
+
+        The last message is `end`; a stream without it was cut off.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
+        DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
         """
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf import timestamp_pb2
+from google.protobuf.message import Message
 
-from taskgrove.v1 import failure_pb2, run_config_pb2, run_pb2, task_list_pb2, task_pb2
+from taskgrove.v1 import failure_pb2, run_config_pb2, run_pb2, task_list_pb2, task_pb2, task_service_pb2
 from taskgrove_server.domain.config import Command, RunConfig
-from taskgrove_server.domain.failures import Failure
+from taskgrove_server.domain.failures import Failure, FailureKind
+from taskgrove_server.domain.ids import TaskListId
+from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.run import Outcome, Run
-from taskgrove_server.domain.task import Subtask, Task, Worktree
+from taskgrove_server.domain.task import Subtask, Task, TaskEdit, TaskState, Worktree
 from taskgrove_server.domain.task_list import TaskList
 
 #: Bytes of a prompt or a result that are sent; the whole text is in the store or the log.
 LONGEST_TEXT = 262144
+
+_STATES = {task_pb2.Task.State.Value(f"STATE_{state.name}"): state for state in TaskState}
 
 
 def from_task_list(task_list: TaskList) -> task_list_pb2.TaskList:
@@ -27,6 +32,7 @@ def from_task_list(task_list: TaskList) -> task_list_pb2.TaskList:
         defaults=from_config(task_list.defaults),
         create_time=_from_time(task_list.create_time),
         update_time=_from_time(task_list.update_time),
+        etag=task_list.etag,
     )
 
 
@@ -52,6 +58,7 @@ def from_task(task: Task) -> task_pb2.Task:
         update_time=_from_time(task.update_time),
         start_time=_from_time(task.start_time),
         finish_time=_from_time(task.finish_time),
+        etag=task.etag,
     )
 
 
@@ -87,6 +94,39 @@ def from_run(run: Run) -> run_pb2.Run:
         start_time=_from_time(run.start_time),
         finish_time=_from_time(run.finish_time),
     )
+
+
+def to_filter(request: task_service_pb2.ListTasksRequest) -> TaskFilter:
+    """Returns what a validated request wants to see."""
+    kinds = {failure_pb2.FailureKind.Value(f"FAILURE_KIND_{kind.name}"): kind for kind in FailureKind}
+    return TaskFilter(
+        task_list_id=TaskListId(request.task_list_id) if request.task_list_id else None,
+        states=frozenset(_STATES[state] for state in request.states),
+        title_contains=request.title_contains,
+        created_after=_to_time(request, "created_after"),
+        created_before=_to_time(request, "created_before"),
+        failure_kinds=frozenset(kinds[kind] for kind in request.failure_kinds),
+    )
+
+
+def to_order(order: task_service_pb2.ListTasksRequest.Order) -> Order:
+    """Returns the order that a validated request wants."""
+    return Order[task_service_pb2.ListTasksRequest.Order.Name(order or 1).removeprefix("ORDER_")]
+
+
+def to_edit(request: task_service_pb2.UpdateTaskRequest) -> TaskEdit:
+    """Returns the change that a validated request asks for."""
+    return TaskEdit(
+        title=request.title if request.HasField("title") else None,
+        description=request.description if request.HasField("description") else None,
+        subtasks=to_subtasks(list(request.subtasks.subtasks)) if request.HasField("subtasks") else None,
+        overrides=to_config(request.overrides) if request.HasField("overrides") else None,
+    )
+
+
+def _to_time(request: Message, field: str) -> datetime | None:
+    time: datetime = getattr(request, field).ToDatetime(tzinfo=UTC)
+    return time if request.HasField(field) else None
 
 
 def from_config(config: RunConfig) -> run_config_pb2.RunConfig:

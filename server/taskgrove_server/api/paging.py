@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import struct
+import json
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -19,8 +19,10 @@ LARGEST_SIZE = 500
 #: Bytes near which a page ends: a default client takes 4 MiB in one message.
 PAGE_BYTES = 1 << 20
 
-_POSITION = struct.Struct(">q")
 _DIGEST = 12
+
+#: After which row a page begins: whole numbers that fit 64 bits, and short texts.
+Position = tuple[int | str, ...]
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -31,8 +33,12 @@ def size(page_size: int) -> int:
     return min(page_size, LARGEST_SIZE) or DEFAULT_SIZE
 
 
-def position(request: Any) -> int | None:
-    """Returns after which row the page begins, None for the first page; raises InvalidPageToken."""
+def position(request: Any, *shape: type[int | str]) -> Any:
+    """Returns after which row the page begins, None for the first page; raises InvalidPageToken.
+
+    `shape` holds the types of the position's parts. The token keeps no secret: whoever makes one up gets a page
+    that begins elsewhere, so a text in it is no better than one in the request.
+    """
     token = request.page_token
     if not token:
         return None
@@ -40,20 +46,20 @@ def position(request: Any) -> int | None:
         raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise errors.InvalidPageToken from error
-    packed, digest = raw[: _POSITION.size], raw[_POSITION.size :]
-    if len(packed) != _POSITION.size or digest != _digest(request, packed):
+    digest, packed = raw[:_DIGEST], raw[_DIGEST:]
+    if digest != _digest(request, packed):
         raise errors.InvalidPageToken
-    (value,) = _POSITION.unpack(packed)
-    return int(value)
+    return _unpack(packed, shape)
 
 
-def cut(request: Any, rows: Iterable[tuple[int, T]], convert: Callable[[T], M]) -> tuple[list[M], str]:
+def cut(request: Any, rows: Iterable[tuple[Position, T]], convert: Callable[[T], M]) -> tuple[list[M], str]:
     """Returns a page and the token of the next one.
 
     `rows` holds (position, thing) pairs, one more than the page's size where there are more.
     """
     page: list[M] = []
-    used, last = 0, 0
+    used = 0
+    last: Position = ()
     for at, row in rows:
         message = convert(row)
         used += message.ByteSize()
@@ -64,9 +70,22 @@ def cut(request: Any, rows: Iterable[tuple[int, T]], convert: Callable[[T], M]) 
     return page, ""
 
 
-def _token(request: Any, at: int) -> str:
-    packed = _POSITION.pack(at)
-    return base64.urlsafe_b64encode(packed + _digest(request, packed)).decode()
+def _token(request: Any, at: Position) -> str:
+    packed = json.dumps(at, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(_digest(request, packed) + packed).decode()
+
+
+def _unpack(packed: bytes, shape: tuple[type, ...]) -> Position:
+    try:
+        parts: Any = json.loads(packed)
+    except (ValueError, RecursionError) as error:
+        raise errors.InvalidPageToken from error
+    if not isinstance(parts, list) or tuple(map(type, cast("list[object]", parts))) != shape:
+        raise errors.InvalidPageToken
+    at: Position = tuple(cast("list[int | str]", parts))
+    if any(isinstance(part, int) and not -(2**63) <= part < 2**63 for part in at):
+        raise errors.InvalidPageToken
+    return at
 
 
 def _digest(request: Any, packed: bytes) -> bytes:

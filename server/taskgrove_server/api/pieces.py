@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TypeVar
 
-from taskgrove.v1.task_service_pb2 import WatchTaskResponse
+from taskgrove.v1.task_service_pb2 import ReadLinesResponse, WatchTaskResponse
 from taskgrove_server.domain.ids import RunId
 from taskgrove_server.journal.growing import Extent
 from taskgrove_server.journal.reading import LineFragment, LogReader, WholeLines
+
+R = TypeVar("R", ReadLinesResponse, WatchTaskResponse)
 
 #: Bytes of encoded pieces that are kept for others.
 KEPT = 16 << 20
@@ -46,7 +49,8 @@ class Pieces:
         piece = reader.next(extent)
         if piece is None:
             return None
-        new = _Kept(piece, _encode(reader.run.number, piece), full=reader.position < extent.size)
+        encoded = fill(WatchTaskResponse(), reader.run.number, piece).SerializeToString()
+        new = _Kept(piece, encoded, full=reader.position < extent.size)
         if kept is not None:
             self._size -= len(kept.encoded)
         self._kept[place] = new
@@ -57,8 +61,8 @@ class Pieces:
         return new.encoded
 
 
-def _encode(run_number: int, piece: WholeLines | LineFragment) -> bytes:
-    response = WatchTaskResponse()
+def fill(response: R, run_number: int, piece: WholeLines | LineFragment) -> R:
+    """Puts a piece into a response that has `lines` and `fragment`, and returns it."""
     if isinstance(piece, WholeLines):
         response.lines.run_number = run_number
         response.lines.first_line = piece.first_line
@@ -70,4 +74,4 @@ def _encode(run_number: int, piece: WholeLines | LineFragment) -> bytes:
         response.fragment.offset = piece.offset
         response.fragment.line_size = piece.line_size
         response.fragment.data = piece.data
-    return response.SerializeToString()
+    return response

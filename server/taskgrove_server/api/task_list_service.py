@@ -7,8 +7,10 @@ from typing import Any
 
 from taskgrove.v1 import task_list_service_pb2 as messages
 from taskgrove.v1 import task_list_service_pb2_grpc
-from taskgrove_server.api import conversions, paging, validation
+from taskgrove_server.api import conversions, paging
 from taskgrove_server.api.front import Reads, check_agent_path, request_key, stored
+from taskgrove_server.api.validation import task_lists as valid
+from taskgrove_server.api.validation.checks import Checks
 from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.ids import TaskListId
 from taskgrove_server.domain.task_list import TaskList
@@ -30,7 +32,7 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
         self, request: messages.CreateTaskListRequest, context: Any
     ) -> messages.CreateTaskListResponse:
         """Creates a task list."""
-        validation.create_task_list(request, self._agents)
+        valid.create_task_list(request, self._agents)
         key = request_key("CreateTaskList", request)
         if known := await self._reads.earlier(key):
             created = await self._reads(self._store.task_lists.get, TaskListId(known))
@@ -53,7 +55,7 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
 
     async def GetTaskList(self, request: messages.GetTaskListRequest, context: Any) -> messages.GetTaskListResponse:
         """Returns a task list."""
-        with validation.Checks() as checks:
+        with Checks() as checks:
             checks.id("task_list_id", request.task_list_id)
         task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
         return messages.GetTaskListResponse(task_list=conversions.from_task_list(task_list))
@@ -62,26 +64,27 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
         self, request: messages.ListTaskListsRequest, context: Any
     ) -> messages.ListTaskListsResponse:
         """Lists task lists, the newest first."""
-        validation.list_task_lists(request)
-        before = paging.position(request)
+        valid.list_task_lists(request)
+        (before,) = paging.position(request, int) or (None,)
         working_dir = None
         if request.working_dir:
             working_dir = await self._reads(roots.canonical, request.working_dir)
         rows = await self._reads(self._store.task_lists.page, before, paging.size(request.page_size) + 1, working_dir)
-        page, token = paging.cut(request, rows, conversions.from_task_list)
+        page, token = paging.cut(request, (((at,), row) for at, row in rows), conversions.from_task_list)
         return messages.ListTaskListsResponse(task_lists=page, next_page_token=token)
 
     async def UpdateTaskList(
         self, request: messages.UpdateTaskListRequest, context: Any
     ) -> messages.UpdateTaskListResponse:
         """Changes the title or the defaults of a task list."""
-        validation.update_task_list(request, self._agents)
+        valid.update_task_list(request, self._agents)
         check_agent_path(self._roots, request.defaults)
         updated = await stored(
             self._store.task_lists.update(
                 TaskListId(request.task_list_id),
                 request.title if request.HasField("title") else None,
                 conversions.to_config(request.defaults) if request.HasField("defaults") else None,
+                request.etag,
             )
         )
         return messages.UpdateTaskListResponse(task_list=conversions.from_task_list(updated))
@@ -90,7 +93,7 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
         self, request: messages.DeleteTaskListRequest, context: Any
     ) -> messages.DeleteTaskListResponse:
         """Deletes a task list without queued or running tasks."""
-        with validation.Checks() as checks:
+        with Checks() as checks:
             checks.id("task_list_id", request.task_list_id)
         await stored(self._store.task_lists.delete(TaskListId(request.task_list_id)))
         return messages.DeleteTaskListResponse()

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from typing import Any, cast
 
-from taskgrove.v1 import task_pb2, task_service_pb2_grpc
 from taskgrove.v1 import task_service_pb2 as messages
-from taskgrove_server.api import conversions, paging, validation
+from taskgrove.v1 import task_service_pb2_grpc
+from taskgrove_server.api import conversions, paging
 from taskgrove_server.api.front import Reads, check_agent_path, request_key, stored
+from taskgrove_server.api.reading import Reading
+from taskgrove_server.api.validation import tasks as valid
+from taskgrove_server.api.validation.checks import Checks
 from taskgrove_server.api.watching import Watching
 from taskgrove_server.domain import clock, config, errors, ids
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import Task, TaskState
+from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.tasks import Cancelled
@@ -25,8 +29,6 @@ _OUTCOMES = {
     Cancelled.ALREADY_RESTED: messages.CancelResponse.OUTCOME_ALREADY_RESTED,
 }
 
-_STATES = {task_pb2.Task.State.Value(f"STATE_{state.name}"): state for state in TaskState}
-
 
 class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     """Validates, asks the store, tells the dispatcher, converts."""
@@ -37,6 +39,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         reads: Reads,
         dispatcher: Dispatcher,
         watching: Watching,
+        reading: Reading,
         roots: AllowedRoots,
         agents: Collection[str],
     ) -> None:
@@ -44,12 +47,13 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._reads = reads
         self._dispatcher = dispatcher
         self._watching = watching
+        self._reading = reading
         self._roots = roots
         self._agents = agents
 
     async def Enqueue(self, request: messages.EnqueueRequest, context: Any) -> messages.EnqueueResponse:
         """Adds a task to the queue."""
-        validation.enqueue(request, self._agents)
+        valid.enqueue(request, self._agents)
         key = request_key("Enqueue", request)
         if known := await self._reads.earlier(key):
             task = await self._reads(self._store.tasks.get, TaskId(known))
@@ -57,11 +61,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         check_agent_path(self._roots, request.overrides)
         overrides = conversions.to_config(request.overrides)
         task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
-        resolved = config.resolve(overrides, task_list.defaults)
-        if resolved.agent == "command" and resolved.command is None:
-            raise errors.InvalidRequest(
-                ("overrides.command", "must be set, here or in the list, for the command agent")
-            )
+        _check_command(overrides, task_list)
         now = clock.now()
         task = Task(
             id=ids.new_task_id(),
@@ -80,7 +80,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
 
     async def Continue(self, request: messages.ContinueRequest, context: Any) -> messages.ContinueResponse:
         """Takes a resting task back to the queue."""
-        validation.continue_(request)
+        valid.continue_(request)
         key = request_key("Continue", request)
         task = await stored(self._store.tasks.continue_(TaskId(request.task_id), request.prompt, key))
         self._dispatcher.wake()
@@ -88,7 +88,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
 
     async def Cancel(self, request: messages.CancelRequest, context: Any) -> messages.CancelResponse:
         """Cancels a task."""
-        validation.cancel(request)
+        valid.cancel(request)
         key = request_key("Cancel", request)
         task, outcome = await stored(self._store.tasks.cancel(TaskId(request.task_id), key))
         # A repeat may find that the task was continued since, and runs again.
@@ -98,35 +98,73 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
 
     def WatchTask(self, request: messages.WatchTaskRequest, context: Any) -> AsyncIterator[messages.WatchTaskResponse]:
         """Streams a task's lines and changes until it rests."""
-        validation.watch(request)
+        valid.watch(request)
         # The stub's type knows nothing of messages that are encoded already; the interceptor passes them on.
         return cast("AsyncIterator[messages.WatchTaskResponse]", self._watching.watch(request))
 
     async def GetTask(self, request: messages.GetTaskRequest, context: Any) -> messages.GetTaskResponse:
         """Returns a task."""
-        with validation.Checks() as checks:
+        with Checks() as checks:
             checks.id("task_id", request.task_id)
         task = await self._reads(self._store.tasks.get, TaskId(request.task_id))
         return messages.GetTaskResponse(task=conversions.from_task(task))
 
     async def ListTasks(self, request: messages.ListTasksRequest, context: Any) -> messages.ListTasksResponse:
         """Lists tasks, the newest first."""
-        validation.list_tasks(request)
+        valid.list_tasks(request)
+        order = conversions.to_order(request.order)
         rows = await self._reads(
             self._store.tasks.page,
-            paging.position(request),
+            conversions.to_filter(request),
+            order,
+            paging.position(request, *order.place),
             paging.size(request.page_size) + 1,
-            TaskListId(request.task_list_id) if request.task_list_id else None,
-            {_STATES[state] for state in request.states},
         )
         page, token = paging.cut(request, rows, conversions.from_task)
         return messages.ListTasksResponse(tasks=page, next_page_token=token)
 
     async def ListRuns(self, request: messages.ListRunsRequest, context: Any) -> messages.ListRunsResponse:
         """Lists the runs of a task, the first one first."""
-        validation.list_runs(request)
-        after = paging.position(request) or 0
+        valid.list_runs(request)
+        (after,) = paging.position(request, int) or (0,)
         task = await self._reads(self._store.tasks.get, TaskId(request.task_id))
         runs = await self._reads(self._store.runs.page, task.id, after, paging.size(request.page_size) + 1)
-        page, token = paging.cut(request, ((run.number, run) for run in runs), conversions.from_run)
+        page, token = paging.cut(request, (((run.number,), run) for run in runs), conversions.from_run)
         return messages.ListRunsResponse(runs=page, next_page_token=token)
+
+    async def UpdateTask(self, request: messages.UpdateTaskRequest, context: Any) -> messages.UpdateTaskResponse:
+        """Changes what the agent will be told, of a task that waits in the queue."""
+        valid.update_task(request, self._agents)
+        check_agent_path(self._roots, request.overrides)
+        task = await self._reads(self._store.tasks.get, TaskId(request.task_id))
+        edit = conversions.to_edit(request)
+        if edit.overrides is not None:
+            try:
+                task_list = await self._reads(self._store.task_lists.get, task.task_list_id)
+            except errors.TaskListNotFound as error:
+                raise errors.TaskListDeleted(task.id, task.task_list_id) from error
+            _check_command(edit.overrides, task_list)
+        updated = await stored(self._store.tasks.update(task.id, edit, request.etag))
+        return messages.UpdateTaskResponse(task=conversions.from_task(updated))
+
+    async def UpdateSubtask(
+        self, request: messages.UpdateSubtaskRequest, context: Any
+    ) -> messages.UpdateSubtaskResponse:
+        """Ticks a subtask, or takes the tick away."""
+        valid.update_subtask(request)
+        change = self._store.tasks.tick(
+            TaskId(request.task_id), request.number, request.etag, completed=request.completed
+        )
+        return messages.UpdateSubtaskResponse(task=conversions.from_task(await stored(change)))
+
+    def ReadLines(self, request: messages.ReadLinesRequest, context: Any) -> AsyncIterator[messages.ReadLinesResponse]:
+        """Streams a part of a task's lines as they are now, and ends."""
+        valid.read_lines(request)
+        return self._reading.read(request)
+
+
+def _check_command(overrides: config.RunConfig, task_list: TaskList) -> None:
+    """Raises InvalidRequest for a task of the command agent that would have no command."""
+    resolved = config.resolve(overrides, task_list.defaults)
+    if resolved.agent == "command" and resolved.command is None:
+        raise errors.InvalidRequest(("overrides.command", "must be set, here or in the list, for the command agent"))

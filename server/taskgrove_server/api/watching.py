@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from taskgrove.v1 import task_service_pb2 as messages
 from taskgrove_server.api import conversions
 from taskgrove_server.api.front import Reads
+from taskgrove_server.api.limits import StreamLimit
 from taskgrove_server.api.pieces import Pieces
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
@@ -31,9 +32,8 @@ HEARTBEAT = 15.0
 class Watching:
     """Makes watches."""
 
-    def __init__(self, store: Store, reads: Reads, journal: Journal, wakeups: Wakeups, most: int) -> None:
-        self._most = most
-        self._count = 0
+    def __init__(self, store: Store, reads: Reads, journal: Journal, wakeups: Wakeups, limit: StreamLimit) -> None:
+        self._limit = limit
         self._pieces = Pieces()
         self._store = store
         self._reads = reads
@@ -45,7 +45,7 @@ class Watching:
 
         Raises TaskNotFound, LineOutOfRange, LogLost, TooManyWatchers and ServerDraining.
         """
-        with self._place(), self._wakeups.subscribe(TaskId(request.task_id)) as subscription:
+        with self._limit.place(), self._wakeups.subscribe(TaskId(request.task_id)) as subscription:
             # Looked up first: the journal forgets a run that ends, and the task may have been read before that.
             growing = self._journal.last_line(subscription.task_id, 0)
             snapshot = told = await self._reload(subscription)
@@ -81,17 +81,6 @@ class Watching:
                         yield _Response(heartbeat=_Response.Heartbeat(last_line=last_line))
                     if subscription.task_changed:
                         snapshot = await self._reload(subscription)
-
-    @contextlib.contextmanager
-    def _place(self) -> Generator[None]:
-        """Takes one of the places that there are; raises TooManyWatchers."""
-        if self._count >= self._most:
-            raise errors.TooManyWatchers(self._most)
-        self._count += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
 
     async def _reload(self, subscription: Subscription) -> _Snapshot:
         subscription.task_changed = False

@@ -6,12 +6,14 @@
     ├── RequestIdReused
     ├── NotFound
     │   ├── TaskNotFound
-    │   └── TaskListNotFound
+    │   ├── TaskListNotFound
+    │   └── SubtaskNotFound
     ├── WrongState
     │   ├── TaskActive
     │   ├── NoPreviousRun
     │   ├── SessionMissing
     │   ├── TaskListDeleted
+    │   ├── TaskNotQueued
     │   └── TaskListActive
     ├── DirectoryRefused
     │   ├── DirectoryNotFound
@@ -19,6 +21,7 @@
     │   ├── NotARepository
     │   ├── RepositoryBare
     │   └── RepositoryEmpty
+    ├── EtagMismatch
     ├── LineOutOfRange
     ├── LogLost
     ├── TooManyWatchers
@@ -86,6 +89,13 @@ class TaskListNotFound(NotFound):
         super().__init__(f"There is no task list {task_list_id!r}.", task_list_id=task_list_id)
 
 
+class SubtaskNotFound(NotFound):
+    """The task has no subtask of this number."""
+
+    def __init__(self, task_id: TaskId, number: int) -> None:
+        super().__init__(f"Task {task_id} has no subtask {number}.", task_id=task_id, number=number)
+
+
 class WrongState(TaskgroveError):
     """The thing exists, but its state forbids the call."""
 
@@ -120,6 +130,19 @@ class TaskListDeleted(WrongState):
         super().__init__(
             f"The task list {task_list_id} of task {task_id} was deleted, so it cannot be continued.",
             task_list_id=task_list_id,
+        )
+
+
+class TaskNotQueued(WrongState):
+    """The task does not wait in the queue any more."""
+
+    def __init__(self, task_id: TaskId, state: str) -> None:
+        # A task that holds a slot counts as queued until its first run is recorded.
+        standing = "about to run" if state == "queued" else state
+        super().__init__(
+            f"Task {task_id} is {standing}: what its agent is told can be changed only while it waits in the queue.",
+            task_id=task_id,
+            state=state,
         )
 
 
@@ -173,6 +196,13 @@ class RepositoryEmpty(DirectoryRefused):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"The repository {path!r} has no commit to start from: make a first commit.", path=path)
+
+
+class EtagMismatch(TaskgroveError):
+    """The thing has changed since the caller read it."""
+
+    def __init__(self, what: str, etag: str) -> None:
+        super().__init__(f"{what} has changed since you read it: read it again and decide anew.", etag=etag)
 
 
 class LineOutOfRange(TaskgroveError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from taskgrove_server.domain import clock
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.failures import Failure
 from taskgrove_server.domain.ids import TaskId, TaskListId
@@ -74,3 +75,18 @@ class Task:
     last_line: int = 0
     start_time: datetime | None = None
     finish_time: datetime | None = None
+
+    @property
+    def etag(self) -> str:
+        """Returns what changes whenever the task does."""
+        return clock.etag(self.update_time)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEdit:
+    """A change of a task that waits: what is None stays as it is."""
+
+    title: str | None = None
+    description: str | None = None
+    subtasks: tuple[Subtask, ...] | None = None
+    overrides: RunConfig | None = None

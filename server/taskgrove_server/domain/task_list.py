@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from taskgrove_server.domain import clock
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.ids import TaskListId
 
@@ -20,3 +21,8 @@ class TaskList:
     defaults: RunConfig
     create_time: datetime
     update_time: datetime
+
+    @property
+    def etag(self) -> str:
+        """Returns what changes whenever the list does."""
+        return clock.etag(self.update_time)

@@ -63,7 +63,7 @@ class Dispatcher:
         with self._lock:
             slot = heapq.heappop(self._free) if self._free else next(self._extra)
             mailbox = self._mailboxes[task.id] = Mailbox(cancelled=task.cancel_requested)
-        task = self._store.tasks.reclaim(task.id, slot).result()
+        task = self._store.slots.reclaim(task.id, slot).result()
         work = prepare(task, mailbox)
         self._occupy(task, slot, mailbox, work)
 
@@ -114,7 +114,7 @@ class Dispatcher:
             return False
         task = None
         try:
-            task = self._store.tasks.claim(slot).result()
+            task = self._store.slots.claim(slot).result()
         finally:
             if task is None:
                 self._give_back(slot)

@@ -230,7 +230,7 @@ class Execution:
     def _conclude(self, job: Job, run: Run, outcome: Outcome) -> Run:
         """Closes the run's row with what came of it, unless a cancel came first."""
         succeeded = outcome.failure is None and not outcome.cancelled
-        if succeeded and not insist(lambda: self._store.tasks.settle(job.task.id).result(), job.mailbox):
+        if succeeded and not insist(lambda: self._store.slots.settle(job.task.id).result(), job.mailbox):
             outcome = replace(outcome, cancelled=True, exit_code=-1)
         return self._finish(run, outcome, job.mailbox)
 

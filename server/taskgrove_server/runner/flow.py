@@ -104,7 +104,7 @@ class Flow:
             _leave_if_told(mailbox)
             if self._policy.space.short():
                 log.warning("Task %s goes back to the queue until there is room: %s", task.id, error)
-                insist(lambda: self._store.tasks.requeue(task.id).result(), mailbox)
+                insist(lambda: self._store.slots.requeue(task.id).result(), mailbox)
                 return
             # If the task was cancelled, it rests as that, whatever is said here.
             self._fail(task, mailbox, FailureKind.WORKTREE, f"Worktree creation failed: {error}")
@@ -192,7 +192,7 @@ class Flow:
                 self._rest(job, TaskState.FAILED, failure=failure)
                 return
         task = insist(
-            lambda: self._store.tasks.rest(
+            lambda: self._store.slots.rest(
                 job.task.id, TaskState.SUCCEEDED, result=result, head_commit=head_commit
             ).result(),
             job.mailbox,
@@ -200,12 +200,12 @@ class Flow:
         log.info("Task %s rests: %s", task.id, task.state)
 
     def _rest(self, job: Job, state: TaskState, failure: Failure | None = None) -> None:
-        task = insist(lambda: self._store.tasks.rest(job.task.id, state, failure=failure).result(), job.mailbox)
+        task = insist(lambda: self._store.slots.rest(job.task.id, state, failure=failure).result(), job.mailbox)
         log.info("Task %s rests: %s%s", task.id, task.state, f" ({failure.kind})" if failure else "")
 
     def _fail(self, task: Task, mailbox: Mailbox, kind: FailureKind, message: str) -> None:
         failure = Failure(kind, message)
-        rested = insist(lambda: self._store.tasks.rest(task.id, TaskState.FAILED, failure=failure).result(), mailbox)
+        rested = insist(lambda: self._store.slots.rest(task.id, TaskState.FAILED, failure=failure).result(), mailbox)
         log.warning("Task %s rests: %s: %s", task.id, rested.state, message)
 
     def _guarded(self, task: Task, mailbox: Mailbox, work: Callable[[], None]) -> None:

@@ -28,12 +28,12 @@ def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktre
     # Git goes on when its server is killed, and would meet the git of this one in the same worktree.
     sweeping.sweep_marked(worktrees.mark)
     going_on: set[RunId] = set()
-    for task in store.tasks.holding_slots():
+    for task in store.slots.holding():
         run = store.runs.latest(task.id)
         if task.state is TaskState.QUEUED or task.next_prompt is not None or run is None:
             if task.worktree is None:
                 flow.discard(task)
-            put_back = store.tasks.requeue(task.id).result()
+            put_back = store.slots.requeue(task.id).result()
             log.info("Task %s had not begun, and is %s again", task.id, put_back.state)
         else:
             going_on.add(run.id)

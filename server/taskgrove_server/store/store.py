@@ -8,6 +8,7 @@ from pathlib import Path
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.store.database import open_database
 from taskgrove_server.store.runs import Runs
+from taskgrove_server.store.slots import Slots
 from taskgrove_server.store.task_lists import TaskLists
 from taskgrove_server.store.tasks import Tasks
 from taskgrove_server.store.writer import Writer
@@ -24,6 +25,7 @@ class Store:
         self._database = open_database(path)
         self._writer = Writer(self._database, committed)
         self.tasks = Tasks(self._writer)
+        self.slots = Slots(self._writer)
         self.runs = Runs(self._writer)
         self.task_lists = TaskLists(self._writer)
 

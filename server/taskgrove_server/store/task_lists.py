@@ -40,10 +40,18 @@ class TaskLists:
 
         return self._writer.submit(change)
 
-    def update(self, task_list_id: TaskListId, title: str | None, defaults: RunConfig | None) -> Future[TaskList]:
-        """Changes what is given. Raises TaskListNotFound."""
+    def update(
+        self, task_list_id: TaskListId, title: str | None, defaults: RunConfig | None, etag: str
+    ) -> Future[TaskList]:
+        """Changes what is given; `etag` empty means whatever the list is by now.
+
+        Raises TaskListNotFound and EtagMismatch.
+        """
 
         def change(_changed: Changed) -> TaskList:
+            before = _get(task_list_id)
+            if etag and etag != before.etag:
+                raise errors.EtagMismatch(f"Task list {task_list_id}", before.etag)
             values: dict[str, object] = {"update_time": rows.from_time(clock.now())}
             if title is not None:
                 values["title"] = title

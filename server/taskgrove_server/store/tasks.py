@@ -1,27 +1,23 @@
-"""Queries about tasks. Every change of state is one guarded statement in one short transaction."""
+"""What callers ask of tasks. Every change of state is one guarded statement in one short transaction."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Collection
 from concurrent.futures import Future
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
 
-from peewee import JOIN, SQL, fn
-
 from taskgrove_server.domain import clock, errors
-from taskgrove_server.domain.failures import Failure
-from taskgrove_server.domain.ids import TaskId, TaskListId
-from taskgrove_server.domain.task import Task, TaskState
-from taskgrove_server.store import models, requests, rows, runs
+from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.domain.listing import Order, TaskFilter
+from taskgrove_server.domain.task import Task, TaskEdit, TaskState
+from taskgrove_server.store import listing, models, requests, rows, runs, task_rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.writer import Changed, Writer
 
-#: Which tasks a slot may take. To the letter the condition of the index task_queue, with no parameter in it:
-#: otherwise SQLite does not use the index.
-CLAIMABLE = SQL("state = 'queued' AND slot IS NULL")
+#: A part of a listing: tasks with their places in it.
+Page = list[tuple[listing.Place, Task]]
 
 
 class Cancelled(Enum):
@@ -47,7 +43,7 @@ class Tasks:
 
         def change(changed: Changed) -> Task:
             if known := requests.earlier(request):
-                return _get(TaskId(known))
+                return task_rows.get(TaskId(known))
             if not models.TaskList.select().where(models.TaskList.id == task.task_list_id).exists():
                 raise errors.TaskListNotFound(task.task_list_id)
             models.Task.create(
@@ -58,7 +54,7 @@ class Tasks:
                 subtasks=rows.from_subtasks(task.subtasks),
                 overrides=rows.from_config(task.overrides),
                 state=TaskState.QUEUED.value,
-                queue_order=_end_of_queue(),
+                queue_order=task_rows.end_of_queue(),
                 create_time=rows.from_time(task.create_time),
                 update_time=rows.from_time(task.update_time),
             )
@@ -76,8 +72,8 @@ class Tasks:
 
         def change(changed: Changed) -> Task:
             if known := requests.earlier(request):
-                return _get(TaskId(known))
-            task = _get(task_id)
+                return task_rows.get(TaskId(known))
+            task = task_rows.get(task_id)
             if not task.state.rests:
                 raise errors.TaskActive(task_id, task.state)
             if task.run_count == 0:
@@ -86,11 +82,11 @@ class Tasks:
                 raise errors.SessionMissing(task_id)
             if not models.TaskList.select().where(models.TaskList.id == task.task_list_id).exists():
                 raise errors.TaskListDeleted(task_id, task.task_list_id)
-            _update(
+            task_rows.update(
                 changed,
                 task_id,
                 state=TaskState.QUEUED.value,
-                queue_order=_end_of_queue(),
+                queue_order=task_rows.end_of_queue(),
                 next_prompt=prompt,
                 cancel_requested=False,
                 settling=False,
@@ -98,7 +94,7 @@ class Tasks:
                 finish_time=None,
             )
             requests.record(request, task_id)
-            return _get(task_id)
+            return task_rows.get(task_id)
 
         return self._writer.submit(change)
 
@@ -107,12 +103,12 @@ class Tasks:
 
         def change(changed: Changed) -> tuple[Task, Cancelled]:
             if known := requests.earlier(request):
-                task = _get(TaskId(known))
+                task = task_rows.get(TaskId(known))
                 stopping = task.cancel_requested and not task.state.rests
                 return task, Cancelled.STOPPING if stopping else Cancelled.ALREADY_RESTED
-            outcome = _standing(_get(task_id))
+            outcome = _standing(task_rows.get(task_id))
             if outcome is Cancelled.AT_ONCE:
-                _update(
+                task_rows.update(
                     changed,
                     task_id,
                     state=TaskState.CANCELLED.value,
@@ -121,129 +117,69 @@ class Tasks:
                     finish_time=rows.from_time(clock.now()),
                 )
             elif outcome is Cancelled.STOPPING:
-                _update(changed, task_id, cancel_requested=True)
+                task_rows.update(changed, task_id, cancel_requested=True)
             requests.record(request, task_id)
-            return _get(task_id), outcome
+            return task_rows.get(task_id), outcome
 
         return self._writer.submit(change)
 
-    def claim(self, slot: int) -> Future[Task | None]:
-        """Gives the slot to the task that waits longest; None when none waits."""
+    def update(self, task_id: TaskId, edit: TaskEdit, etag: str) -> Future[Task]:
+        """Changes what the agent of a task that waits will be told; `etag` empty means whatever the task is by now.
 
-        def change(changed: Changed) -> Task | None:
-            query = models.Task.select(models.Task.id).where(CLAIMABLE).order_by(models.Task.queue_order)
-            row = query.first()
-            if row is None:
-                return None
-            _update(changed, TaskId(row.id), slot=slot)
-            return _get(TaskId(row.id))
-
-        return self._writer.submit(change)
-
-    def reclaim(self, task_id: TaskId, slot: int) -> Future[Task]:
-        """Gives a slot of this server to a task that a slot of an earlier server held."""
-
-        def change(changed: Changed) -> Task:
-            _update(changed, task_id, slot=slot)
-            return _get(task_id)
-
-        return self._writer.submit(change)
-
-    def requeue(self, task_id: TaskId) -> Future[Task]:
-        """Takes a task that holds a slot but has nothing running back to its place in the queue.
-
-        One that was cancelled meanwhile rests instead.
+        Raises TaskNotFound, EtagMismatch and TaskNotQueued.
         """
 
         def change(changed: Changed) -> Task:
-            if _get(task_id).cancel_requested:
-                return _rest(changed, task_id, TaskState.CANCELLED)
-            _update(changed, task_id, state=TaskState.QUEUED.value, slot=None, start_time=None)
-            return _get(task_id)
+            task = _get_for_update(task_id, etag)
+            if task.state is not TaskState.QUEUED or task.slot is not None:
+                raise errors.TaskNotQueued(task_id, task.state)
+            values: dict[str, Any] = {}
+            if edit.title is not None:
+                values["title"] = edit.title
+            if edit.description is not None:
+                values["description"] = edit.description
+            if edit.subtasks is not None:
+                values["subtasks"] = rows.from_subtasks(edit.subtasks)
+            if edit.overrides is not None:
+                values["overrides"] = rows.from_config(edit.overrides)
+            task_rows.update(changed, task_id, **values)
+            return task_rows.get(task_id)
 
         return self._writer.submit(change)
 
-    def settle(self, task_id: TaskId) -> Future[bool]:
-        """Shuts the door to Cancel after the agent's success; False when a cancel came first.
+    def tick(self, task_id: TaskId, number: int, etag: str, *, completed: bool) -> Future[Task]:
+        """Marks a subtask, counted from 1, as completed or not; `etag` as for `update`.
 
-        This is the one place where the race between a success and a cancel is decided.
-        """
-
-        def change(changed: Changed) -> bool:
-            task = _get(task_id)
-            if task.cancel_requested:
-                return False
-            _update(changed, task_id, settling=True)
-            return True
-
-        return self._writer.submit(change)
-
-    def rest(
-        self,
-        task_id: TaskId,
-        state: TaskState,
-        *,
-        result: str | None = None,
-        failure: Failure | None = None,
-        head_commit: str | None = None,
-    ) -> Future[Task]:
-        """Writes the terminal state, and frees the slot. Once only: on a task at rest it changes nothing.
-
-        A cancel that was accepted wins over whatever `state` says.
+        Raises TaskNotFound, EtagMismatch and SubtaskNotFound.
         """
 
         def change(changed: Changed) -> Task:
-            return _rest(changed, task_id, state, result=result, failure=failure, head_commit=head_commit)
+            task = _get_for_update(task_id, etag)
+            if not 1 <= number <= len(task.subtasks):
+                raise errors.SubtaskNotFound(task_id, number)
+            subtasks = list(task.subtasks)
+            subtasks[number - 1] = replace(subtasks[number - 1], completed=completed)
+            task_rows.update(changed, task_id, subtasks=rows.from_subtasks(tuple(subtasks)))
+            return task_rows.get(task_id)
 
         return self._writer.submit(change)
 
     @reading()
     def get(self, task_id: TaskId) -> Task:
         """Returns a task. Raises TaskNotFound."""
-        return _get(task_id)
+        return task_rows.get(task_id)
 
     @reading()
-    def page(
-        self,
-        before: int | None,
-        size: int,
-        task_list_id: TaskListId | None,
-        states: Collection[TaskState],
-    ) -> list[tuple[int, Task]]:
-        """Returns up to `size` tasks with their sequences, the newest first, from below the sequence `before`."""
-        matches = [models.Task.sequence < before] if before is not None else []
-        if task_list_id is not None:
-            matches.append(models.Task.task_list_id == task_list_id)
-        query = _joined().order_by(models.Task.sequence.desc()).limit(size)
-        if len(states) > 1:
-            query = query.where(models.Task.sequence.in_(_newest(matches, states, size)))
-        elif filters := [*matches, *(models.Task.state == state.value for state in states)]:
-            query = query.where(*filters)
-        return [(row.sequence, rows.to_task(row, getattr(row, "worktree", None))) for row in query]
-
-    @reading()
-    def holding_slots(self) -> list[Task]:
-        """Returns the tasks that hold a slot, which after a restart are those to be taken up again."""
-        query = _joined().where(models.Task.slot.is_null(False)).order_by(models.Task.queue_order)
-        return [rows.to_task(row, getattr(row, "worktree", None)) for row in query]
+    def page(self, wanted: TaskFilter, order: Order, after: listing.Place | None, size: int) -> Page:
+        """Returns up to `size` tasks with their places, from behind the place `after`."""
+        return listing.page(wanted, order, after, size)
 
 
-def _newest(matches: Collection[Any], states: Collection[TaskState], size: int) -> Any:
-    """Returns a query for the sequences of the newest `size` tasks in each of the states.
-
-    Asked for one state at a time, SQLite finds them in an index; asked for several, it reads on through the
-    history until it has enough.
-    """
-    parts = [
-        models.Task.select(models.Task.sequence)
-        .where(*matches, models.Task.state == state.value)
-        .order_by(models.Task.sequence.desc())
-        .limit(size)
-        for state in states
-    ]
-    # SQLite takes no limit within a union but in a subquery.
-    wrapped: list[Any] = [part.select_from(part.c.sequence) for part in parts]
-    return functools.reduce(lambda union, part: union + part, wrapped)
+def _get_for_update(task_id: TaskId, etag: str) -> Task:
+    task = task_rows.get(task_id)
+    if etag and etag != task.etag:
+        raise errors.EtagMismatch(f"Task {task_id}", task.etag)
+    return task
 
 
 def _standing(task: Task) -> Cancelled:
@@ -253,55 +189,3 @@ def _standing(task: Task) -> Cancelled:
     if task.settling:
         return Cancelled.TOO_LATE
     return Cancelled.AT_ONCE if task.slot is None else Cancelled.STOPPING
-
-
-def _rest(
-    changed: Changed,
-    task_id: TaskId,
-    state: TaskState,
-    *,
-    result: str | None = None,
-    failure: Failure | None = None,
-    head_commit: str | None = None,
-) -> Task:
-    task = _get(task_id)
-    if task.state.rests:
-        return task
-    cancelled = task.cancel_requested and not task.settling
-    values: dict[str, Any] = {
-        "state": (TaskState.CANCELLED if cancelled else state).value,
-        "failure": None if cancelled else rows.from_failure(failure),
-        "slot": None,
-        "settling": False,
-        "next_prompt": None,
-        "finish_time": rows.end_time(task.start_time),
-    }
-    if state is TaskState.SUCCEEDED and not cancelled:
-        values["result"] = result
-    _update(changed, task_id, **values)
-    if head_commit is not None:
-        models.Worktree.update(head_commit=head_commit).where(models.Worktree.task_id == task_id).execute()
-    return _get(task_id)
-
-
-def _joined() -> Any:
-    return models.Task.select(models.Task, models.Worktree).join(
-        models.Worktree, JOIN.LEFT_OUTER, on=(models.Worktree.task_id == models.Task.id), attr="worktree"
-    )
-
-
-def _get(task_id: TaskId) -> Task:
-    row = _joined().where(models.Task.id == task_id).first()
-    if row is None:
-        raise errors.TaskNotFound(task_id)
-    return rows.to_task(row, getattr(row, "worktree", None))
-
-
-def _update(changed: Changed, task_id: TaskId, **values: Any) -> None:
-    values["update_time"] = rows.from_time(clock.now())
-    models.Task.update(values).where(models.Task.id == task_id).execute()
-    changed.tasks.add(task_id)
-
-
-def _end_of_queue() -> int:
-    return (models.Task.select(fn.MAX(models.Task.queue_order)).scalar() or 0) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 # A partial index holds only the tasks that wait, so that a claim is as fast with a million tasks as with ten.
-# Its condition must stand in the query to the letter: see tasks.CLAIMABLE. The columns that the condition fixes
+# Its condition must stand in the query to the letter: see slots.CLAIMABLE. The columns that the condition fixes
 # are in it because SQLite's planner takes the index with the most columns that it can use.
 STATEMENTS = """
 CREATE TABLE task_list (

@@ -1,15 +1,15 @@
-"""Holds requests to the limits that the protos' comments state. Bad input changes nothing."""
+"""Rules for fields. The limits are those that the protos' comments state."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
-from typing import Self
+from collections.abc import Collection, Iterable
+from typing import Any, Self
 
-from google.protobuf import duration_pb2
+from google.protobuf import duration_pb2, timestamp_pb2
 
-from taskgrove.v1 import run_config_pb2, task_list_service_pb2, task_pb2, task_service_pb2
+from taskgrove.v1 import run_config_pb2, task_pb2
 from taskgrove_server.domain import errors, ids
 
 # Sizes are in bytes of UTF-8, times in seconds.
@@ -24,11 +24,15 @@ SHORTEST_SPAN = 1
 LONGEST_SPANS = {"run_timeout": 7 * 86400, "stall_timeout": 7 * 86400, "linger": 3600}
 SHORTEST_HEARTBEAT = 1
 LONGEST_HEARTBEAT = 300
+EARLIEST = -62135596800
+LATEST = 253402300799
 PERMISSION_MODES = frozenset({"default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_OR_LINE_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_BUT_LINE_BREAK_OR_TAB = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+_ETAG = re.compile(r"[0-9a-f]{1,16}\Z")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 
@@ -79,8 +83,32 @@ class Checks:
 
     def page_size(self, value: int) -> None:
         """Wants a page size."""
+        self.not_negative("page_size", value)
+
+    def not_negative(self, field: str, value: int) -> None:
+        """Wants a whole number from 0."""
         if value < 0:
-            self.wrong("page_size", "must not be negative")
+            self.wrong(field, "must not be negative")
+
+    def etag(self, value: str) -> None:
+        """Wants an etag, or none."""
+        if value and not _ETAG.match(value):
+            self.wrong("etag", "must be an etag as the server sent it")
+
+    def known(self, field: str, values: Iterable[int], enum: Any) -> None:
+        """Wants values of an enum, without the first, which stands for none."""
+        if any(value == 0 or value not in enum.values() for value in values):
+            self.wrong(field, f"must have values of {enum.DESCRIPTOR.name} that the server knows, and not 0")
+
+    def time(self, field: str, value: timestamp_pb2.Timestamp) -> None:
+        """Wants a time between the years 1 and 9999."""
+        if not EARLIEST <= value.seconds <= LATEST or not 0 <= value.nanos < 10**9:
+            self.wrong(field, "must be a time between the years 1 and 9999")
+
+    def heartbeat(self, message: Any) -> None:
+        """Wants a heartbeat interval, or none."""
+        if message.HasField("heartbeat_interval"):
+            self.duration("heartbeat_interval", message.heartbeat_interval, SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT)
 
     def duration(self, field: str, value: duration_pb2.Duration, least: int, most: int) -> None:
         """Wants a duration between two numbers of seconds."""
@@ -122,13 +150,13 @@ class Checks:
         elif not value.startswith("/") and ".." in value.split("/"):
             self.wrong(field, "must not contain '..'")
 
-    def subtasks(self, messages: Collection[task_pb2.Subtask]) -> None:
+    def subtasks(self, messages: Collection[task_pb2.Subtask], field: str = "subtasks") -> None:
         """Wants subtasks."""
         if len(messages) > SUBTASKS:
-            self.wrong("subtasks", f"must have at most {SUBTASKS} entries")
+            self.wrong(field, f"must have at most {SUBTASKS} entries")
             return
         for index, message in enumerate(messages):
-            self.title(f"subtasks[{index}].title", message.title, 500)
+            self.title(f"{field}[{index}].title", message.title, 500)
 
     def _schema(self, field: str, value: str) -> None:
         if len(value.encode()) > SCHEMA:
@@ -163,88 +191,3 @@ class Checks:
             self.wrong(field, f"must have at most {COMMAND} bytes")
         elif "\0" in value:
             self.wrong(field, "must not have NUL characters")
-
-
-def enqueue(request: task_service_pb2.EnqueueRequest, agents: Collection[str]) -> None:
-    """Raises InvalidRequest for what the request alone shows to be wrong."""
-    with Checks() as checks:
-        checks.id("task_list_id", request.task_list_id)
-        checks.title("title", request.title, 500)
-        checks.text("description", request.description)
-        checks.subtasks(request.subtasks)
-        checks.config("overrides", request.overrides, agents)
-        checks.request_id(request.request_id)
-
-
-def continue_(request: task_service_pb2.ContinueRequest) -> None:
-    """Raises InvalidRequest for what the request alone shows to be wrong."""
-    with Checks() as checks:
-        checks.id("task_id", request.task_id)
-        if not request.prompt.strip():
-            checks.wrong("prompt", "must not be empty")
-        checks.text("prompt", request.prompt)
-        checks.request_id(request.request_id)
-
-
-def cancel(request: task_service_pb2.CancelRequest) -> None:
-    """Raises InvalidRequest for what the request alone shows to be wrong."""
-    with Checks() as checks:
-        checks.id("task_id", request.task_id)
-        checks.request_id(request.request_id)
-
-
-def watch(request: task_service_pb2.WatchTaskRequest) -> None:
-    """Raises InvalidRequest for what the request alone shows to be wrong."""
-    with Checks() as checks:
-        checks.id("task_id", request.task_id)
-        if request.after_line < 0:
-            checks.wrong("after_line", "must not be negative")
-        if request.HasField("heartbeat_interval"):
-            checks.duration("heartbeat_interval", request.heartbeat_interval, SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT)
-
-
-def list_tasks(request: task_service_pb2.ListTasksRequest) -> None:
-    """Raises InvalidRequest for what the request alone shows to be wrong."""
-    with Checks() as checks:
-        checks.page_size(request.page_size)
-        if request.task_list_id:
-            checks.id("task_list_id", request.task_list_id)
-        known = set(task_pb2.Task.State.values()) - {task_pb2.Task.STATE_UNSPECIFIED}
-        if not known.issuperset(request.states):
-            checks.wrong("states", "must be states other than STATE_UNSPECIFIED")
-
-
-def list_runs(request: task_service_pb2.ListRunsRequest) -> None:
-    """Raises InvalidRequest for what the request alone shows to be wrong."""
-    with Checks() as checks:
-        checks.id("task_id", request.task_id)
-        checks.page_size(request.page_size)
-
-
-def create_task_list(request: task_list_service_pb2.CreateTaskListRequest, agents: Collection[str]) -> None:
-    """Raises InvalidRequest for what the request alone shows to be wrong."""
-    with Checks() as checks:
-        checks.title("title", request.title, 200)
-        if request.working_dir:
-            checks.path("working_dir", request.working_dir, absolute=True)
-        checks.config("defaults", request.defaults, agents)
-        checks.request_id(request.request_id)
-
-
-def list_task_lists(request: task_list_service_pb2.ListTaskListsRequest) -> None:
-    """Raises InvalidRequest for what the request alone shows to be wrong."""
-    with Checks() as checks:
-        checks.page_size(request.page_size)
-        if request.working_dir:
-            checks.path("working_dir", request.working_dir, absolute=True)
-
-
-def update_task_list(request: task_list_service_pb2.UpdateTaskListRequest, agents: Collection[str]) -> None:
-    """Raises InvalidRequest for what the request alone shows to be wrong."""
-    with Checks() as checks:
-        checks.id("task_list_id", request.task_list_id)
-        if request.HasField("title"):
-            checks.title("title", request.title, 200)
-        checks.config("defaults", request.defaults, agents)
-        if not request.HasField("title") and not request.HasField("defaults"):
-            checks.wrong("title", "is unset, and so is 'defaults': there is nothing to change")

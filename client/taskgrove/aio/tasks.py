@@ -1,0 +1,172 @@
+"""Calls of TaskService."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from taskgrove import requests, watching
+from taskgrove.aio.connected import Connected
+from taskgrove.aio.watch import AsyncWatch, Stream
+from taskgrove.lines import Line
+from taskgrove.log_part import LogPart
+from taskgrove.v1 import task_service_pb2 as tasks_pb2
+from taskgrove.v1.failure_pb2 import FailureKind
+from taskgrove.v1.run_config_pb2 import RunConfig
+from taskgrove.v1.run_pb2 import Run
+from taskgrove.v1.task_pb2 import Subtask, Task
+from taskgrove.v1.task_service_pb2 import ListTasksRequest
+from taskgrove.v1.task_service_pb2_grpc import TaskServiceStub
+
+if TYPE_CHECKING:
+    # The stub that an asyncio channel makes has a type of its own, which only type checkers know.
+    from taskgrove.v1.task_service_pb2_grpc import TaskServiceAsyncStub
+
+
+class TaskCalls(Connected):
+    """What a client can do with tasks."""
+
+    @functools.cached_property
+    def _tasks(self) -> TaskServiceAsyncStub:
+        self._check_open()  # gRPC crashes when a stub is made for a closed channel.
+        return TaskServiceStub(self._channel)
+
+    async def enqueue(
+        self,
+        task_list_id: str,
+        title: str,
+        *,
+        description: str = "",
+        subtasks: Sequence[str | Subtask] = (),
+        overrides: RunConfig | None = None,
+        request_id: str | None = None,
+    ) -> Task:
+        """Adds a task to the queue. When this returns, the task is on the server's disk and will be run."""
+        request = requests.enqueue(
+            task_list_id,
+            title,
+            description=description,
+            subtasks=subtasks,
+            overrides=overrides,
+            request_id=request_id,
+        )
+        return (await self._call(self._tasks.Enqueue, request)).task
+
+    async def continue_task(self, task_id: str, prompt: str, *, request_id: str | None = None) -> Task:
+        """Takes a resting task back to the queue; its next run resumes the session of its last one."""
+        return (await self._call(self._tasks.Continue, requests.continue_task(task_id, prompt, request_id))).task
+
+    async def cancel(self, task_id: str, *, request_id: str | None = None) -> tasks_pb2.CancelResponse:
+        """Cancels a task; `outcome` tells what that did. No error if the task rests already."""
+        return await self._call(self._tasks.Cancel, requests.cancel(task_id, request_id))
+
+    async def get_task(self, task_id: str) -> Task:
+        """Returns a task."""
+        return (await self._call(self._tasks.GetTask, tasks_pb2.GetTaskRequest(task_id=task_id))).task
+
+    async def update_task(
+        self,
+        task_id: str,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        subtasks: Sequence[str | Subtask] | None = None,
+        overrides: RunConfig | None = None,
+        etag: str | None = None,
+    ) -> Task:
+        """Changes what is not None, of a task that waits in the queue. New overrides replace all old ones.
+
+        Raises TaskNotQueued once the task has left the queue, and EtagMismatch when `etag` is not that of the task
+        as it is.
+        """
+        request = requests.update_task(
+            task_id, title=title, description=description, subtasks=subtasks, overrides=overrides, etag=etag
+        )
+        return (await self._call(self._tasks.UpdateTask, request)).task
+
+    async def update_subtask(self, task_id: str, number: int, *, completed: bool, etag: str | None = None) -> Task:
+        """Ticks a subtask, counted from 1, or takes the tick away; in any state of the task."""
+        request = requests.update_subtask(task_id, number, completed=completed, etag=etag)
+        return (await self._call(self._tasks.UpdateSubtask, request)).task
+
+    async def list_tasks(
+        self,
+        *,
+        task_list_id: str | None = None,
+        states: Sequence[Task.State] = (),
+        failure_kinds: Sequence[FailureKind] = (),
+        title_contains: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        order: requests.TaskOrder = ListTasksRequest.ORDER_UNSPECIFIED,
+        page_size: int = 0,
+    ) -> AsyncIterator[Task]:
+        """Yields tasks, the newest first unless told otherwise; asks for the next page when it is needed.
+
+        What is empty or None asks for nothing. The times must be aware.
+        """
+        request = requests.list_tasks(
+            task_list_id=task_list_id,
+            states=states,
+            failure_kinds=failure_kinds,
+            title_contains=title_contains,
+            created_after=created_after,
+            created_before=created_before,
+            order=order,
+            page_size=page_size,
+        )
+        async for page in self._pages(self._tasks.ListTasks, request):
+            for task in page.tasks:
+                yield task
+
+    async def list_runs(self, task_id: str, *, page_size: int = 0) -> AsyncIterator[Run]:
+        """Yields the runs of a task, the first one first; asks for the next page when it is needed."""
+        request = tasks_pb2.ListRunsRequest(task_id=task_id, page_size=page_size)
+        async for page in self._pages(self._tasks.ListRuns, request):
+            for run in page.runs:
+                yield run
+
+    async def read_lines(
+        self, task_id: str, *, after_line: int = 0, last_lines: int | None = None, max_lines: int | None = None
+    ) -> AsyncIterator[Line]:
+        """Yields lines as they are now, and ends: those after `after_line`, or the last so many.
+
+        At most `max_lines`; None means all that there are.
+        """
+        part = LogPart(task_id, after_line=after_line, last_lines=last_lines, max_lines=max_lines)
+        async for message in self._stream(self._tasks.ReadLines, part.request):
+            for line in part.receive(message):
+                yield line
+        part.check()
+
+    def watch(self, task_id: str, *, after_line: int = 0, reconnect_timeout: float | None = 60.0) -> AsyncWatch:
+        """Follows a task until it rests; see `taskgrove.Client.watch`."""
+        resume = watching.Resume(task_id, after_line=after_line, reconnect_timeout=reconnect_timeout)
+        return AsyncWatch(self.target, self._open_stream, resume)
+
+    async def lines(
+        self, task_id: str, *, after_line: int = 0, reconnect_timeout: float | None = 60.0
+    ) -> AsyncIterator[Line]:
+        """Yields a task's lines until it rests; see `watch`."""
+        async with self.watch(task_id, after_line=after_line, reconnect_timeout=reconnect_timeout) as watch:
+            async for event in watch:
+                if isinstance(event, Line):
+                    yield event
+
+    async def wait(self, task_id: str, *, reconnect_timeout: float | None = 60.0) -> Task:
+        """Waits until a task rests, and returns it; see `watch`."""
+        # Starts at the newest line that is known, to be spared most of the log.
+        after_line = (await self.get_task(task_id)).last_line
+        async with self.watch(task_id, after_line=after_line, reconnect_timeout=reconnect_timeout) as watch:
+            async for event in watch:
+                if isinstance(event, watching.Rested):
+                    return event.task
+        raise AssertionError("A watch that nobody closed ends with Rested.")
+
+    def _open_stream(self, request: tasks_pb2.WatchTaskRequest) -> Stream:
+        self._check_open()
+        stream = self._tasks.WatchTask(request, metadata=self._metadata)
+        self._streams.add(stream)
+        return stream

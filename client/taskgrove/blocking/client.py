@@ -1,0 +1,17 @@
+"""The blocking client, put together from its parts."""
+
+from __future__ import annotations
+
+from taskgrove.blocking.task_lists import TaskListCalls
+from taskgrove.blocking.tasks import TaskCalls
+
+
+class Client(TaskCalls, TaskListCalls):
+    """Talks to one server, over one connection that all threads may share.
+
+    `target` is an address in gRPC's notation, such as "unix:/run/user/1000/taskgroved.sock" or "localhost:50051".
+    None means $TASKGROVE_TARGET, else the Unix socket in the default data directory. `token` None means
+    $TASKGROVE_TOKEN, else the token file of the default data directory for a TCP target on this machine.
+    `timeout` bounds each call but those that watch, in seconds. Every method raises a TaskgroveError where the
+    call fails, and repeats a call that it can safely repeat when the server is unavailable for a moment.
+    """

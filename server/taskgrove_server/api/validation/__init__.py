@@ -1,0 +1,1 @@
+"""Holds requests to the limits that the protos' comments state. Bad input changes nothing."""

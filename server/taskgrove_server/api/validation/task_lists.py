@@ -1,0 +1,38 @@
+"""What requests to TaskListService must be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from taskgrove.v1 import task_list_service_pb2 as messages
+from taskgrove_server.api.validation.checks import Checks
+
+
+def create_task_list(request: messages.CreateTaskListRequest, agents: Collection[str]) -> None:
+    """Raises InvalidRequest for what the request alone shows to be wrong."""
+    with Checks() as checks:
+        checks.title("title", request.title, 200)
+        if request.working_dir:
+            checks.path("working_dir", request.working_dir, absolute=True)
+        checks.config("defaults", request.defaults, agents)
+        checks.request_id(request.request_id)
+
+
+def list_task_lists(request: messages.ListTaskListsRequest) -> None:
+    """Raises InvalidRequest for what the request alone shows to be wrong."""
+    with Checks() as checks:
+        checks.page_size(request.page_size)
+        if request.working_dir:
+            checks.path("working_dir", request.working_dir, absolute=True)
+
+
+def update_task_list(request: messages.UpdateTaskListRequest, agents: Collection[str]) -> None:
+    """Raises InvalidRequest for what the request alone shows to be wrong."""
+    with Checks() as checks:
+        checks.id("task_list_id", request.task_list_id)
+        if request.HasField("title"):
+            checks.title("title", request.title, 200)
+        checks.config("defaults", request.defaults, agents)
+        checks.etag(request.etag)
+        if not request.HasField("title") and not request.HasField("defaults"):
+            checks.wrong("title", "is unset, and so is 'defaults': there is nothing to change")
