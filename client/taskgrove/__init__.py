@@ -10,13 +10,14 @@
 `AsyncClient` is the same for asyncio. `errors` shows what can go wrong.
 """
 
-from taskgrove.aio import AsyncClient, AsyncWatch
-from taskgrove.blocking import Client, Watch
+from taskgrove.aio import AsyncClient, AsyncEventWatch, AsyncWatch
+from taskgrove.blocking import Client, EventWatch, Watch
 from taskgrove.errors import (
     DeadlineExceeded,
     DirectoryNotFound,
     DirectoryRefused,
     EtagMismatch,
+    EventsTrimmed,
     InternalServerError,
     InvalidPageToken,
     InvalidRequest,
@@ -25,11 +26,13 @@ from taskgrove.errors import (
     NoPreviousRun,
     NotARepository,
     NotFound,
+    OutsideFeed,
     PathNotAllowed,
     ProtocolError,
     RepositoryBare,
     RepositoryEmpty,
     RequestIdReused,
+    SequenceOutOfRange,
     ServerDraining,
     ServerUnavailable,
     SessionMissing,
@@ -48,13 +51,14 @@ from taskgrove.errors import (
 )
 from taskgrove.lines import Line
 from taskgrove.requests import TaskOrder, run_config
+from taskgrove.v1.event_pb2 import Event
 from taskgrove.v1.failure_pb2 import Failure, FailureKind
 from taskgrove.v1.run_config_pb2 import RunConfig
 from taskgrove.v1.run_pb2 import Run
 from taskgrove.v1.task_list_pb2 import TaskList
 from taskgrove.v1.task_pb2 import Subtask, Task
 from taskgrove.v1.task_service_pb2 import CancelResponse
-from taskgrove.watching import Event, Opened, Rested, TaskChanged
+from taskgrove.watching import Opened, Rested, TaskChanged, WatchEvent
 
 #: The version of the installed distribution.
 __version__: str
@@ -71,6 +75,7 @@ def __getattr__(name: str) -> str:
 
 __all__ = [
     "AsyncClient",
+    "AsyncEventWatch",
     "AsyncWatch",
     "CancelResponse",
     "Client",
@@ -79,6 +84,8 @@ __all__ = [
     "DirectoryRefused",
     "EtagMismatch",
     "Event",
+    "EventWatch",
+    "EventsTrimmed",
     "Failure",
     "FailureKind",
     "InternalServerError",
@@ -91,6 +98,7 @@ __all__ = [
     "NotARepository",
     "NotFound",
     "Opened",
+    "OutsideFeed",
     "PathNotAllowed",
     "ProtocolError",
     "RepositoryBare",
@@ -99,6 +107,7 @@ __all__ = [
     "Rested",
     "Run",
     "RunConfig",
+    "SequenceOutOfRange",
     "ServerDraining",
     "ServerUnavailable",
     "SessionMissing",
@@ -119,6 +128,7 @@ __all__ = [
     "TooManyWatchers",
     "Unauthenticated",
     "Watch",
+    "WatchEvent",
     "WrongState",
     "__version__",
     "run_config",

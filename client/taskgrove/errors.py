@@ -27,6 +27,9 @@
     │   ├── RepositoryBare
     │   └── RepositoryEmpty
     ├── LineOutOfRange            the watch was to start after a line that does not exist yet
+    ├── OutsideFeed               the position lies outside the events that are kept
+    │   ├── EventsTrimmed
+    │   └── SequenceOutOfRange
     ├── LogLost                   lines that were recorded can no longer be read
     ├── TooManyWatchers           the server serves as many watchers as it may
     ├── StoreUnavailable          the server could not store the change, or read what is stored
@@ -192,6 +195,18 @@ class LineOutOfRange(TaskgroveError):
     """The watch was to start after a line that does not exist yet."""
 
 
+class OutsideFeed(TaskgroveError):
+    """The position lies outside the events that are kept."""
+
+
+class EventsTrimmed(OutsideFeed):
+    """Events behind the position are no longer kept: list the tasks anew, and watch from there."""
+
+
+class SequenceOutOfRange(OutsideFeed):
+    """The position is beyond the newest event: the server's data may have been restored from an older copy."""
+
+
 class LogLost(TaskgroveError):
     """Lines that were recorded can no longer be read."""
 
@@ -236,6 +251,8 @@ BY_REASON: Mapping[str, type[TaskgroveError]] = {
     "REPOSITORY_EMPTY": RepositoryEmpty,
     "LINE_OUT_OF_RANGE": LineOutOfRange,
     "LOG_LOST": LogLost,
+    "EVENTS_TRIMMED": EventsTrimmed,
+    "SEQUENCE_OUT_OF_RANGE": SequenceOutOfRange,
     "TOO_MANY_WATCHERS": TooManyWatchers,
     "TOKEN_INVALID": Unauthenticated,
     "SERVER_DRAINING": ServerDraining,

@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeVar
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from taskgrove.v1.event_pb2 import Event
+from taskgrove.v1.event_service_pb2 import WatchEventsRequest
 from taskgrove.v1.failure_pb2 import FailureKind
 from taskgrove.v1.run_config_pb2 import Argv, Command, RunConfig
 from taskgrove.v1.task_list_service_pb2 import CreateTaskListRequest, ListTaskListsRequest, UpdateTaskListRequest
@@ -202,6 +204,18 @@ def watch_task(task_id: str, after_line: int, heartbeat_interval: float) -> Watc
     return WatchTaskRequest(
         task_id=task_id,
         after_line=after_line,
+        heartbeat_interval=_duration(timedelta(seconds=heartbeat_interval)),
+    )
+
+
+def watch_events(
+    after_sequence: int | None, task_list_ids: Sequence[str], kinds: Sequence[Event.Kind], heartbeat_interval: float
+) -> WatchEventsRequest:
+    """Asks for a stream of the events that come after one, with a heartbeat every so many seconds."""
+    return WatchEventsRequest(
+        after_sequence=after_sequence,
+        task_list_ids=_several("task_list_ids", task_list_ids),
+        kinds=kinds,
         heartbeat_interval=_duration(timedelta(seconds=heartbeat_interval)),
     )
 

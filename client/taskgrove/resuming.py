@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
 
 import grpc
 
@@ -22,6 +23,36 @@ LOSSES = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc
 
 #: What gRPC and proxies put into INTERNAL and UNKNOWN when a stream is reset under way.
 RESETS = ("rst_stream", "goaway", "stream removed", "stream reset", "connection reset", "socket closed")
+
+
+Request_co = TypeVar("Request_co", covariant=True)
+Response_contra = TypeVar("Response_contra", contravariant=True)
+Item_co = TypeVar("Item_co", covariant=True)
+
+
+class Resumable(Protocol[Request_co, Response_contra, Item_co]):
+    """What is followed across streams."""
+
+    @property
+    def finished(self) -> bool:
+        """Tells whether everything was shown, and nothing more will come."""
+        ...
+
+    def request(self) -> Request_co:
+        """Returns what to ask for to begin a stream where the last one ended, and expects that stream."""
+        ...
+
+    def receive(self, message: Response_contra) -> Iterator[Item_co]:
+        """Yields what a message shows; raises ProtocolError when the server breaks its contract."""
+        ...
+
+    def lost(self, failure: errors.TaskgroveError | None, now: float) -> float:
+        """Returns the seconds to wait before the next attempt, at `now`, a reading of a monotonic clock.
+
+        `failure` is None when the stream ended with OK too early. Raises `failure` if trying again cannot help, and
+        ServerUnavailable if attempts have failed for too long.
+        """
+        ...
 
 
 class Backoff:

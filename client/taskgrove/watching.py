@@ -39,7 +39,7 @@ class Rested:
     task: Task
 
 
-Event = Opened | Line | TaskChanged | Rested
+WatchEvent = Opened | Line | TaskChanged | Rested
 
 
 class Resume:
@@ -66,6 +66,11 @@ class Resume:
         self._missed_change: tuple[int, Task] | None = None
 
     @property
+    def finished(self) -> bool:
+        """Tells whether the task rests and everything was shown."""
+        return self.rested
+
+    @property
     def last_line(self) -> int:
         """The last line that was shown."""
         return self._receiver.last_line
@@ -77,7 +82,7 @@ class Resume:
         self._receiver.forget()
         return requests.watch_task(self.task_id, self.last_line, resuming.HEARTBEAT_INTERVAL)
 
-    def receive(self, message: WatchTaskResponse) -> Iterator[Event]:
+    def receive(self, message: WatchTaskResponse) -> Iterator[WatchEvent]:
         """Yields what a message shows. `last_line` moves with each line taken, so stopping in the middle is safe.
 
         Raises ProtocolError if lines are missing, repeated, or torn.
@@ -121,7 +126,7 @@ class Resume:
             raise self._backoff.given_up(f"Watching task {self.task_id}", advice, failure)
         return delay
 
-    def _open(self, opened: WatchTaskResponse.Opened) -> Iterator[Event]:
+    def _open(self, opened: WatchTaskResponse.Opened) -> Iterator[WatchEvent]:
         self._opened = True
         if self.task is None:
             self.task = opened.task
@@ -136,7 +141,7 @@ class Resume:
         self.task = task
         return TaskChanged(task)
 
-    def _show_missed_change(self) -> Iterator[Event]:
+    def _show_missed_change(self) -> Iterator[WatchEvent]:
         if self._missed_change is not None and self.last_line >= self._missed_change[0]:
             task = self._missed_change[1]
             self._missed_change = None

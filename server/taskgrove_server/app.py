@@ -15,8 +15,11 @@ import gc
 import logging
 import resource
 import signal
+from collections.abc import Callable
+from datetime import timedelta
 
 from taskgrove_server.agents import registry
+from taskgrove_server.api.event_service import EventServicer
 from taskgrove_server.api.front import Reads
 from taskgrove_server.api.interceptors import Admission, StatusInterceptor
 from taskgrove_server.api.limits import StreamLimit
@@ -34,6 +37,7 @@ from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.driving import Limits
 from taskgrove_server.runner.execution import Ending, Execution, Places
 from taskgrove_server.runner.flow import Flow, Policy
+from taskgrove_server.runner.housekeeping import Housekeeping
 from taskgrove_server.runner.recovery import recover
 from taskgrove_server.runner.space import FreeSpace
 from taskgrove_server.settings import Settings
@@ -105,6 +109,8 @@ class App:
         reading = Reading(self._store, self._reads, self._journal, limit)
         self._tasks = TaskServicer(self._store, self._reads, self._dispatcher, watching, reading, roots, agents.names)
         self._task_lists = TaskListServicer(self._store, self._reads, roots, agents.names)
+        self._events = EventServicer(self._store, self._reads, self._wakeups, limit)
+        self._housekeeping = Housekeeping({"events": self._trim_events}, self._store.close_connection)
         self._interceptor = StatusInterceptor(Admission(data.token(), self._wakeups))
 
     def run(self) -> None:
@@ -113,6 +119,7 @@ class App:
             recover(self._store, self._flow, self._dispatcher, self._worktrees, self._run_directories)
             asyncio.run(self._serve())
         finally:
+            self._housekeeping.stop()
             self._dispatcher.stop(stop_runs=self._settings.stop_runs)
             if not self._dispatcher.wait(PATIENCE):
                 self._worktrees.stop()
@@ -122,18 +129,24 @@ class App:
             self._reads.close()
             self._store.close()
 
+    def _trim_events(self, stopped: Callable[[], bool]) -> None:
+        retention = timedelta(seconds=self._settings.event_retention)
+        while not stopped() and self._store.events.trim(retention, self._settings.max_events).result():
+            pass
+
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         told_to_stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told_to_stop.set)
         self._wakeups.attach(loop)
-        server = Server(self._interceptor, self._tasks, self._task_lists)
+        server = Server(self._interceptor, self._tasks, self._task_lists, self._events)
         try:
             target = await server.start(self._settings.address)
             starting.standby.prepare()
             self._dispatcher.start()
             self._dispatcher.wake()
+            self._housekeeping.start()
             _spare_the_collector()
             log.info("taskgroved is ready on %s", target)
             await told_to_stop.wait()

@@ -160,6 +160,10 @@ class Settings:
     retry_pause: float = _setting(_PAUSE, 10.0, "How long to wait before the retry of an overloaded agent.")
     git_timeout: float = _setting(_LIMIT, 600.0, "How long one git command may take.")
     branch_prefix: str = _setting(_TEXT, "taskgrove/", "What the names of tasks' branches begin with.")
+    event_retention: float = _setting(
+        _LIMIT, 7 * 86400.0, "How long events are kept for those who watch them, unless there are too many."
+    )
+    max_events: int = _setting(_MANY, 100_000, "How many events are kept.")
     author_name: str = _setting(_TEXT, "Taskgrove", "Author and committer of the commits.")
     author_email: str = _setting(_TEXT, "taskgrove@localhost", "E-mail address of that author.")
     stop_runs: bool = _setting(

@@ -14,8 +14,9 @@ import grpc
 import pytest
 
 from support import api_server
-from support.api_calls import METHODS, PATIENCE, SERVICES, Api, refusal_of, request
+from support.api_calls import PATIENCE, Api, refusal_of, request
 from support.api_server import NOBODY, Gate
+from support.api_services import METHODS, SERVICES
 from support.server import RunningServer
 
 # These packages bring no complete types.
@@ -36,7 +37,8 @@ def token(tcp: RunningServer) -> str:
 
 def any_request(method: str) -> Any:
     fields = METHODS[method].input_type.fields_by_name
-    more = {name: "x" for name in ("title", "prompt") if name in fields}
+    more: dict[str, Any] = {name: "x" for name in ("title", "prompt") if name in fields}
+    more |= {name: 1 for name in ("number",) if name in fields}
     ids = {name: NOBODY for name in ("task_id", "task_list_id") if name in fields}
     return request(method, **ids, **more)
 
@@ -56,12 +58,10 @@ def test_over_tcp_a_call_without_the_token_is_refused(
 @pytest.mark.parametrize("method", METHODS)
 def test_over_tcp_a_call_with_the_token_is_let_in(tcp: RunningServer, token: str, method: str) -> None:
     with Api(tcp.target, f"Bearer {token}") as api:
-        if method.startswith("List") and method != "ListRuns":
-            assert not api.call(any_request(method)).next_page_token
-        elif method == "CreateTaskList":
-            assert api.call(any_request(method)).task_list.title == "x"
-        else:
-            assert api.refusal(any_request(method)).code == grpc.StatusCode.NOT_FOUND
+        try:
+            assert api.first_answer(any_request(method)) is not None
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.NOT_FOUND  # noqa: PT017 - both outcomes are right
 
 
 def test_a_malformed_call_without_the_token_learns_nothing_of_itself(tcp: RunningServer) -> None:

@@ -9,8 +9,9 @@ import grpc
 import pytest
 
 from support import api_calls, api_server
-from support.api_calls import METHODS, SERVICES, request
+from support.api_calls import request
 from support.api_server import NOBODY, ApiServer
+from support.api_services import METHODS, SERVICES
 from taskgrove.v1.run_config_pb2 import RunConfig
 
 
@@ -133,6 +134,15 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
             ({"seconds": 2**62}, "heartbeat_interval"),
         ],
     },
+    "WatchEvents": {
+        "after_sequence": [(-1, "after_sequence"), (-(2**63), "after_sequence")],
+        "task_list_ids": [
+            *[([value], "task_list_ids[0]") for value in BAD_IDS],
+            (["a" * 12] * 101, "task_list_ids"),
+        ],
+        "kinds": [([0], "kinds"), ([1, 99], "kinds")],
+        "heartbeat_interval": [({"seconds": -1}, "heartbeat_interval"), ({}, "heartbeat_interval")],
+    },
     "GetTask": {"task_id": [(value, "task_id") for value in BAD_IDS]},
     "ListTasks": {
         "page_size": [(-1, "page_size")],
@@ -197,6 +207,7 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "UpdateTask": {"task_id": ID, "title": "Title"},
     "UpdateSubtask": {"task_id": ID, "number": 1},
     "ReadLines": {"task_id": ID},
+    "WatchEvents": {},
 }
 
 Complete = Callable[..., Any]
@@ -219,7 +230,7 @@ def test_these_tables_name_every_field_of_every_request() -> None:
         name: set(method.input_type.fields_by_name) for name, method in METHODS.items()
     }
     assert set(BAD_CONFIGS) == set(RunConfig.DESCRIPTOR.fields_by_name)
-    assert len(METHODS) == sum(len(service.methods) for service in SERVICES) == 15
+    assert len(METHODS) == sum(len(service.methods) for service in SERVICES) == 16
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import pytest
 from google.protobuf import descriptor_pb2
 
 from support import api_server
-from support.api_calls import METHODS, PATIENCE, SERVICES, refusal_of
+from support.api_calls import PATIENCE, refusal_of
 from support.api_server import ApiServer
+from support.api_services import METHODS, SERVICES
 from support.server import RunningServer
 
 # These packages bring no complete types.

@@ -45,7 +45,7 @@ class Race:
 
     outcome: taskgrove.CancelResponse.Outcome
     task: Task
-    events: list[taskgrove.Event]
+    events: list[taskgrove.WatchEvent]
 
 
 @dataclass(frozen=True, slots=True)

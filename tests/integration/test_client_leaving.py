@@ -21,7 +21,7 @@ START = WatchTaskRequest()
 ENDLESS: list[Step] = [*list(LOG(START))[:-1], scripted_service.hang]
 
 
-async def everything(watch: taskgrove.AsyncWatch) -> list[taskgrove.Event]:
+async def everything(watch: taskgrove.AsyncWatch) -> list[taskgrove.WatchEvent]:
     return [event async for event in watch]
 
 
@@ -97,8 +97,8 @@ async def test_another_thread_may_close_a_watch() -> None:
             loop = asyncio.get_running_loop()
             with client.watch("t") as watch:
 
-                def follow() -> list[taskgrove.Event]:
-                    events: list[taskgrove.Event] = []
+                def follow() -> list[taskgrove.WatchEvent]:
+                    events: list[taskgrove.WatchEvent] = []
                     for event in watch:
                         events.append(event)
                         if watch.last_line == 4:

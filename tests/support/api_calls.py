@@ -11,12 +11,10 @@ from typing import Any, Self
 import grpc
 import pytest
 from google.protobuf import message_factory
-from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from taskgrove.v1 import task_list_service_pb2, task_service_pb2
-from taskgrove.v1.task_list_service_pb2_grpc import TaskListServiceStub
-from taskgrove.v1.task_service_pb2_grpc import TaskServiceStub
+from support import api_services
+from support.api_services import METHODS
 
 # These packages bring no types.
 error_details_pb2: Any = importlib.import_module("google.rpc.error_details_pb2")
@@ -24,14 +22,6 @@ rpc_status: Any = importlib.import_module("grpc_status.rpc_status")
 
 #: Seconds that any call may take.
 PATIENCE = 20.0
-
-SERVICES = (
-    task_service_pb2.DESCRIPTOR.services_by_name["TaskService"],
-    task_list_service_pb2.DESCRIPTOR.services_by_name["TaskListService"],
-)
-
-#: Every RPC of both services by its name, which no two of them share.
-METHODS: dict[str, MethodDescriptor] = {method.name: method for service in SERVICES for method in service.methods}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +75,12 @@ def read(error: grpc.RpcError) -> Refusal:
 
 
 class Api:
-    """Both services over a channel with gRPC's defaults, without what the client library adds."""
+    """All services over a channel with gRPC's defaults, without what the client library adds."""
 
     def __init__(self, target: str, authorization: str | None = None) -> None:
         #: Untyped, for calls that are no message's.
         self.channel: Any = grpc.insecure_channel(target)
-        self._stubs: tuple[Any, ...] = (TaskServiceStub(self.channel), TaskListServiceStub(self.channel))
+        self._stubs = api_services.stubs(self.channel)
         self._metadata = (("authorization", authorization),) if authorization is not None else ()
 
     def __enter__(self) -> Self:
@@ -104,9 +94,22 @@ class Api:
     def call(self, message: Message) -> Any:
         """Calls the method that takes the message; of a stream, returns all that it sends."""
         name = type(message).__name__.removesuffix("Request")
-        method = next(getattr(stub, name) for stub in self._stubs if hasattr(stub, name))
-        answer = method(message, timeout=PATIENCE, metadata=self._metadata)
+        answer = self._method(name)(message, timeout=PATIENCE, metadata=self._metadata)
         return list(answer) if METHODS[name].server_streaming else answer
+
+    def first_answer(self, message: Message) -> Any:
+        """As a call, but of a stream returns the first message, and leaves the rest."""
+        name = type(message).__name__.removesuffix("Request")
+        answer = self._method(name)(message, timeout=PATIENCE, metadata=self._metadata)
+        if not METHODS[name].server_streaming:
+            return answer
+        try:
+            return next(answer)
+        finally:
+            answer.cancel()
+
+    def _method(self, name: str) -> Any:
+        return next(getattr(stub, name) for stub in self._stubs if hasattr(stub, name))
 
     def refusal(self, message: Message) -> Refusal:
         """Calls the method that takes the message, which is to be refused."""

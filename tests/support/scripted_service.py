@@ -17,7 +17,7 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from grpc import aio
 
-from taskgrove.v1 import task_list_service_pb2, task_service_pb2
+from support import api_services
 from taskgrove.v1.task_pb2 import Task
 from taskgrove.v1.task_service_pb2 import WatchTaskRequest, WatchTaskResponse
 
@@ -170,7 +170,7 @@ class ScriptedServer:
 
     async def start(self) -> None:
         server = aio.server()
-        for file in (task_service_pb2.DESCRIPTOR, task_list_service_pb2.DESCRIPTOR):
+        for file in api_services.FILES:
             server.add_generic_rpc_handlers(self.service.handlers(file))
         self._port = server.add_insecure_port(self.target)
         await server.start()

@@ -24,7 +24,7 @@ class Follower:
     ) -> None:
         self.task_id = task_id
         self._patience = patience
-        self.events: list[taskgrove.Event] = []
+        self.events: list[taskgrove.WatchEvent] = []
         self._watch = client.watch(task_id, after_line=after_line, reconnect_timeout=patience)
         self._changed = threading.Condition()
         self._ended = False
@@ -32,7 +32,7 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, name=f"follower of {task_id}", daemon=True)
         self._thread.start()
 
-    def wait_for(self, look: Callable[[list[taskgrove.Event]], T], what: str) -> T:
+    def wait_for(self, look: Callable[[list[taskgrove.WatchEvent]], T], what: str) -> T:
         """Returns what `look` makes of the events as soon as that is true."""
         with self._changed:
             there = self._changed.wait_for(lambda: look(self.events) or self._ended, self._patience)
@@ -77,12 +77,12 @@ class Follower:
             self._changed.notify_all()
 
 
-def lines(events: Iterable[taskgrove.Event]) -> list[taskgrove.Line]:
+def lines(events: Iterable[taskgrove.WatchEvent]) -> list[taskgrove.Line]:
     """Returns the lines among some events."""
     return [event for event in events if isinstance(event, taskgrove.Line)]
 
 
-def data(events: Iterable[taskgrove.Event]) -> bytes:
+def data(events: Iterable[taskgrove.WatchEvent]) -> bytes:
     """Returns the bytes of all lines."""
     return b"".join(line.data for line in lines(events))
 
@@ -93,18 +93,18 @@ def text(line: taskgrove.Line) -> str | None:
     return record.get("text") if record["type"] == "output" and record["stream"] == "stdout" else None
 
 
-def texts(events: Iterable[taskgrove.Event]) -> list[str]:
+def texts(events: Iterable[taskgrove.WatchEvent]) -> list[str]:
     """Returns all that the commands printed on their standard output."""
     return [printed for line in lines(events) if (printed := text(line)) is not None]
 
 
-def terminal_states(events: Iterable[taskgrove.Event]) -> set[Task.State]:
+def terminal_states(events: Iterable[taskgrove.WatchEvent]) -> set[Task.State]:
     """Returns the terminal states in which a watch has shown the task."""
     shown = {event.task.state for event in events if not isinstance(event, taskgrove.Line)}
     return {state for state in shown if state in RESTING}
 
 
-def numbers_are_dense(events: Iterable[taskgrove.Event], first: int = 1) -> bool:
+def numbers_are_dense(events: Iterable[taskgrove.WatchEvent], first: int = 1) -> bool:
     """Tells whether the lines are numbered without gap and without duplicate."""
     numbers = [line.number for line in lines(events)]
     return numbers == list(range(first, first + len(numbers)))

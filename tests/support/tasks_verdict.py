@@ -60,7 +60,7 @@ class Story:
         return self.followers[-1]
 
     @property
-    def events(self) -> list[taskgrove.Event]:
+    def events(self) -> list[taskgrove.WatchEvent]:
         """All that was shown so far."""
         return [event for follower in self.followers for event in follower.events]
 

@@ -27,7 +27,7 @@ ID = "k3v5m2qxw7ab"
 OUTPUT = b'{"type": "output",  "stream": "stdout", "text": "hello \\u001b[2J"}\n'
 
 #: A step of a watch: an event, or something that happens while the next event is waited for.
-type_step = watching.Event | Callable[[], object]
+type_step = watching.WatchEvent | Callable[[], object]
 
 
 def a_task(state: Task.State = Task.STATE_QUEUED, **fields: Any) -> Task:
@@ -126,7 +126,7 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def __iter__(self) -> Iterator[watching.Event]:
+    def __iter__(self) -> Iterator[watching.WatchEvent]:
         for step in self._steps:
             if callable(step):
                 step()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from support.api_services import SERVICES
 from taskgrove import connection
-from taskgrove.v1 import task_list_service_pb2, task_service_pb2
 
 
 @pytest.fixture(autouse=True)
@@ -95,17 +95,12 @@ def test_a_connection_does_not_show_its_token() -> None:
 
 
 def test_the_calls_that_grpc_repeats_exist_and_exclude_what_is_unsafe() -> None:
-    files = (task_service_pb2.DESCRIPTOR, task_list_service_pb2.DESCRIPTOR)
-    methods = {
-        f"{service.full_name}/{method.name}"
-        for file in files
-        for service in file.services_by_name.values()
-        for method in service.methods
-    }
+    methods = {f"{service.full_name}/{method.name}" for service in SERVICES for method in service.methods}
     config = json.loads(json.dumps(connection.SERVICE_CONFIG))
     repeated = {f"{name['service']}/{name['method']}" for name in config["methodConfig"][0]["name"]}
     assert methods - repeated == {
         "taskgrove.v1.TaskService/WatchTask",
         "taskgrove.v1.TaskListService/DeleteTaskList",
+        "taskgrove.v1.EventService/WatchEvents",
     }
     assert repeated < methods

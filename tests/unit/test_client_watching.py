@@ -30,7 +30,7 @@ def joined(after_line: int = 0) -> watching.Resume:
     return resume
 
 
-def feed(resume: watching.Resume, messages: Iterable[WatchTaskResponse]) -> list[watching.Event]:
+def feed(resume: watching.Resume, messages: Iterable[WatchTaskResponse]) -> list[watching.WatchEvent]:
     return [event for message in messages for event in resume.receive(message)]
 
 
@@ -44,7 +44,7 @@ def test_every_line_is_shown_once_and_in_order_wherever_streams_are_cut(data: st
         longest=data.draw(st.integers(1, 40)),
     )
     resume = watching.Resume("t")
-    shown: list[watching.Event] = []
+    shown: list[watching.WatchEvent] = []
     for cut in [*data.draw(st.lists(st.integers(0, 40), max_size=8)), None]:
         # The wire is cut after some messages, or the user leaves in the middle of one.
         leave_after = data.draw(st.integers(1, 30)) if cut is not None and data.draw(st.booleans()) else None

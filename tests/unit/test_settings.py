@@ -33,6 +33,8 @@ VALUES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "retry_pause": ({"0": 0.0, "60": 60.0}, ["", "-1", "inf"]),
     "git_timeout": ({"1": 1.0}, ["", "0", "-1", "inf"]),
     "branch_prefix": ({"agents/": "agents/"}, [""]),
+    "event_retention": ({"0.5": 0.5, "604800": 604800.0}, ["", "0", "-1", "inf"]),
+    "max_events": ({"1": 1, "1000000": 1000000}, ["", "0", "1000001", "all"]),
     "author_name": ({"Grace Hopper": "Grace Hopper"}, [""]),
     "author_email": ({"g@example.org": "g@example.org"}, [""]),
     "stop_runs": ({"true": True, "YES": True, "1": True, "false": False, "no": False, "0": False}, ["", "maybe", "2"]),

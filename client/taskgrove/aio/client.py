@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from taskgrove.aio.events import EventCalls
 from taskgrove.aio.task_lists import TaskListCalls
 from taskgrove.aio.tasks import TaskCalls
 
 
-class AsyncClient(TaskCalls, TaskListCalls):
+class AsyncClient(TaskCalls, TaskListCalls, EventCalls):
     """Talks to one server, from the event loop that it was made in. Takes what `taskgrove.Client` takes."""

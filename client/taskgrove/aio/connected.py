@@ -72,9 +72,7 @@ class Connected:
         self, method: aio.UnaryStreamMultiCallable[Request, Response], request: Request
     ) -> AsyncIterator[Response]:
         """Yields the messages of a stream that ends by itself; leaving it ends it on the server."""
-        self._check_open()
-        stream = method(request, metadata=self._metadata)
-        self._streams.add(stream)
+        stream = self._open(method, request)
         try:
             async for message in stream:
                 yield message
@@ -86,6 +84,14 @@ class Connected:
             raise
         finally:
             stream.cancel()
+
+    def _open(
+        self, method: aio.UnaryStreamMultiCallable[Request, Response], request: Request
+    ) -> aio.UnaryStreamCall[Request, Response]:
+        self._check_open()
+        stream = method(request, metadata=self._metadata)
+        self._streams.add(stream)
+        return stream
 
     def _check_open(self) -> None:
         if self._closed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskgrove import requests, watching
 from taskgrove.aio.connected import Connected
-from taskgrove.aio.watch import AsyncWatch, Stream
+from taskgrove.aio.watch import AsyncWatch
 from taskgrove.lines import Line
 from taskgrove.log_part import LogPart
 from taskgrove.v1 import task_service_pb2 as tasks_pb2
@@ -144,7 +144,7 @@ class TaskCalls(Connected):
     def watch(self, task_id: str, *, after_line: int = 0, reconnect_timeout: float | None = 60.0) -> AsyncWatch:
         """Follows a task until it rests; see `taskgrove.Client.watch`."""
         resume = watching.Resume(task_id, after_line=after_line, reconnect_timeout=reconnect_timeout)
-        return AsyncWatch(self.target, self._open_stream, resume)
+        return AsyncWatch(self.target, functools.partial(self._open, self._tasks.WatchTask), resume)
 
     async def lines(
         self, task_id: str, *, after_line: int = 0, reconnect_timeout: float | None = 60.0
@@ -164,9 +164,3 @@ class TaskCalls(Connected):
                 if isinstance(event, watching.Rested):
                     return event.task
         raise AssertionError("A watch that nobody closed ends with Rested.")
-
-    def _open_stream(self, request: tasks_pb2.WatchTaskRequest) -> Stream:
-        self._check_open()
-        stream = self._tasks.WatchTask(request, metadata=self._metadata)
-        self._streams.add(stream)
-        return stream

@@ -1,6 +1,6 @@
 """The blocking client."""
 
 from taskgrove.blocking.client import Client
-from taskgrove.blocking.watch import Watch
+from taskgrove.blocking.watch import EventWatch, Watch
 
-__all__ = ["Client", "Watch"]
+__all__ = ["Client", "EventWatch", "Watch"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from taskgrove.blocking.events import EventCalls
 from taskgrove.blocking.task_lists import TaskListCalls
 from taskgrove.blocking.tasks import TaskCalls
 
 
-class Client(TaskCalls, TaskListCalls):
+class Client(TaskCalls, TaskListCalls, EventCalls):
     """Talks to one server, over one connection that all threads may share.
 
     `target` is an address in gRPC's notation, such as "unix:/run/user/1000/taskgroved.sock" or "localhost:50051".

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import grpc
 
@@ -16,8 +16,18 @@ SINGLE_THREADED = ("SingleThreadedUnaryStream", 1)
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+Response_co = TypeVar("Response_co", covariant=True)
 PagedRequest = TypeVar("PagedRequest", bound=requests.Paged)
 PageResponse = TypeVar("PageResponse", bound=requests.Page)
+
+
+class Stream(Protocol[Response_co]):
+    """A streaming call under way."""
+
+    def __iter__(self) -> Iterator[Response_co]: ...
+    def cancel(self) -> object:
+        """Ends the call."""
+        ...
 
 
 class Connected:
@@ -63,14 +73,17 @@ class Connected:
 
     def _stream(self, method: grpc.UnaryStreamMultiCallable[Request, Response], request: Request) -> Iterator[Response]:
         """Yields the messages of a stream that ends by itself; leaving it ends it on the server."""
-        self._check_open()
-        stream = method(request, metadata=self._metadata)
+        stream = self._open(method, request)
         try:
             yield from stream
         except grpc.RpcError as error:
             raise errors.from_rpc_error(error, self.target) from error
         finally:
             stream.cancel()
+
+    def _open(self, method: grpc.UnaryStreamMultiCallable[Request, Response], request: Request) -> Stream[Response]:
+        self._check_open()
+        return method(request, metadata=self._metadata)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from taskgrove import requests, watching
 from taskgrove.blocking.connected import Connected
-from taskgrove.blocking.watch import Stream, Watch
+from taskgrove.blocking.watch import Watch
 from taskgrove.lines import Line
 from taskgrove.log_part import LogPart
 from taskgrove.v1 import task_service_pb2 as tasks_pb2
@@ -140,7 +140,7 @@ class TaskCalls(Connected):
         `reconnect_timeout` seconds; None means to try for ever.
         """
         resume = watching.Resume(task_id, after_line=after_line, reconnect_timeout=reconnect_timeout)
-        return Watch(self.target, self._open_stream, resume)
+        return Watch(self.target, functools.partial(self._open, self._tasks.WatchTask), resume)
 
     def lines(self, task_id: str, *, after_line: int = 0, reconnect_timeout: float | None = 60.0) -> Iterator[Line]:
         """Yields a task's lines until it rests; see `watch`."""
@@ -158,7 +158,3 @@ class TaskCalls(Connected):
                 if isinstance(event, watching.Rested):
                     return event.task
         raise AssertionError("A watch that nobody closed ends with Rested.")
-
-    def _open_stream(self, request: tasks_pb2.WatchTaskRequest) -> Stream:
-        self._check_open()
-        return self._tasks.WatchTask(request, metadata=self._metadata)

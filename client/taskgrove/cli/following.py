@@ -99,7 +99,7 @@ class _Interrupts:
             raise KeyboardInterrupt
         self._pending = True
 
-    def next_of(self, events: Iterator[watching.Event]) -> watching.Event:
+    def next_of(self, events: Iterator[watching.WatchEvent]) -> watching.WatchEvent:
         """Returns the next event; raises KeyboardInterrupt for a Ctrl-C since the last one."""
         self._waiting = True
         try:

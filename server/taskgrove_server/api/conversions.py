@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 
-from taskgrove.v1 import failure_pb2, run_config_pb2, run_pb2, task_list_pb2, task_pb2, task_service_pb2
+from taskgrove.v1 import event_pb2, failure_pb2, run_config_pb2, run_pb2, task_list_pb2, task_pb2, task_service_pb2
 from taskgrove_server.domain.config import Command, RunConfig
+from taskgrove_server.domain.event import Event
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.ids import TaskListId
 from taskgrove_server.domain.listing import Order, TaskFilter
@@ -181,6 +182,24 @@ def to_subtasks(messages: list[task_pb2.Subtask]) -> tuple[Subtask, ...]:
 def cut(text: str, size: int) -> str:
     """Returns the first `size` bytes of a text, less a character that would be cut in two."""
     return text.encode()[:size].decode(errors="ignore") if len(text) * 4 > size else text
+
+
+def from_event(event: Event) -> event_pb2.Event:
+    """Returns the wire's event."""
+    return event_pb2.Event(
+        sequence=event.sequence,
+        kind=f"KIND_{event.kind.name}",
+        task_id=event.task_id,
+        task_list_id=event.task_list_id,
+        create_time=_from_time(event.create_time),
+        task_title=event.task_title,
+        task_state=f"STATE_{event.task_state.name}",
+        slot=event.slot or 0,
+        run_number=event.run_number or 0,
+        is_retry=event.is_retry,
+        worktree=_from_worktree(event.worktree),
+        failure_kind=f"FAILURE_KIND_{event.failure_kind.name}" if event.failure_kind else None,
+    )
 
 
 def _from_failure(failure: Failure | None) -> failure_pb2.Failure | None:

@@ -49,6 +49,8 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.RepositoryBare: (_Code.INVALID_ARGUMENT, "REPOSITORY_BARE"),
     errors.RepositoryEmpty: (_Code.FAILED_PRECONDITION, "REPOSITORY_EMPTY"),
     errors.LineOutOfRange: (_Code.OUT_OF_RANGE, "LINE_OUT_OF_RANGE"),
+    errors.EventsTrimmed: (_Code.OUT_OF_RANGE, "EVENTS_TRIMMED"),
+    errors.SequenceOutOfRange: (_Code.OUT_OF_RANGE, "SEQUENCE_OUT_OF_RANGE"),
     errors.LogLost: (_Code.DATA_LOSS, "LOG_LOST"),
     errors.TooManyWatchers: (_Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS"),
     errors.TokenInvalid: (_Code.UNAUTHENTICATED, "TOKEN_INVALID"),

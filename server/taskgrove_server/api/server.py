@@ -12,6 +12,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from taskgrove.v1 import (
+    event_service_pb2,
+    event_service_pb2_grpc,
     task_list_service_pb2,
     task_list_service_pb2_grpc,
     task_service_pb2,
@@ -22,6 +24,7 @@ from taskgrove_server.api.interceptors import StatusInterceptor
 SERVICES = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     task_list_service_pb2.DESCRIPTOR.services_by_name["TaskListService"].full_name,
+    event_service_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
 )
 
 #: Bytes of the longest path that a Unix socket may have.
@@ -50,18 +53,20 @@ class AddressUnusable(Exception):
 
 
 class Server:
-    """A grpc.aio server of the two services. Made, started and stopped on one event loop."""
+    """A grpc.aio server of all services. Made, started and stopped on one event loop."""
 
     def __init__(
         self,
         interceptor: StatusInterceptor,
         tasks: task_service_pb2_grpc.TaskServiceServicer,
         task_lists: task_list_service_pb2_grpc.TaskListServiceServicer,
+        events: event_service_pb2_grpc.EventServiceServicer,
     ) -> None:
         self._server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS)
         self._health = health.aio.HealthServicer()
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, self._server)
         task_list_service_pb2_grpc.add_TaskListServiceServicer_to_server(task_lists, self._server)
+        event_service_pb2_grpc.add_EventServiceServicer_to_server(events, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         _add_reflection(self._server)
 

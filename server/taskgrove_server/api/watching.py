@@ -7,6 +7,7 @@ import functools
 from collections.abc import AsyncIterator, Iterator
 
 from taskgrove.v1 import task_service_pb2 as messages
+from taskgrove.v1.event_service_pb2 import WatchEventsRequest
 from taskgrove_server.api import conversions
 from taskgrove_server.api.front import Reads
 from taskgrove_server.api.limits import StreamLimit
@@ -53,7 +54,7 @@ class Watching:
             if request.after_line > last_line:
                 raise errors.LineOutOfRange(request.after_line, last_line)
             yield snapshot.opened(last_line)
-            heartbeat = _heartbeat(request)
+            heartbeat = heartbeat_of(request)
             log = _TaskLog(self._store, self._reads, self._journal, subscription, request.after_line)
             with contextlib.closing(log):
                 while True:
@@ -174,7 +175,8 @@ class _TaskLog:
         return await self._reads.shared(subscription.shared, self._store.runs.holding, subscription.task_id, line)
 
 
-def _heartbeat(request: messages.WatchTaskRequest) -> float:
+def heartbeat_of(request: messages.WatchTaskRequest | WatchEventsRequest) -> float:
+    """Returns after how many seconds of silence a watcher wants a heartbeat."""
     if request.HasField("heartbeat_interval"):
         return request.heartbeat_interval.ToTimedelta().total_seconds()
     return HEARTBEAT

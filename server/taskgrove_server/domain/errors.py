@@ -23,6 +23,9 @@
     │   └── RepositoryEmpty
     ├── EtagMismatch
     ├── LineOutOfRange
+    ├── OutsideFeed
+    │   ├── EventsTrimmed
+    │   └── SequenceOutOfRange
     ├── LogLost
     ├── TooManyWatchers
     ├── TokenInvalid
@@ -213,6 +216,34 @@ class LineOutOfRange(TaskgroveError):
             f"Line {after_line} does not exist yet: the last line is {last_line}.",
             after_line=after_line,
             last_line=last_line,
+        )
+
+
+class OutsideFeed(TaskgroveError):
+    """The position lies outside the events that are kept."""
+
+
+class EventsTrimmed(OutsideFeed):
+    """Events behind the position are no longer kept."""
+
+    def __init__(self, after_sequence: int, first_sequence: int, last_sequence: int) -> None:
+        super().__init__(
+            f"Events after {after_sequence} are no longer kept; the oldest is {first_sequence}: list the tasks anew, "
+            "and watch from there.",
+            after_sequence=after_sequence,
+            first_sequence=first_sequence,
+            last_sequence=last_sequence,
+        )
+
+
+class SequenceOutOfRange(OutsideFeed):
+    """The position is beyond the newest event."""
+
+    def __init__(self, after_sequence: int, last_sequence: int) -> None:
+        super().__init__(
+            f"Event {after_sequence} does not exist yet: the newest is {last_sequence}.",
+            after_sequence=after_sequence,
+            last_sequence=last_sequence,
         )
 
 

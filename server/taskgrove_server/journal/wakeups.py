@@ -10,6 +10,9 @@ from typing import Any, Self
 
 from taskgrove_server.domain.ids import TaskId
 
+#: What those watch who want to know of every task. No id is like it.
+EVERY_TASK = TaskId("*")
+
 
 class _Watched:
     """A task that has watchers."""
@@ -92,7 +95,7 @@ class Wakeups:
             self._loop = loop
 
     def subscribe(self, task_id: TaskId) -> Subscription:
-        """Returns a subscription, to be entered before the task is first read."""
+        """Returns a subscription to a task or to EVERY_TASK, to be entered before anything is read."""
         return Subscription(self, task_id)
 
     def lines(self, task_id: TaskId) -> None:
@@ -101,7 +104,7 @@ class Wakeups:
 
     def tasks(self, task_ids: Iterable[TaskId]) -> None:
         """Tells that tasks have changed."""
-        self._notify(task_ids, task_changed=True)
+        self._notify((*task_ids, EVERY_TASK), task_changed=True)
 
     def drain(self) -> None:
         """Tells all watchers, on the loop, that the server is shutting down."""

@@ -113,7 +113,18 @@ class Request(Table):
     create_time = peewee.BigIntegerField()
 
 
-ALL: tuple[type[Table], ...] = (TaskList, Task, Worktree, Run, Request)
+class Event(Table):
+    """One thing that happened to a task. `detail` is JSON: what its kind sets of domain.event.Event."""
+
+    sequence = peewee.AutoField()
+    kind = peewee.TextField()
+    task_id = peewee.TextField()
+    task_list_id = peewee.TextField()
+    create_time = peewee.BigIntegerField()
+    detail = peewee.TextField()
+
+
+ALL: tuple[type[Table], ...] = (TaskList, Task, Worktree, Run, Request, Event)
 
 
 def bind(database: peewee.Database) -> None:

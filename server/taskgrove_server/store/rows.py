@@ -18,6 +18,8 @@ from taskgrove_server.store import models
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+_WORKTREE = tuple(field.name for field in fields(Worktree))
+
 #: The fields of a config that hold a span of time.
 _DURATIONS = {"run_timeout", "stall_timeout", "linger"}
 
@@ -96,7 +98,12 @@ def to_worktree(row: models.Worktree | None) -> Worktree | None:
     """Returns the worktree of a row."""
     if row is None:
         return None
-    return Worktree(path=row.path, branch=row.branch, base_commit=row.base_commit, head_commit=row.head_commit)
+    return worktree_from({name: getattr(row, name) for name in _WORKTREE})
+
+
+def worktree_from(values: dict[str, Any]) -> Worktree:
+    """Returns the worktree of its fields, as asdict gives them."""
+    return Worktree(**values)
 
 
 def to_task_list(row: models.TaskList) -> TaskList:

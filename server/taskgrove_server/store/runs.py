@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 
 from taskgrove_server.domain import clock
 from taskgrove_server.domain.config import RunConfig
+from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import RunId, SessionId, TaskId
 from taskgrove_server.domain.run import Outcome, Run, RunState
 from taskgrove_server.domain.task import TaskState, Worktree
-from taskgrove_server.store import models, rows
+from taskgrove_server.store import events, models, rows, task_rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.writer import Changed, Writer
 
@@ -75,12 +76,13 @@ class Runs:
                 start_time=now if task.state == TaskState.QUEUED else task.start_time,
                 update_time=now,
             ).where(models.Task.id == new.task_id).execute()
-            if new.worktree is not None:
-                values = asdict(new.worktree)
-                models.Worktree.insert(task_id=new.task_id, **values).on_conflict(
-                    conflict_target=[models.Worktree.task_id], update=values
-                ).execute()
-            changed.tasks.add(new.task_id)
+            moved = new.worktree is not None and _record_worktree(new.task_id, new.worktree)
+            begun = task_rows.get(new.task_id)
+            if task.state == TaskState.QUEUED:
+                events.record(changed, EventKind.TASK_STARTED, begun)
+            if moved:
+                events.record(changed, EventKind.WORKTREE_UPDATED, begun)
+            events.record(changed, EventKind.RUN_CREATED, begun, run_number=number, is_retry=new.is_retry)
             return rows.to_run(row)
 
         return self._writer.submit(change)
@@ -106,7 +108,7 @@ class Runs:
                 models.Task.update(
                     last_line=run.first_line - 1 + line_count, update_time=rows.from_time(clock.now())
                 ).where(models.Task.id == run.task_id).execute()
-                changed.tasks.add(run.task_id)
+                events.record(changed, EventKind.TASK_UPDATED, task_rows.get(run.task_id))
             return rows.to_run(models.Run.get(models.Run.id == run.id))
 
         return self._writer.submit(change)
@@ -156,6 +158,17 @@ class Runs:
         """Returns the task's last run that left a session."""
         row = resumable(task_id)
         return None if row is None else rows.to_run(row)
+
+
+def _record_worktree(task_id: TaskId, worktree: Worktree) -> bool:
+    """Stores a worktree; tells whether it is another than before."""
+    if rows.to_worktree(models.Worktree.get_or_none(models.Worktree.task_id == task_id)) == worktree:
+        return False
+    values = asdict(worktree)
+    models.Worktree.insert(task_id=task_id, **values).on_conflict(
+        conflict_target=[models.Worktree.task_id], update=values
+    ).execute()
+    return True
 
 
 def resumable(task_id: TaskId) -> models.Run | None:

@@ -7,10 +7,11 @@ from typing import Any
 
 from peewee import SQL
 
+from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.failures import Failure
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.task import Task, TaskState
-from taskgrove_server.store import models, rows, task_rows
+from taskgrove_server.store import events, models, rows, task_rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.writer import Changed, Writer
 
@@ -57,7 +58,9 @@ class Slots:
             if task_rows.get(task_id).cancel_requested:
                 return _rest(changed, task_id, TaskState.CANCELLED)
             task_rows.update(changed, task_id, state=TaskState.QUEUED.value, slot=None, start_time=None)
-            return task_rows.get(task_id)
+            task = task_rows.get(task_id)
+            events.record(changed, EventKind.TASK_QUEUED, task)
+            return task
 
         return self._writer.submit(change)
 
@@ -128,4 +131,8 @@ def _rest(
     task_rows.update(changed, task_id, **values)
     if head_commit is not None:
         models.Worktree.update(head_commit=head_commit).where(models.Worktree.task_id == task_id).execute()
-    return task_rows.get(task_id)
+    task = task_rows.get(task_id)
+    if head_commit is not None:
+        events.record(changed, EventKind.WORKTREE_UPDATED, task)
+    events.record(changed, EventKind.TASK_FINISHED, task)
+    return task

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.store.database import open_database
+from taskgrove_server.store.events import Events
 from taskgrove_server.store.runs import Runs
 from taskgrove_server.store.slots import Slots
 from taskgrove_server.store.task_lists import TaskLists
@@ -27,6 +28,7 @@ class Store:
         self.tasks = Tasks(self._writer)
         self.slots = Slots(self._writer)
         self.runs = Runs(self._writer)
+        self.events = Events(self._writer)
         self.task_lists = TaskLists(self._writer)
 
     def close_connection(self) -> None:

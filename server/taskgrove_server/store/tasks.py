@@ -8,10 +8,11 @@ from enum import Enum, auto
 from typing import Any
 
 from taskgrove_server.domain import clock, errors
+from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.task import Task, TaskEdit, TaskState
-from taskgrove_server.store import listing, models, requests, rows, runs, task_rows
+from taskgrove_server.store import events, listing, models, requests, rows, runs, task_rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.writer import Changed, Writer
@@ -59,7 +60,7 @@ class Tasks:
                 update_time=rows.from_time(task.update_time),
             )
             requests.record(request, task.id)
-            changed.tasks.add(task.id)
+            events.record(changed, EventKind.TASK_QUEUED, task)
             return task
 
         return self._writer.submit(change)
@@ -94,7 +95,9 @@ class Tasks:
                 finish_time=None,
             )
             requests.record(request, task_id)
-            return task_rows.get(task_id)
+            continued = task_rows.get(task_id)
+            events.record(changed, EventKind.TASK_QUEUED, continued)
+            return continued
 
         return self._writer.submit(change)
 
@@ -119,7 +122,12 @@ class Tasks:
             elif outcome is Cancelled.STOPPING:
                 task_rows.update(changed, task_id, cancel_requested=True)
             requests.record(request, task_id)
-            return task_rows.get(task_id), outcome
+            task = task_rows.get(task_id)
+            if outcome is Cancelled.AT_ONCE:
+                events.record(changed, EventKind.TASK_FINISHED, task)
+            elif outcome is Cancelled.STOPPING:
+                events.record(changed, EventKind.TASK_UPDATED, task)
+            return task, outcome
 
         return self._writer.submit(change)
 
@@ -142,8 +150,7 @@ class Tasks:
                 values["subtasks"] = rows.from_subtasks(edit.subtasks)
             if edit.overrides is not None:
                 values["overrides"] = rows.from_config(edit.overrides)
-            task_rows.update(changed, task_id, **values)
-            return task_rows.get(task_id)
+            return _edit(changed, task_id, **values)
 
         return self._writer.submit(change)
 
@@ -159,8 +166,7 @@ class Tasks:
                 raise errors.SubtaskNotFound(task_id, number)
             subtasks = list(task.subtasks)
             subtasks[number - 1] = replace(subtasks[number - 1], completed=completed)
-            task_rows.update(changed, task_id, subtasks=rows.from_subtasks(tuple(subtasks)))
-            return task_rows.get(task_id)
+            return _edit(changed, task_id, subtasks=rows.from_subtasks(tuple(subtasks)))
 
         return self._writer.submit(change)
 
@@ -173,6 +179,13 @@ class Tasks:
     def page(self, wanted: TaskFilter, order: Order, after: listing.Place | None, size: int) -> Page:
         """Returns up to `size` tasks with their places, from behind the place `after`."""
         return listing.page(wanted, order, after, size)
+
+
+def _edit(changed: Changed, task_id: TaskId, **values: Any) -> Task:
+    task_rows.update(changed, task_id, **values)
+    task = task_rows.get(task_id)
+    events.record(changed, EventKind.TASK_UPDATED, task)
+    return task
 
 
 def _get_for_update(task_id: TaskId, etag: str) -> Task:

@@ -1,0 +1,135 @@
+"""The feed of events. Each is stored in the transaction of what it tells of, so that none is lost or made up.
+
+Sequences have no gaps: one thread makes all changes, and SQLite takes a number back that was given in a transaction
+that is undone.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Future
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from peewee import fn
+
+from taskgrove_server.domain import clock, errors, ids
+from taskgrove_server.domain.event import Event, EventBounds, EventFilter, EventKind, EventPage
+from taskgrove_server.domain.failures import FailureKind
+from taskgrove_server.domain.task import Task, TaskState
+from taskgrove_server.store import models, rows
+from taskgrove_server.store.refusing import reading
+from taskgrove_server.store.writer import Changed, Writer
+
+#: Events in a page: with the longest titles and paths they stay well below the 4 MiB that a default client takes.
+PAGE = 200
+
+#: Events that one transaction removes.
+_SLICE = 10_000
+
+
+class Events:
+    """The stored events. Changes return futures that resolve once they are on disk."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    @reading()
+    def bounds(self) -> EventBounds:
+        """Returns which events there are."""
+        return _bounds()
+
+    @reading()
+    def page(self, after: int, wanted: EventFilter) -> EventPage:
+        """Returns the next wanted events behind the sequence `after`.
+
+        Raises EventsTrimmed when events behind it are no longer kept.
+        """
+        bounds = _bounds()
+        if after + 1 < bounds.first:
+            raise errors.EventsTrimmed(after, bounds.first, bounds.last)
+        matches = [models.Event.sequence > after, models.Event.sequence <= bounds.last]
+        if wanted.task_list_ids:
+            matches.append(models.Event.task_list_id.in_(list(wanted.task_list_ids)))
+        if wanted.kinds:
+            matches.append(models.Event.kind.in_([kind.value for kind in wanted.kinds]))
+        query = models.Event.select().where(*matches).order_by(models.Event.sequence).limit(PAGE)
+        events = tuple(_to_event(row) for row in query)
+        full = len(events) == PAGE
+        return EventPage(events, events[-1].sequence if full else max(after, bounds.last), full)
+
+    def trim(self, retention: timedelta, most: int) -> Future[int]:
+        """Removes some of the events that are older than `retention`, or more than `most`; returns how many.
+
+        The newest stays whatever its age, so that its sequence is never given again. Fewer than asked for are
+        removed at a time, for others wait meanwhile: 0 tells that all is done.
+        """
+        oldest = rows.from_time(clock.now() - retention)
+
+        def change(_changed: Changed) -> int:
+            bounds = _bounds()
+            head = models.Event.select(models.Event.sequence, models.Event.create_time)
+            last = bounds.first - 1
+            for row in head.order_by(models.Event.sequence).limit(_SLICE):
+                if row.sequence == bounds.last or (row.create_time >= oldest and bounds.last - row.sequence < most):
+                    break
+                last = row.sequence
+            removed: int = models.Event.delete().where(models.Event.sequence <= last).execute()
+            return removed
+
+        return self._writer.submit(change)
+
+
+def record(
+    changed: Changed,
+    kind: EventKind,
+    task: Task,
+    *,
+    run_number: int | None = None,
+    is_retry: bool = False,
+) -> None:
+    """Stores that something happened to a task, which is as it is afterwards. Belongs into the same transaction."""
+    detail: dict[str, Any] = {"task_title": task.title, "task_state": task.state.value}
+    if kind in (EventKind.TASK_STARTED, EventKind.RUN_CREATED):
+        detail["slot"] = task.slot
+    if kind is EventKind.RUN_CREATED:
+        detail |= {"run_number": run_number, "is_retry": is_retry}
+    if kind is EventKind.WORKTREE_UPDATED and task.worktree is not None:
+        detail["worktree"] = asdict(task.worktree)
+    if kind is EventKind.TASK_FINISHED and task.failure is not None:
+        detail["failure_kind"] = task.failure.kind.value
+    models.Event.create(
+        kind=kind.value,
+        task_id=task.id,
+        task_list_id=task.task_list_id,
+        create_time=rows.from_time(clock.now()),
+        detail=json.dumps(detail, ensure_ascii=False),
+    )
+    changed.tasks.add(task.id)
+
+
+def _bounds() -> EventBounds:
+    first = models.Event.select(fn.MIN(models.Event.sequence)).scalar()
+    if first is None:
+        return EventBounds()
+    return EventBounds(first, models.Event.select(fn.MAX(models.Event.sequence)).scalar())
+
+
+def _to_event(row: models.Event) -> Event:
+    detail: dict[str, Any] = json.loads(row.detail)
+    failure_kind = detail.get("failure_kind")
+    return Event(
+        sequence=row.sequence,
+        kind=EventKind(row.kind),
+        task_id=ids.TaskId(row.task_id),
+        task_list_id=ids.TaskListId(row.task_list_id),
+        create_time=rows.to_time(row.create_time),
+        task_title=detail["task_title"],
+        task_state=TaskState(detail["task_state"]),
+        slot=detail.get("slot"),
+        run_number=detail.get("run_number"),
+        is_retry=detail.get("is_retry", False),
+        worktree=rows.worktree_from(detail["worktree"]) if "worktree" in detail else None,
+        failure_kind=FailureKind(failure_kind) if failure_kind else None,
+    )
