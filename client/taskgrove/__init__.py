@@ -12,7 +12,11 @@
 
 from taskgrove.aio import AsyncClient, AsyncEventWatch, AsyncWatch
 from taskgrove.blocking import Client, EventWatch, Watch
+from taskgrove.diffs import Diff, FileDiff
 from taskgrove.errors import (
+    BranchMoved,
+    BranchNotFound,
+    CheckoutDirty,
     DeadlineExceeded,
     DirectoryNotFound,
     DirectoryRefused,
@@ -21,21 +25,28 @@ from taskgrove.errors import (
     InternalServerError,
     InvalidPageToken,
     InvalidRequest,
+    LandConflict,
     LineOutOfRange,
     LogLost,
     NoPreviousRun,
     NotARepository,
     NotFound,
+    NothingToLand,
+    NoWorktree,
     OutsideFeed,
     PathNotAllowed,
     ProtocolError,
+    PushFailed,
+    RemoteNotFound,
     RepositoryBare,
     RepositoryEmpty,
+    RepositoryFailed,
     RequestIdReused,
     SequenceOutOfRange,
     ServerDraining,
     ServerUnavailable,
     SessionMissing,
+    SetupLogNotFound,
     StoreUnavailable,
     SubtaskNotFound,
     TaskActive,
@@ -45,19 +56,29 @@ from taskgrove.errors import (
     TaskListNotFound,
     TaskNotFound,
     TaskNotQueued,
+    TooManyCalls,
     TooManyWatchers,
     Unauthenticated,
+    WorkMissing,
+    WorktreeBusy,
+    WorktreeDirty,
+    WorktreePresent,
+    WorktreeRefused,
     WrongState,
 )
 from taskgrove.lines import Line
-from taskgrove.requests import TaskOrder, run_config
+from taskgrove.requests import TaskOrder, run_config, worktree_settings
+from taskgrove.v1.change_pb2 import ChangedFile, Commit
 from taskgrove.v1.event_pb2 import Event
 from taskgrove.v1.failure_pb2 import Failure, FailureKind
+from taskgrove.v1.landing_pb2 import Landing, LandStrategy
 from taskgrove.v1.run_config_pb2 import RunConfig
 from taskgrove.v1.run_pb2 import Run
 from taskgrove.v1.task_list_pb2 import TaskList
-from taskgrove.v1.task_pb2 import Subtask, Task
+from taskgrove.v1.task_pb2 import Subtask, Task, Worktree
 from taskgrove.v1.task_service_pb2 import CancelResponse
+from taskgrove.v1.worktree_service_pb2 import Removal
+from taskgrove.v1.worktree_settings_pb2 import WorktreeSettings
 from taskgrove.watching import Opened, Rested, TaskChanged, WatchEvent
 
 #: The version of the installed distribution.
@@ -77,9 +98,15 @@ __all__ = [
     "AsyncClient",
     "AsyncEventWatch",
     "AsyncWatch",
+    "BranchMoved",
+    "BranchNotFound",
     "CancelResponse",
+    "ChangedFile",
+    "CheckoutDirty",
     "Client",
+    "Commit",
     "DeadlineExceeded",
+    "Diff",
     "DirectoryNotFound",
     "DirectoryRefused",
     "EtagMismatch",
@@ -88,21 +115,31 @@ __all__ = [
     "EventsTrimmed",
     "Failure",
     "FailureKind",
+    "FileDiff",
     "InternalServerError",
     "InvalidPageToken",
     "InvalidRequest",
+    "LandConflict",
+    "LandStrategy",
+    "Landing",
     "Line",
     "LineOutOfRange",
     "LogLost",
     "NoPreviousRun",
+    "NoWorktree",
     "NotARepository",
     "NotFound",
+    "NothingToLand",
     "Opened",
     "OutsideFeed",
     "PathNotAllowed",
     "ProtocolError",
+    "PushFailed",
+    "RemoteNotFound",
+    "Removal",
     "RepositoryBare",
     "RepositoryEmpty",
+    "RepositoryFailed",
     "RequestIdReused",
     "Rested",
     "Run",
@@ -111,6 +148,7 @@ __all__ = [
     "ServerDraining",
     "ServerUnavailable",
     "SessionMissing",
+    "SetupLogNotFound",
     "StoreUnavailable",
     "Subtask",
     "SubtaskNotFound",
@@ -125,11 +163,20 @@ __all__ = [
     "TaskNotQueued",
     "TaskOrder",
     "TaskgroveError",
+    "TooManyCalls",
     "TooManyWatchers",
     "Unauthenticated",
     "Watch",
     "WatchEvent",
+    "WorkMissing",
+    "Worktree",
+    "WorktreeBusy",
+    "WorktreeDirty",
+    "WorktreePresent",
+    "WorktreeRefused",
+    "WorktreeSettings",
     "WrongState",
     "__version__",
     "run_config",
+    "worktree_settings",
 ]

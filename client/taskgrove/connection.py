@@ -24,9 +24,23 @@ RETRIED_METHODS = (
             "UpdateTask",
             "UpdateSubtask",
             "ReadLines",
+            "RetryTask",
         ),
     ),
     ("TaskListService", ("CreateTaskList", "GetTaskList", "ListTaskLists", "UpdateTaskList")),
+    (
+        "WorktreeService",
+        (
+            "GetWorktreeStatus",
+            "ListChangedFiles",
+            "DiffWorktree",
+            "ListCommits",
+            "CheckLand",
+            "Land",
+            "DiscardWorktree",
+            "ReadSetupLog",
+        ),
+    ),
 )
 
 SERVICE_CONFIG = {

@@ -11,7 +11,10 @@
     ├── NotFound
     │   ├── TaskNotFound
     │   ├── TaskListNotFound
-    │   └── SubtaskNotFound
+    │   ├── SubtaskNotFound
+    │   ├── BranchNotFound
+    │   ├── RemoteNotFound
+    │   └── SetupLogNotFound
     ├── WrongState                the thing exists, but its state forbids the call
     │   ├── TaskActive
     │   ├── NoPreviousRun
@@ -19,6 +22,18 @@
     │   ├── TaskListDeleted
     │   ├── TaskListActive
     │   └── TaskNotQueued
+    ├── WorktreeRefused           a task's worktree or work forbids the call
+    │   ├── NoWorktree
+    │   ├── WorkMissing
+    │   ├── WorktreeBusy
+    │   ├── WorktreePresent
+    │   ├── WorktreeDirty
+    │   ├── NothingToLand
+    │   ├── LandConflict
+    │   ├── CheckoutDirty
+    │   ├── BranchMoved
+    │   ├── PushFailed
+    │   └── RepositoryFailed
     ├── EtagMismatch              the thing has changed since it was read
     ├── DirectoryRefused          the server cannot use a directory
     │   ├── DirectoryNotFound
@@ -32,6 +47,7 @@
     │   └── SequenceOutOfRange
     ├── LogLost                   lines that were recorded can no longer be read
     ├── TooManyWatchers           the server serves as many watchers as it may
+    ├── TooManyCalls              the server does as much of this kind as it takes on
     ├── StoreUnavailable          the server could not store the change, or read what is stored
     ├── InternalServerError       the server met an error of its own
     └── ProtocolError             the server broke the contract of a stream
@@ -135,6 +151,18 @@ class SubtaskNotFound(NotFound):
     """The task has no subtask of this number."""
 
 
+class BranchNotFound(NotFound):
+    """The repository has no such branch."""
+
+
+class RemoteNotFound(NotFound):
+    """The repository has no such remote."""
+
+
+class SetupLogNotFound(NotFound):
+    """The task has no setup log."""
+
+
 class WrongState(TaskgroveError):
     """The thing exists, but its state forbids the call."""
 
@@ -161,6 +189,54 @@ class TaskListActive(WrongState):
 
 class TaskNotQueued(WrongState):
     """The task does not wait in the queue any more, so that what its agent is told cannot be changed."""
+
+
+class WorktreeRefused(TaskgroveError):
+    """A task's worktree, or its work, forbids the call."""
+
+
+class NoWorktree(WorktreeRefused):
+    """The task has no worktree: it has not begun yet, or its list has no repository."""
+
+
+class WorkMissing(WorktreeRefused):
+    """Nothing of the task's work is left in the repository."""
+
+
+class WorktreeBusy(WorktreeRefused):
+    """Another call works on the task's worktree at this moment: call again."""
+
+
+class WorktreePresent(WorktreeRefused):
+    """The task's worktree or sandbox is still there."""
+
+
+class WorktreeDirty(WorktreeRefused):
+    """The task's worktree has changes that are not committed."""
+
+
+class NothingToLand(WorktreeRefused):
+    """The target branch has everything already."""
+
+
+class LandConflict(WorktreeRefused):
+    """The work and the target branch have changed the same places."""
+
+
+class CheckoutDirty(WorktreeRefused):
+    """The checkout of the target branch has changes of its own."""
+
+
+class BranchMoved(WorktreeRefused):
+    """A branch is not where it is expected to be: look again, and decide anew."""
+
+
+class PushFailed(WorktreeRefused):
+    """The remote repository refused the push, or could not be reached."""
+
+
+class RepositoryFailed(WorktreeRefused):
+    """Git failed on the repository."""
 
 
 class EtagMismatch(TaskgroveError):
@@ -215,6 +291,10 @@ class TooManyWatchers(TaskgroveError):
     """The server serves as many watchers as it may: close a watch, or try again later."""
 
 
+class TooManyCalls(TaskgroveError):
+    """The server does as much of this kind at once as it takes on: call again."""
+
+
 class StoreUnavailable(TaskgroveError):
     """The server could not store the change, or read what is stored, for instance because its disk is full.
 
@@ -244,6 +324,21 @@ BY_REASON: Mapping[str, type[TaskgroveError]] = {
     "TASK_LIST_ACTIVE": TaskListActive,
     "TASK_NOT_QUEUED": TaskNotQueued,
     "ETAG_MISMATCH": EtagMismatch,
+    "BRANCH_NOT_FOUND": BranchNotFound,
+    "REMOTE_NOT_FOUND": RemoteNotFound,
+    "SETUP_LOG_NOT_FOUND": SetupLogNotFound,
+    "NO_WORKTREE": NoWorktree,
+    "WORK_MISSING": WorkMissing,
+    "WORKTREE_BUSY": WorktreeBusy,
+    "WORKTREE_PRESENT": WorktreePresent,
+    "WORKTREE_DIRTY": WorktreeDirty,
+    "NOTHING_TO_LAND": NothingToLand,
+    "LAND_CONFLICT": LandConflict,
+    "CHECKOUT_DIRTY": CheckoutDirty,
+    "BRANCH_MOVED": BranchMoved,
+    "PUSH_FAILED": PushFailed,
+    "GIT_FAILED": RepositoryFailed,
+    "TOO_MANY_CALLS": TooManyCalls,
     "DIRECTORY_NOT_FOUND": DirectoryNotFound,
     "PATH_NOT_ALLOWED": PathNotAllowed,
     "NOT_A_REPOSITORY": NotARepository,

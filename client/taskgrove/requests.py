@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from taskgrove.v1.event_pb2 import Event
 from taskgrove.v1.event_service_pb2 import WatchEventsRequest
 from taskgrove.v1.failure_pb2 import FailureKind
+from taskgrove.v1.landing_pb2 import LandStrategy
 from taskgrove.v1.run_config_pb2 import Argv, Command, RunConfig
 from taskgrove.v1.task_list_service_pb2 import CreateTaskListRequest, ListTaskListsRequest, UpdateTaskListRequest
 from taskgrove.v1.task_pb2 import Subtask, Task
@@ -24,10 +25,13 @@ from taskgrove.v1.task_service_pb2 import (
     EnqueueRequest,
     ListTasksRequest,
     ReadLinesRequest,
+    RetryTaskRequest,
     UpdateSubtaskRequest,
     UpdateTaskRequest,
     WatchTaskRequest,
 )
+from taskgrove.v1.worktree_service_pb2 import LandRequest, PruneWorktreesRequest
+from taskgrove.v1.worktree_settings_pb2 import CleanUp, WorktreeSettings
 
 #: A path on the server's machine.
 ServerPath = str | os.PathLike[str]
@@ -86,14 +90,49 @@ def run_config(
     )
 
 
+def worktree_settings(
+    *,
+    base_branch: str | None = None,
+    branch_prefix: str | None = None,
+    copied_files: Sequence[str] = (),
+    setup_command: Sequence[str] | str | None = None,
+    setup_timeout: timedelta | None = None,
+    landed_after: timedelta | None = None,
+    rested_after: timedelta | None = None,
+) -> WorktreeSettings:
+    """Builds the worktree settings of a list; what is left out is unset. worktree_settings.proto tells what each means.
+
+    `setup_command` is a program and its arguments when it is a list, and a line for the shell when it is a string.
+    `landed_after` and `rested_after` are the clean-up policy.
+    """
+    return WorktreeSettings(
+        base_branch=base_branch or "",
+        branch_prefix=branch_prefix or "",
+        copied_files=_several("copied_files", copied_files),
+        setup_command=None if setup_command is None else _command(setup_command),
+        setup_timeout=None if setup_timeout is None else _duration(setup_timeout),
+        clean_up=None
+        if landed_after is None and rested_after is None
+        else CleanUp(
+            landed_after=None if landed_after is None else _duration(landed_after),
+            rested_after=None if rested_after is None else _duration(rested_after),
+        ),
+    )
+
+
 def create_task_list(
-    title: str, working_dir: ServerPath | None, defaults: RunConfig | None, request_id: str | None
+    title: str,
+    working_dir: ServerPath | None,
+    defaults: RunConfig | None,
+    worktree_settings: WorktreeSettings | None,
+    request_id: str | None,
 ) -> CreateTaskListRequest:
     """Asks for a new task list."""
     return CreateTaskListRequest(
         title=title,
         working_dir=os.fspath(working_dir or ""),
         defaults=defaults,
+        worktree_settings=worktree_settings,
         request_id=request_id or _new_request_id(),
     )
 
@@ -104,10 +143,20 @@ def list_task_lists(working_dir: ServerPath | None, page_size: int) -> ListTaskL
 
 
 def update_task_list(
-    task_list_id: str, title: str | None, defaults: RunConfig | None, etag: str | None
+    task_list_id: str,
+    title: str | None,
+    defaults: RunConfig | None,
+    worktree_settings: WorktreeSettings | None,
+    etag: str | None,
 ) -> UpdateTaskListRequest:
     """Asks for the change of what is not None."""
-    return UpdateTaskListRequest(task_list_id=task_list_id, title=title, defaults=defaults, etag=etag or "")
+    return UpdateTaskListRequest(
+        task_list_id=task_list_id,
+        title=title,
+        defaults=defaults,
+        worktree_settings=worktree_settings,
+        etag=etag or "",
+    )
 
 
 def enqueue(
@@ -205,6 +254,42 @@ def watch_task(task_id: str, after_line: int, heartbeat_interval: float) -> Watc
         task_id=task_id,
         after_line=after_line,
         heartbeat_interval=_duration(timedelta(seconds=heartbeat_interval)),
+    )
+
+
+def retry_task(task_id: str, request_id: str | None) -> RetryTaskRequest:
+    """Asks for a task to be done from the start."""
+    return RetryTaskRequest(task_id=task_id, request_id=request_id or _new_request_id())
+
+
+def land(
+    task_id: str,
+    *,
+    target_branch: str | None,
+    strategy: LandStrategy,
+    message: str | None,
+    expected_head: str | None,
+    commit_uncommitted: bool,
+    request_id: str | None,
+) -> LandRequest:
+    """Asks for a landing."""
+    return LandRequest(
+        task_id=task_id,
+        target_branch=target_branch or "",
+        strategy=strategy,
+        message=message or "",
+        expected_head=expected_head or "",
+        commit_uncommitted=commit_uncommitted,
+        request_id=request_id or _new_request_id(),
+    )
+
+
+def prune_worktrees(task_list_id: str | None, rested_for: timedelta | None, *, dry_run: bool) -> PruneWorktreesRequest:
+    """Asks for old worktrees to be removed."""
+    return PruneWorktreesRequest(
+        task_list_id=task_list_id or "",
+        rested_for=None if rested_for is None else _duration(rested_for),
+        dry_run=dry_run,
     )
 
 

@@ -23,23 +23,31 @@ from taskgrove_server.api.event_service import EventServicer
 from taskgrove_server.api.front import Reads
 from taskgrove_server.api.interceptors import Admission, StatusInterceptor
 from taskgrove_server.api.limits import StreamLimit
+from taskgrove_server.api.offloading import Offloading
 from taskgrove_server.api.reading import Reading
 from taskgrove_server.api.server import Server
 from taskgrove_server.api.task_list_service import TaskListServicer
 from taskgrove_server.api.task_service import TaskServicer
 from taskgrove_server.api.watching import Watching
+from taskgrove_server.api.worktree_service import WorktreeServicer
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.wakeups import Wakeups
 from taskgrove_server.ownership import DataDirectory
 from taskgrove_server.processes import starting
 from taskgrove_server.processes.spec import Graces
+from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.driving import Limits
 from taskgrove_server.runner.execution import Ending, Execution, Places
 from taskgrove_server.runner.flow import Flow, Policy
 from taskgrove_server.runner.housekeeping import Housekeeping
+from taskgrove_server.runner.landings import Landings
+from taskgrove_server.runner.operations import Operations
+from taskgrove_server.runner.preparing import Preparation
 from taskgrove_server.runner.recovery import recover
+from taskgrove_server.runner.review import Review
 from taskgrove_server.runner.space import FreeSpace
+from taskgrove_server.runner.task_work import TaskWork
 from taskgrove_server.settings import Settings
 from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees.commits import Author
@@ -99,24 +107,54 @@ class App:
             Places(runs=data.runs, logs=data.logs),
             _ending(settings),
         )
+        works = TaskWork(self._store, self._worktrees.git)
+        self._operations = Operations(self._store, works, self._worktrees.git)
+        self._clearing = Clearing(self._store, works, self._operations, self._worktrees, data.logs)
+        preparation = Preparation(self._worktrees, self._clearing, data.sandboxes, settings.pass_environment)
         space = FreeSpace(data.root, settings.min_free_space << 20)
-        policy = Policy(data.sandboxes, settings.retry_pause, space)
-        self._flow = Flow(self._store, self._worktrees, execution, policy)
+        self._flow = Flow(self._store, preparation, execution, self._worktrees, Policy(settings.retry_pause, space))
         self._dispatcher = Dispatcher(self._store, settings.slots, space, self._flow.run)
         self._reads = Reads(self._store)
         limit = StreamLimit(most_watchers)
         watching = Watching(self._store, self._reads, self._journal, self._wakeups, limit)
         reading = Reading(self._store, self._reads, self._journal, limit)
-        self._tasks = TaskServicer(self._store, self._reads, self._dispatcher, watching, reading, roots, agents.names)
+        self._offloading = Offloading(self._store, self._worktrees.interrupt)
+        self._tasks = TaskServicer(
+            self._store,
+            self._reads,
+            self._dispatcher,
+            watching,
+            reading,
+            self._offloading,
+            self._clearing,
+            roots,
+            agents.names,
+        )
         self._task_lists = TaskListServicer(self._store, self._reads, roots, agents.names)
         self._events = EventServicer(self._store, self._reads, self._wakeups, limit)
-        self._housekeeping = Housekeeping({"events": self._trim_events}, self._store.close_connection)
+        self._worktree_servicer = WorktreeServicer(
+            self._store,
+            self._reads,
+            self._offloading,
+            Review(works, self._worktrees.git),
+            Landings(self._store, works, self._operations, self._worktrees),
+            self._clearing,
+        )
+        chores = {"events": self._trim_events, "worktrees": self._prune_worktrees}
+        self._housekeeping = Housekeeping(chores, self._store.close_connection)
         self._interceptor = StatusInterceptor(Admission(data.token(), self._wakeups))
 
     def run(self) -> None:
         """Serves until told to stop, then leaves everything as the next server needs it."""
         try:
-            recover(self._store, self._flow, self._dispatcher, self._worktrees, self._run_directories)
+            recover(
+                self._store,
+                self._flow,
+                self._operations,
+                self._dispatcher,
+                self._worktrees,
+                self._run_directories,
+            )
             asyncio.run(self._serve())
         finally:
             self._housekeeping.stop()
@@ -124,6 +162,7 @@ class App:
             if not self._dispatcher.wait(PATIENCE):
                 self._worktrees.stop()
                 self._dispatcher.wait(None)
+            self._offloading.close()
             starting.standby.dismiss()
             self._journal.close()
             self._reads.close()
@@ -134,13 +173,18 @@ class App:
         while not stopped() and self._store.events.trim(retention, self._settings.max_events).result():
             pass
 
+    def _prune_worktrees(self, stopped: Callable[[], bool]) -> None:
+        self._operations.settle()
+        while self._clearing.prune(None, None, dry_run=False, stopped=stopped).more and not stopped():
+            pass
+
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         told_to_stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told_to_stop.set)
         self._wakeups.attach(loop)
-        server = Server(self._interceptor, self._tasks, self._task_lists, self._events)
+        server = Server(self._interceptor, self._tasks, self._task_lists, self._events, self._worktree_servicer)
         try:
             target = await server.start(self._settings.address)
             starting.standby.prepare()

@@ -83,6 +83,48 @@ BAD_CONFIGS: dict[str, list[tuple[Any, str]]] = {
     ],
 }
 
+BAD_BRANCHES = [
+    "-x",
+    "a b",
+    "a..b",
+    "a/",
+    ".a",
+    "a.lock",
+    "a~1",
+    "a^",
+    "a:b",
+    "a?",
+    "a*",
+    "a[",
+    "a\\b",
+    "@",
+    "a@{1}",
+    "\n",
+]
+BAD_RELATIVE = ["", "/etc/passwd", "../up", "a/../b", "a\nb", ".", "./"]
+BAD_SPANS = [{"seconds": -1}, {"seconds": 365 * 86400 + 1}, {"nanos": -1}]
+_SETTINGS = "worktree_settings"
+BAD_SETTINGS: list[tuple[Any, str]] = [
+    *[({"base_branch": name}, f"{_SETTINGS}.base_branch") for name in BAD_BRANCHES],
+    *[({"branch_prefix": name}, f"{_SETTINGS}.branch_prefix") for name in ["-x", "a b", "a..b", "/", "p" * 101]],
+    *[({"copied_files": [name]}, f"{_SETTINGS}.copied_files[0]") for name in [*BAD_RELATIVE, "a**b", "f" * 501]],
+    ({"copied_files": ["a"] * 101}, f"{_SETTINGS}.copied_files"),
+    ({"setup_command": {}}, f"{_SETTINGS}.setup_command"),
+    ({"setup_command": {"shell": " "}}, f"{_SETTINGS}.setup_command.shell"),
+    ({"setup_timeout": {"seconds": 0}}, f"{_SETTINGS}.setup_timeout"),
+    ({"setup_timeout": {"seconds": 86401}}, f"{_SETTINGS}.setup_timeout"),
+    *[({"clean_up": {"landed_after": span}}, f"{_SETTINGS}.clean_up.landed_after") for span in BAD_SPANS],
+    *[({"clean_up": {"rested_after": span}}, f"{_SETTINGS}.clean_up.rested_after") for span in BAD_SPANS],
+]
+BAD_TASK: dict[str, list[tuple[Any, str]]] = {"task_id": [(value, "task_id") for value in BAD_IDS]}
+BAD_WORK: dict[str, list[tuple[Any, str]]] = {
+    **BAD_TASK,
+    "target_branch": [(name, "target_branch") for name in BAD_BRANCHES],
+}
+BAD_PAGE: dict[str, list[tuple[Any, str]]] = {"page_size": [(-1, "page_size")], "page_token": []}
+BAD_COMMITS = [(value, "expected_head") for value in ["main", "abc", "0" * 39, "0" * 41, "G" * 40, "-" * 40]]
+BAD_STRATEGIES = [(value, "strategy") for value in [-1, 99]]
+
 #: For each method and each field: what is wrong, and where the refusal points. ID stands for a known id.
 ID = "\0id"
 BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
@@ -90,6 +132,7 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "title": [(title, "title") for title in NOT_ONE_LINE],
         "working_dir": [("relative", "working_dir"), ("/a\nb", "working_dir"), ("/a\0b", "working_dir")],
         "defaults": [],
+        "worktree_settings": [],
         "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS],
     },
     "GetTaskList": {"task_list_id": [(value, "task_list_id") for value in BAD_IDS]},
@@ -102,6 +145,7 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "task_list_id": [(value, "task_list_id") for value in BAD_IDS],
         "title": [(title, "title") for title in NOT_ONE_LINE],
         "defaults": [],
+        "worktree_settings": BAD_SETTINGS,
         "etag": [(value, "etag") for value in BAD_ETAGS],
     },
     "DeleteTaskList": {"task_list_id": [(value, "task_list_id") for value in BAD_IDS]},
@@ -134,6 +178,41 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
             ({"seconds": 2**62}, "heartbeat_interval"),
         ],
     },
+    "RetryTask": {**BAD_TASK, "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS]},
+    "DeleteTask": {**BAD_TASK, "discard_worktree": []},
+    "GetWorktreeStatus": BAD_WORK,
+    "ListChangedFiles": {**BAD_WORK, **BAD_PAGE, "committed_only": []},
+    "DiffWorktree": {
+        **BAD_WORK,
+        "committed_only": [],
+        "paths": [*[([value], "paths[0]") for value in BAD_RELATIVE], (["a"] * 101, "paths")],
+        "context_lines": [(-1, "context_lines"), (1001, "context_lines")],
+        "max_patch_bytes": [(-1, "max_patch_bytes"), (2**26 + 1, "max_patch_bytes")],
+    },
+    "ListCommits": {**BAD_WORK, **BAD_PAGE},
+    "CheckLand": {**BAD_WORK, "strategy": BAD_STRATEGIES},
+    "Land": {
+        **BAD_WORK,
+        "strategy": BAD_STRATEGIES,
+        "message": [("a\0b", "message"), ("m" * 65537, "message")],
+        "expected_head": BAD_COMMITS,
+        "commit_uncommitted": [],
+        "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS],
+    },
+    "PushBranch": {
+        **BAD_TASK,
+        "remote": [(value, "remote") for value in ["-x", "a b", "https://example.org", "r" * 201]],
+        "remote_branch": [(name, "remote_branch") for name in BAD_BRANCHES],
+        "force": [],
+        "expected_head": BAD_COMMITS,
+    },
+    "DiscardWorktree": {**BAD_TASK, "dry_run": []},
+    "PruneWorktrees": {
+        "task_list_id": [(value, "task_list_id") for value in BAD_IDS if value],
+        "rested_for": [(span, "rested_for") for span in BAD_SPANS],
+        "dry_run": [],
+    },
+    "ReadSetupLog": {**BAD_TASK, "offset": [(-1, "offset")]},
     "WatchEvents": {
         "after_sequence": [(-1, "after_sequence"), (-(2**63), "after_sequence")],
         "task_list_ids": [
@@ -208,6 +287,18 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "UpdateSubtask": {"task_id": ID, "number": 1},
     "ReadLines": {"task_id": ID},
     "WatchEvents": {},
+    "RetryTask": {"task_id": ID},
+    "DeleteTask": {"task_id": ID},
+    "GetWorktreeStatus": {"task_id": ID},
+    "ListChangedFiles": {"task_id": ID},
+    "DiffWorktree": {"task_id": ID},
+    "ListCommits": {"task_id": ID},
+    "CheckLand": {"task_id": ID},
+    "Land": {"task_id": ID},
+    "PushBranch": {"task_id": ID},
+    "DiscardWorktree": {"task_id": ID},
+    "PruneWorktrees": {},
+    "ReadSetupLog": {"task_id": ID},
 }
 
 Complete = Callable[..., Any]
@@ -230,7 +321,7 @@ def test_these_tables_name_every_field_of_every_request() -> None:
         name: set(method.input_type.fields_by_name) for name, method in METHODS.items()
     }
     assert set(BAD_CONFIGS) == set(RunConfig.DESCRIPTOR.fields_by_name)
-    assert len(METHODS) == sum(len(service.methods) for service in SERVICES) == 16
+    assert len(METHODS) == sum(len(service.methods) for service in SERVICES) == 28
 
 
 @pytest.mark.parametrize(

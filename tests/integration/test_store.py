@@ -20,8 +20,9 @@ from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.run import Outcome, Run, RunState, Usage
-from taskgrove_server.domain.task import Subtask, Task, TaskState, Worktree
+from taskgrove_server.domain.task import Subtask, Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.store import database
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.runs import NewRun

@@ -11,7 +11,7 @@ import pytest
 
 from support import repositories as made
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.domain.task import Worktree
+from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import commits, worktrees
 
 TASK = TaskId("k3v9m2qxw7ab")

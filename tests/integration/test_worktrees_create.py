@@ -16,7 +16,7 @@ import pytest
 from support import repositories as made
 from taskgrove_server.domain import ids
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.worktrees import commits, names, worktrees
+from taskgrove_server.worktrees import commits, locks, names, worktrees
 
 TASK = TaskId("k3v9m2qxw7ab")
 BRANCH = "taskgrove/k3v9m2qxw7ab-fix-the-login"
@@ -309,7 +309,7 @@ def test_a_failure_says_what_git_says_and_leaves_nothing(grove: worktrees.Worktr
     repository = make_repository_with_filter(
         tmp_path / "project", "echo 'cannot reach https://ann:secret@example.org/lfs' >&2; exit 3"
     )
-    with pytest.raises(worktrees.WorktreeFailed) as failure:
+    with pytest.raises(locks.WorktreeFailed) as failure:
         grove.create(str(repository), TASK, "Fix the login")
     assert "https://***@example.org/lfs" in str(failure.value)
     assert "smudge filter slow failed" in str(failure.value)
@@ -321,7 +321,7 @@ def test_a_command_that_takes_too_long_is_stopped_with_its_children_and_leaves_n
     grove = worktrees.Worktrees(tmp_path / "dät ä/worktrees", commits.Author(), timeout=1)
     repository = make_repository_with_filter(tmp_path / "project", f"echo $$ > '{tmp_path}/pid'; exec sleep 60")
     start = time.monotonic()
-    with pytest.raises(worktrees.WorktreeFailed, match="'git worktree' did not finish within 1 seconds"):
+    with pytest.raises(locks.WorktreeFailed, match="'git worktree' did not finish within 1 seconds"):
         grove.create(str(repository), TASK, "Fix the login")
     assert time.monotonic() - start < 20
     assert_nothing_is_left(repository, tmp_path)
@@ -332,15 +332,15 @@ def test_a_command_that_takes_too_long_is_stopped_with_its_children_and_leaves_n
 
 def test_an_unusable_repository_is_named(grove: worktrees.Worktrees, tmp_path: Path) -> None:
     empty = made.make_empty_repository(tmp_path / "empty")
-    with pytest.raises(worktrees.WorktreeFailed, match="has no commit to start from"):
+    with pytest.raises(locks.WorktreeFailed, match="has no commit to start from"):
         grove.create(str(empty), TASK, "Fix the login")
-    with pytest.raises(worktrees.WorktreeFailed, match=r"'/nowhere/at all' cannot be used: .*No such file"):
+    with pytest.raises(locks.WorktreeFailed, match=r"'/nowhere/at all' cannot be used: .*No such file"):
         grove.create("/nowhere/at all", TASK, "Fix the login")
 
 
 def test_a_repository_further_up_is_never_used(grove: worktrees.Worktrees, repository: str) -> None:
     inside = Path(repository, "src")
-    with pytest.raises(worktrees.WorktreeFailed, match="cannot be used: fatal: not a git repository"):
+    with pytest.raises(locks.WorktreeFailed, match="cannot be used: fatal: not a git repository"):
         grove.create(str(inside), TASK, "Fix the login")
     assert made.branches(repository) == ["main"]
 
@@ -371,7 +371,7 @@ def test_the_operators_git_config_still_counts(
 ) -> None:
     (tmp_path / "gitconfig").write_text("[core]\n\texcludesFile = /nonexistent\n[bad\n", encoding="utf-8")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
-    with pytest.raises(worktrees.WorktreeFailed, match="bad config line 3"):
+    with pytest.raises(locks.WorktreeFailed, match="bad config line 3"):
         grove.create(repository, TASK, "Fix the login")
 
 

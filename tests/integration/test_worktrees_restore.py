@@ -9,8 +9,8 @@ import pytest
 
 from support import repositories as made
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.domain.task import Worktree
-from taskgrove_server.worktrees import commits, worktrees
+from taskgrove_server.domain.worktree import Worktree
+from taskgrove_server.worktrees import commits, locks, worktrees
 
 TASK = TaskId("k3v9m2qxw7ab")
 
@@ -110,7 +110,7 @@ def test_something_else_at_the_path_is_neither_used_nor_removed(
 ) -> None:
     made.git(repository, "worktree", "remove", worktree.path)
     made.make_repository(Path(worktree.path), {"precious": "precious"})
-    with pytest.raises(worktrees.WorktreeFailed, match="is there, but is no worktree of"):
+    with pytest.raises(locks.WorktreeFailed, match="is there, but is no worktree of"):
         grove.restore(repository, worktree)
     assert Path(worktree.path, "precious").exists()
 
@@ -121,7 +121,7 @@ def test_a_branch_that_the_user_has_checked_out_is_refused_in_gits_words(
     shutil.rmtree(worktree.path)
     grove.prune(repository)
     made.git(repository, "checkout", "--quiet", worktree.branch)
-    with pytest.raises(worktrees.WorktreeFailed, match=f"'{worktree.branch}' is already"):
+    with pytest.raises(locks.WorktreeFailed, match=f"'{worktree.branch}' is already"):
         grove.restore(repository, worktree)
     assert not Path(worktree.path).exists()
     assert made.head(repository, worktree.branch) == worktree.base_commit
@@ -133,7 +133,7 @@ def test_a_commit_that_is_gone_fails_and_leaves_nothing(
     made.git(repository, "worktree", "remove", worktree.path)
     made.git(repository, "branch", "-D", worktree.branch)
     lost = Worktree(worktree.path, worktree.branch, base_commit="1234" * 10)
-    with pytest.raises(worktrees.WorktreeFailed, match="1234"):
+    with pytest.raises(locks.WorktreeFailed, match="1234"):
         grove.restore(repository, lost)
     assert made.branches(repository) == ["main"]
     assert made.worktree_paths(repository) == []

@@ -101,6 +101,10 @@ def test_the_calls_that_grpc_repeats_exist_and_exclude_what_is_unsafe() -> None:
     assert methods - repeated == {
         "taskgrove.v1.TaskService/WatchTask",
         "taskgrove.v1.TaskListService/DeleteTaskList",
+        "taskgrove.v1.TaskService/DeleteTask",
         "taskgrove.v1.EventService/WatchEvents",
+        # A repeat would do more of the same, or tell that there is nothing left to do.
+        "taskgrove.v1.WorktreeService/PushBranch",
+        "taskgrove.v1.WorktreeService/PruneWorktrees",
     }
     assert repeated < methods

@@ -71,7 +71,7 @@ def test_subtasks_may_be_strings() -> None:
 
 def test_calls_that_change_something_get_a_request_id_of_their_own() -> None:
     made = [
-        requests.create_task_list("t", None, None, None).request_id,
+        requests.create_task_list("t", None, None, None, None).request_id,
         requests.enqueue("l", "t", description="", subtasks=(), overrides=None, request_id=None).request_id,
         requests.continue_task("t", "p", None).request_id,
         requests.cancel("t", None).request_id,
@@ -83,9 +83,9 @@ def test_calls_that_change_something_get_a_request_id_of_their_own() -> None:
 
 
 def test_an_update_sends_what_is_not_none() -> None:
-    nothing = requests.update_task_list("l", None, None, None)
+    nothing = requests.update_task_list("l", None, None, None, None)
     assert not nothing.HasField("title")
     assert not nothing.HasField("defaults")
-    emptied = requests.update_task_list("l", "", RunConfig(), None)
+    emptied = requests.update_task_list("l", "", RunConfig(), None, None)
     assert emptied.HasField("title")
     assert emptied.HasField("defaults")

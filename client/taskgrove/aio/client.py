@@ -5,7 +5,8 @@ from __future__ import annotations
 from taskgrove.aio.events import EventCalls
 from taskgrove.aio.task_lists import TaskListCalls
 from taskgrove.aio.tasks import TaskCalls
+from taskgrove.aio.worktrees import WorktreeCalls
 
 
-class AsyncClient(TaskCalls, TaskListCalls, EventCalls):
+class AsyncClient(TaskCalls, TaskListCalls, WorktreeCalls, EventCalls):
     """Talks to one server, from the event loop that it was made in. Takes what `taskgrove.Client` takes."""

@@ -62,6 +62,21 @@ class TaskCalls(Connected):
         """Cancels a task; `outcome` tells what that did. No error if the task rests already."""
         return await self._call(self._tasks.Cancel, requests.cancel(task_id, request_id))
 
+    async def retry_task(self, task_id: str, *, request_id: str | None = None) -> Task:
+        """Takes a resting task back to the queue, to be done from the start: new session, new worktree, new branch.
+
+        What it has done before and was not landed is saved to a ref.
+        """
+        return (await self._call(self._tasks.RetryTask, requests.retry_task(task_id, request_id))).task
+
+    async def delete_task(self, task_id: str, *, discard_worktree: bool = False) -> str | None:
+        """Deletes a resting task with its runs and logs; returns the ref to which unlanded work was saved, if any.
+
+        Raises WorktreePresent for a task that still has its worktree or sandbox, unless that is to be discarded.
+        """
+        request = tasks_pb2.DeleteTaskRequest(task_id=task_id, discard_worktree=discard_worktree)
+        return (await self._call(self._tasks.DeleteTask, request)).saved_ref or None
+
     async def get_task(self, task_id: str) -> Task:
         """Returns a task."""
         return (await self._call(self._tasks.GetTask, tasks_pb2.GetTaskRequest(task_id=task_id))).task

@@ -11,6 +11,7 @@ from taskgrove.v1 import task_list_service_pb2 as task_lists_pb2
 from taskgrove.v1.run_config_pb2 import RunConfig
 from taskgrove.v1.task_list_pb2 import TaskList
 from taskgrove.v1.task_list_service_pb2_grpc import TaskListServiceStub
+from taskgrove.v1.worktree_settings_pb2 import WorktreeSettings
 
 
 class TaskListCalls(Connected):
@@ -27,10 +28,11 @@ class TaskListCalls(Connected):
         *,
         working_dir: requests.ServerPath | None = None,
         defaults: RunConfig | None = None,
+        worktree_settings: WorktreeSettings | None = None,
         request_id: str | None = None,
     ) -> TaskList:
         """Creates a task list for the git repository at `working_dir`, or for no repository."""
-        request = requests.create_task_list(title, working_dir, defaults, request_id)
+        request = requests.create_task_list(title, working_dir, defaults, worktree_settings, request_id)
         return self._call(self._task_lists.CreateTaskList, request).task_list
 
     def get_task_list(self, task_list_id: str) -> TaskList:
@@ -47,13 +49,19 @@ class TaskListCalls(Connected):
             yield from page.task_lists
 
     def update_task_list(
-        self, task_list_id: str, *, title: str | None = None, defaults: RunConfig | None = None, etag: str | None = None
+        self,
+        task_list_id: str,
+        *,
+        title: str | None = None,
+        defaults: RunConfig | None = None,
+        worktree_settings: WorktreeSettings | None = None,
+        etag: str | None = None,
     ) -> TaskList:
-        """Changes what is not None. New defaults replace the old ones as a whole.
+        """Changes what is not None. New defaults and settings replace the old ones as a whole.
 
         Raises EtagMismatch when `etag` is not that of the list as it is.
         """
-        request = requests.update_task_list(task_list_id, title, defaults, etag)
+        request = requests.update_task_list(task_list_id, title, defaults, worktree_settings, etag)
         return self._call(self._task_lists.UpdateTaskList, request).task_list
 
     def delete_task_list(self, task_list_id: str) -> None:

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from taskgrove.v1 import run_config_pb2 as taskgrove_dot_v1_dot_run__config__pb2
+from taskgrove.v1 import worktree_settings_pb2 as taskgrove_dot_v1_dot_worktree__settings__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctaskgrove/v1/task_list.proto\x12\x0ctaskgrove.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtaskgrove/v1/run_config.proto\"\x94\x02\n\x08TaskList\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05title\x18\x02 \x01(\tR\x05title\x12\x1f\n\x0bworking_dir\x18\x03 \x01(\tR\nworkingDir\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x04 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\x08\x64\x65\x66\x61ults\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x12\n\x04\x65tag\x18\x08 \x01(\tR\x04\x65tagB=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctaskgrove/v1/task_list.proto\x12\x0ctaskgrove.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtaskgrove/v1/run_config.proto\x1a$taskgrove/v1/worktree_settings.proto\"\xe1\x02\n\x08TaskList\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05title\x18\x02 \x01(\tR\x05title\x12\x1f\n\x0bworking_dir\x18\x03 \x01(\tR\nworkingDir\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x04 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\x08\x64\x65\x66\x61ults\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12K\n\x11worktree_settings\x18\x07 \x01(\x0b\x32\x1e.taskgrove.v1.WorktreeSettingsR\x10worktreeSettings\x12\x12\n\x04\x65tag\x18\x08 \x01(\tR\x04\x65tagB=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +35,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'taskgrove.v1.task_list_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.taskgrove.v1P\001Z\030taskgrove/v1;taskgrovev1\252\002\014Taskgrove.V1'
-  _globals['_TASKLIST']._serialized_start=111
-  _globals['_TASKLIST']._serialized_end=387
+  _globals['_TASKLIST']._serialized_start=149
+  _globals['_TASKLIST']._serialized_end=502
 # @@protoc_insertion_point(module_scope)

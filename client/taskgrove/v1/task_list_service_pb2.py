@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from taskgrove.v1 import run_config_pb2 as taskgrove_dot_v1_dot_run__config__pb2
 from taskgrove.v1 import task_list_pb2 as taskgrove_dot_v1_dot_task__list__pb2
+from taskgrove.v1 import worktree_settings_pb2 as taskgrove_dot_v1_dot_worktree__settings__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$taskgrove/v1/task_list_service.proto\x12\x0ctaskgrove.v1\x1a\x1dtaskgrove/v1/run_config.proto\x1a\x1ctaskgrove/v1/task_list.proto\"\xa2\x01\n\x15\x43reateTaskListRequest\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x1f\n\x0bworking_dir\x18\x02 \x01(\tR\nworkingDir\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x03 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\x08\x64\x65\x66\x61ults\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"M\n\x16\x43reateTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"6\n\x12GetTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\"J\n\x13GetTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"s\n\x14ListTaskListsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x1f\n\x0bworking_dir\x18\x03 \x01(\tR\nworkingDir\"v\n\x15ListTaskListsResponse\x12\x35\n\ntask_lists\x18\x01 \x03(\x0b\x32\x16.taskgrove.v1.TaskListR\ttaskLists\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa7\x01\n\x15UpdateTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\x12\x19\n\x05title\x18\x02 \x01(\tH\x00R\x05title\x88\x01\x01\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x03 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\x08\x64\x65\x66\x61ults\x12\x12\n\x04\x65tag\x18\x05 \x01(\tR\x04\x65tagB\x08\n\x06_title\"M\n\x16UpdateTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"9\n\x15\x44\x65leteTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\"\x18\n\x16\x44\x65leteTaskListResponse2\xe0\x03\n\x0fTaskListService\x12[\n\x0e\x43reateTaskList\x12#.taskgrove.v1.CreateTaskListRequest\x1a$.taskgrove.v1.CreateTaskListResponse\x12W\n\x0bGetTaskList\x12 .taskgrove.v1.GetTaskListRequest\x1a!.taskgrove.v1.GetTaskListResponse\"\x03\x90\x02\x01\x12]\n\rListTaskLists\x12\".taskgrove.v1.ListTaskListsRequest\x1a#.taskgrove.v1.ListTaskListsResponse\"\x03\x90\x02\x01\x12[\n\x0eUpdateTaskList\x12#.taskgrove.v1.UpdateTaskListRequest\x1a$.taskgrove.v1.UpdateTaskListResponse\x12[\n\x0e\x44\x65leteTaskList\x12#.taskgrove.v1.DeleteTaskListRequest\x1a$.taskgrove.v1.DeleteTaskListResponseB=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$taskgrove/v1/task_list_service.proto\x12\x0ctaskgrove.v1\x1a\x1dtaskgrove/v1/run_config.proto\x1a\x1ctaskgrove/v1/task_list.proto\x1a$taskgrove/v1/worktree_settings.proto\"\xef\x01\n\x15\x43reateTaskListRequest\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x1f\n\x0bworking_dir\x18\x02 \x01(\tR\nworkingDir\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x03 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\x08\x64\x65\x66\x61ults\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\x12K\n\x11worktree_settings\x18\x05 \x01(\x0b\x32\x1e.taskgrove.v1.WorktreeSettingsR\x10worktreeSettings\"M\n\x16\x43reateTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"6\n\x12GetTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\"J\n\x13GetTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"s\n\x14ListTaskListsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x1f\n\x0bworking_dir\x18\x03 \x01(\tR\nworkingDir\"v\n\x15ListTaskListsResponse\x12\x35\n\ntask_lists\x18\x01 \x03(\x0b\x32\x16.taskgrove.v1.TaskListR\ttaskLists\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf4\x01\n\x15UpdateTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\x12\x19\n\x05title\x18\x02 \x01(\tH\x00R\x05title\x88\x01\x01\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x03 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\x08\x64\x65\x66\x61ults\x12K\n\x11worktree_settings\x18\x04 \x01(\x0b\x32\x1e.taskgrove.v1.WorktreeSettingsR\x10worktreeSettings\x12\x12\n\x04\x65tag\x18\x05 \x01(\tR\x04\x65tagB\x08\n\x06_title\"M\n\x16UpdateTaskListResponse\x12\x33\n\ttask_list\x18\x01 \x01(\x0b\x32\x16.taskgrove.v1.TaskListR\x08taskList\"9\n\x15\x44\x65leteTaskListRequest\x12 \n\x0ctask_list_id\x18\x01 \x01(\tR\ntaskListId\"\x18\n\x16\x44\x65leteTaskListResponse2\xe0\x03\n\x0fTaskListService\x12[\n\x0e\x43reateTaskList\x12#.taskgrove.v1.CreateTaskListRequest\x1a$.taskgrove.v1.CreateTaskListResponse\x12W\n\x0bGetTaskList\x12 .taskgrove.v1.GetTaskListRequest\x1a!.taskgrove.v1.GetTaskListResponse\"\x03\x90\x02\x01\x12]\n\rListTaskLists\x12\".taskgrove.v1.ListTaskListsRequest\x1a#.taskgrove.v1.ListTaskListsResponse\"\x03\x90\x02\x01\x12[\n\x0eUpdateTaskList\x12#.taskgrove.v1.UpdateTaskListRequest\x1a$.taskgrove.v1.UpdateTaskListResponse\x12[\n\x0e\x44\x65leteTaskList\x12#.taskgrove.v1.DeleteTaskListRequest\x1a$.taskgrove.v1.DeleteTaskListResponseB=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,26 +39,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKLISTSERVICE'].methods_by_name['GetTaskList']._serialized_options = b'\220\002\001'
   _globals['_TASKLISTSERVICE'].methods_by_name['ListTaskLists']._loaded_options = None
   _globals['_TASKLISTSERVICE'].methods_by_name['ListTaskLists']._serialized_options = b'\220\002\001'
-  _globals['_CREATETASKLISTREQUEST']._serialized_start=116
-  _globals['_CREATETASKLISTREQUEST']._serialized_end=278
-  _globals['_CREATETASKLISTRESPONSE']._serialized_start=280
-  _globals['_CREATETASKLISTRESPONSE']._serialized_end=357
-  _globals['_GETTASKLISTREQUEST']._serialized_start=359
-  _globals['_GETTASKLISTREQUEST']._serialized_end=413
-  _globals['_GETTASKLISTRESPONSE']._serialized_start=415
-  _globals['_GETTASKLISTRESPONSE']._serialized_end=489
-  _globals['_LISTTASKLISTSREQUEST']._serialized_start=491
-  _globals['_LISTTASKLISTSREQUEST']._serialized_end=606
-  _globals['_LISTTASKLISTSRESPONSE']._serialized_start=608
-  _globals['_LISTTASKLISTSRESPONSE']._serialized_end=726
-  _globals['_UPDATETASKLISTREQUEST']._serialized_start=729
-  _globals['_UPDATETASKLISTREQUEST']._serialized_end=896
-  _globals['_UPDATETASKLISTRESPONSE']._serialized_start=898
-  _globals['_UPDATETASKLISTRESPONSE']._serialized_end=975
-  _globals['_DELETETASKLISTREQUEST']._serialized_start=977
-  _globals['_DELETETASKLISTREQUEST']._serialized_end=1034
-  _globals['_DELETETASKLISTRESPONSE']._serialized_start=1036
-  _globals['_DELETETASKLISTRESPONSE']._serialized_end=1060
-  _globals['_TASKLISTSERVICE']._serialized_start=1063
-  _globals['_TASKLISTSERVICE']._serialized_end=1543
+  _globals['_CREATETASKLISTREQUEST']._serialized_start=154
+  _globals['_CREATETASKLISTREQUEST']._serialized_end=393
+  _globals['_CREATETASKLISTRESPONSE']._serialized_start=395
+  _globals['_CREATETASKLISTRESPONSE']._serialized_end=472
+  _globals['_GETTASKLISTREQUEST']._serialized_start=474
+  _globals['_GETTASKLISTREQUEST']._serialized_end=528
+  _globals['_GETTASKLISTRESPONSE']._serialized_start=530
+  _globals['_GETTASKLISTRESPONSE']._serialized_end=604
+  _globals['_LISTTASKLISTSREQUEST']._serialized_start=606
+  _globals['_LISTTASKLISTSREQUEST']._serialized_end=721
+  _globals['_LISTTASKLISTSRESPONSE']._serialized_start=723
+  _globals['_LISTTASKLISTSRESPONSE']._serialized_end=841
+  _globals['_UPDATETASKLISTREQUEST']._serialized_start=844
+  _globals['_UPDATETASKLISTREQUEST']._serialized_end=1088
+  _globals['_UPDATETASKLISTRESPONSE']._serialized_start=1090
+  _globals['_UPDATETASKLISTRESPONSE']._serialized_end=1167
+  _globals['_DELETETASKLISTREQUEST']._serialized_start=1169
+  _globals['_DELETETASKLISTREQUEST']._serialized_end=1226
+  _globals['_DELETETASKLISTRESPONSE']._serialized_start=1228
+  _globals['_DELETETASKLISTRESPONSE']._serialized_end=1252
+  _globals['_TASKLISTSERVICE']._serialized_start=1255
+  _globals['_TASKLISTSERVICE']._serialized_end=1735
 # @@protoc_insertion_point(module_scope)

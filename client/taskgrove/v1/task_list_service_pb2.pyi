@@ -1,5 +1,6 @@
 from taskgrove.v1 import run_config_pb2 as _run_config_pb2
 from taskgrove.v1 import task_list_pb2 as _task_list_pb2
+from taskgrove.v1 import worktree_settings_pb2 as _worktree_settings_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -9,16 +10,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateTaskListRequest(_message.Message):
-    __slots__ = ("title", "working_dir", "defaults", "request_id")
+    __slots__ = ("title", "working_dir", "defaults", "request_id", "worktree_settings")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     WORKING_DIR_FIELD_NUMBER: _ClassVar[int]
     DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKTREE_SETTINGS_FIELD_NUMBER: _ClassVar[int]
     title: str
     working_dir: str
     defaults: _run_config_pb2.RunConfig
     request_id: str
-    def __init__(self, title: _Optional[str] = ..., working_dir: _Optional[str] = ..., defaults: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    worktree_settings: _worktree_settings_pb2.WorktreeSettings
+    def __init__(self, title: _Optional[str] = ..., working_dir: _Optional[str] = ..., defaults: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., request_id: _Optional[str] = ..., worktree_settings: _Optional[_Union[_worktree_settings_pb2.WorktreeSettings, _Mapping]] = ...) -> None: ...
 
 class CreateTaskListResponse(_message.Message):
     __slots__ = ("task_list",)
@@ -57,16 +60,18 @@ class ListTaskListsResponse(_message.Message):
     def __init__(self, task_lists: _Optional[_Iterable[_Union[_task_list_pb2.TaskList, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateTaskListRequest(_message.Message):
-    __slots__ = ("task_list_id", "title", "defaults", "etag")
+    __slots__ = ("task_list_id", "title", "defaults", "worktree_settings", "etag")
     TASK_LIST_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DEFAULTS_FIELD_NUMBER: _ClassVar[int]
+    WORKTREE_SETTINGS_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     task_list_id: str
     title: str
     defaults: _run_config_pb2.RunConfig
+    worktree_settings: _worktree_settings_pb2.WorktreeSettings
     etag: str
-    def __init__(self, task_list_id: _Optional[str] = ..., title: _Optional[str] = ..., defaults: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    def __init__(self, task_list_id: _Optional[str] = ..., title: _Optional[str] = ..., defaults: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., worktree_settings: _Optional[_Union[_worktree_settings_pb2.WorktreeSettings, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class UpdateTaskListResponse(_message.Message):
     __slots__ = ("task_list",)

@@ -76,9 +76,9 @@ class TaskListServiceServicer(object):
         """Creates a task list.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
-        FAILED_PRECONDITION (REPOSITORY_EMPTY), PERMISSION_DENIED (PATH_NOT_ALLOWED), ALREADY_EXISTS
-        (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was deleted
-        since.
+        FAILED_PRECONDITION (REPOSITORY_EMPTY), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
+        ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
+        deleted since.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,11 +103,11 @@ class TaskListServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTaskList(self, request, context):
-        """Changes the title or the defaults of a task list. Tasks that run keep what they started with; queued
-        tasks and later runs take the new values.
+        """Changes the title, the defaults or the worktree settings of a task list. Tasks that run keep what they started
+        with; queued tasks and later runs take the new values.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-        (TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+        (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), ABORTED (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

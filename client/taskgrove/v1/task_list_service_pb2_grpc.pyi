@@ -41,9 +41,9 @@ class TaskListServiceStub:
     """Creates a task list.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
-    FAILED_PRECONDITION (REPOSITORY_EMPTY), PERMISSION_DENIED (PATH_NOT_ALLOWED), ALREADY_EXISTS
-    (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was deleted
-    since.
+    FAILED_PRECONDITION (REPOSITORY_EMPTY), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
+    ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
+    deleted since.
     """
     GetTaskList: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.GetTaskListRequest, _task_list_service_pb2.GetTaskListResponse]
     """Returns a task list.
@@ -56,11 +56,11 @@ class TaskListServiceStub:
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
     UpdateTaskList: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.UpdateTaskListRequest, _task_list_service_pb2.UpdateTaskListResponse]
-    """Changes the title or the defaults of a task list. Tasks that run keep what they started with; queued
-    tasks and later runs take the new values.
+    """Changes the title, the defaults or the worktree settings of a task list. Tasks that run keep what they started
+    with; queued tasks and later runs take the new values.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-    (TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+    (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), ABORTED (ETAG_MISMATCH).
     """
     DeleteTaskList: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.DeleteTaskListRequest, _task_list_service_pb2.DeleteTaskListResponse]
     """Deletes a task list without queued or running tasks. Its resting tasks, their logs, worktrees and
@@ -83,9 +83,9 @@ class TaskListServiceAsyncStub(TaskListServiceStub):
     """Creates a task list.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
-    FAILED_PRECONDITION (REPOSITORY_EMPTY), PERMISSION_DENIED (PATH_NOT_ALLOWED), ALREADY_EXISTS
-    (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was deleted
-    since.
+    FAILED_PRECONDITION (REPOSITORY_EMPTY), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
+    ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
+    deleted since.
     """
     GetTaskList: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.GetTaskListRequest, _task_list_service_pb2.GetTaskListResponse]  # type: ignore[assignment]
     """Returns a task list.
@@ -98,11 +98,11 @@ class TaskListServiceAsyncStub(TaskListServiceStub):
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
     UpdateTaskList: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.UpdateTaskListRequest, _task_list_service_pb2.UpdateTaskListResponse]  # type: ignore[assignment]
-    """Changes the title or the defaults of a task list. Tasks that run keep what they started with; queued
-    tasks and later runs take the new values.
+    """Changes the title, the defaults or the worktree settings of a task list. Tasks that run keep what they started
+    with; queued tasks and later runs take the new values.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-    (TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+    (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), ABORTED (ETAG_MISMATCH).
     """
     DeleteTaskList: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.DeleteTaskListRequest, _task_list_service_pb2.DeleteTaskListResponse]  # type: ignore[assignment]
     """Deletes a task list without queued or running tasks. Its resting tasks, their logs, worktrees and
@@ -128,9 +128,9 @@ class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates a task list.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
-        FAILED_PRECONDITION (REPOSITORY_EMPTY), PERMISSION_DENIED (PATH_NOT_ALLOWED), ALREADY_EXISTS
-        (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was deleted
-        since.
+        FAILED_PRECONDITION (REPOSITORY_EMPTY), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
+        ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
+        deleted since.
         """
 
     @_abc_1.abstractmethod
@@ -161,11 +161,11 @@ class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_list_service_pb2.UpdateTaskListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_list_service_pb2.UpdateTaskListResponse, _abc.Awaitable[_task_list_service_pb2.UpdateTaskListResponse]]:
-        """Changes the title or the defaults of a task list. Tasks that run keep what they started with; queued
-        tasks and later runs take the new values.
+        """Changes the title, the defaults or the worktree settings of a task list. Tasks that run keep what they started
+        with; queued tasks and later runs take the new values.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-        (TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+        (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), ABORTED (ETAG_MISMATCH).
         """
 
     @_abc_1.abstractmethod

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from taskgrove.v1 import failure_pb2 as taskgrove_dot_v1_dot_failure__pb2
+from taskgrove.v1 import landing_pb2 as taskgrove_dot_v1_dot_landing__pb2
 from taskgrove.v1 import run_config_pb2 as taskgrove_dot_v1_dot_run__config__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17taskgrove/v1/task.proto\x12\x0ctaskgrove.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ataskgrove/v1/failure.proto\x1a\x1dtaskgrove/v1/run_config.proto\"\xa5\x07\n\x04Task\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12 \n\x0ctask_list_id\x18\x02 \x01(\tR\ntaskListId\x12\x14\n\x05title\x18\x03 \x01(\tR\x05title\x12 \n\x0b\x64\x65scription\x18\x04 \x01(\tR\x0b\x64\x65scription\x12\x31\n\x08subtasks\x18\x05 \x03(\x0b\x32\x15.taskgrove.v1.SubtaskR\x08subtasks\x12\x35\n\toverrides\x18\x06 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\toverrides\x12.\n\x05state\x18\x07 \x01(\x0e\x32\x18.taskgrove.v1.Task.StateR\x05state\x12\x12\n\x04slot\x18\x08 \x01(\x05R\x04slot\x12)\n\x10\x63\x61ncel_requested\x18\t \x01(\x08R\x0f\x63\x61ncelRequested\x12\x16\n\x06result\x18\n \x01(\tR\x06result\x12/\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x15.taskgrove.v1.FailureR\x07\x66\x61ilure\x12\x32\n\x08worktree\x18\x0c \x01(\x0b\x32\x16.taskgrove.v1.WorktreeR\x08worktree\x12\x1c\n\tdirectory\x18\r \x01(\tR\tdirectory\x12\x1b\n\trun_count\x18\x0e \x01(\x05R\x08runCount\x12\x1b\n\tlast_line\x18\x0f \x01(\x03R\x08lastLine\x12;\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x39\n\nstart_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12;\n\x0b\x66inish_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nfinishTime\x12\x12\n\x04\x65tag\x18\x14 \x01(\tR\x04\x65tag\"\x7f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"=\n\x07Subtask\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x1c\n\tcompleted\x18\x02 \x01(\x08R\tcompleted\"x\n\x08Worktree\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n\x06\x62ranch\x18\x02 \x01(\tR\x06\x62ranch\x12\x1f\n\x0b\x62\x61se_commit\x18\x03 \x01(\tR\nbaseCommit\x12\x1f\n\x0bhead_commit\x18\x04 \x01(\tR\nheadCommitB=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17taskgrove/v1/task.proto\x12\x0ctaskgrove.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ataskgrove/v1/failure.proto\x1a\x1ataskgrove/v1/landing.proto\x1a\x1dtaskgrove/v1/run_config.proto\"\xa5\x07\n\x04Task\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12 \n\x0ctask_list_id\x18\x02 \x01(\tR\ntaskListId\x12\x14\n\x05title\x18\x03 \x01(\tR\x05title\x12 \n\x0b\x64\x65scription\x18\x04 \x01(\tR\x0b\x64\x65scription\x12\x31\n\x08subtasks\x18\x05 \x03(\x0b\x32\x15.taskgrove.v1.SubtaskR\x08subtasks\x12\x35\n\toverrides\x18\x06 \x01(\x0b\x32\x17.taskgrove.v1.RunConfigR\toverrides\x12.\n\x05state\x18\x07 \x01(\x0e\x32\x18.taskgrove.v1.Task.StateR\x05state\x12\x12\n\x04slot\x18\x08 \x01(\x05R\x04slot\x12)\n\x10\x63\x61ncel_requested\x18\t \x01(\x08R\x0f\x63\x61ncelRequested\x12\x16\n\x06result\x18\n \x01(\tR\x06result\x12/\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x15.taskgrove.v1.FailureR\x07\x66\x61ilure\x12\x32\n\x08worktree\x18\x0c \x01(\x0b\x32\x16.taskgrove.v1.WorktreeR\x08worktree\x12\x1c\n\tdirectory\x18\r \x01(\tR\tdirectory\x12\x1b\n\trun_count\x18\x0e \x01(\x05R\x08runCount\x12\x1b\n\tlast_line\x18\x0f \x01(\x03R\x08lastLine\x12;\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x39\n\nstart_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12;\n\x0b\x66inish_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nfinishTime\x12\x12\n\x04\x65tag\x18\x14 \x01(\tR\x04\x65tag\"\x7f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"=\n\x07Subtask\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x1c\n\tcompleted\x18\x02 \x01(\x08R\tcompleted\"\xfa\x02\n\x08Worktree\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n\x06\x62ranch\x18\x02 \x01(\tR\x06\x62ranch\x12\x1f\n\x0b\x62\x61se_commit\x18\x03 \x01(\tR\nbaseCommit\x12\x1f\n\x0bhead_commit\x18\x04 \x01(\tR\nheadCommit\x12\x32\n\x05state\x18\x05 \x01(\x0e\x32\x1c.taskgrove.v1.Worktree.StateR\x05state\x12\x1b\n\tsaved_ref\x18\x06 \x01(\tR\x08savedRef\x12/\n\x07landing\x18\x07 \x01(\x0b\x32\x15.taskgrove.v1.LandingR\x07landing\x12$\n\x0esetup_log_path\x18\x08 \x01(\tR\x0csetupLogPath\"X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PRESENT\x10\x01\x12\x10\n\x0cSTATE_PRUNED\x10\x02\x12\x13\n\x0fSTATE_DISCARDED\x10\x03\x42=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +36,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'taskgrove.v1.task_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.taskgrove.v1P\001Z\030taskgrove/v1;taskgrovev1\252\002\014Taskgrove.V1'
-  _globals['_TASK']._serialized_start=134
-  _globals['_TASK']._serialized_end=1067
-  _globals['_TASK_STATE']._serialized_start=940
-  _globals['_TASK_STATE']._serialized_end=1067
-  _globals['_SUBTASK']._serialized_start=1069
-  _globals['_SUBTASK']._serialized_end=1130
-  _globals['_WORKTREE']._serialized_start=1132
-  _globals['_WORKTREE']._serialized_end=1252
+  _globals['_TASK']._serialized_start=162
+  _globals['_TASK']._serialized_end=1095
+  _globals['_TASK_STATE']._serialized_start=968
+  _globals['_TASK_STATE']._serialized_end=1095
+  _globals['_SUBTASK']._serialized_start=1097
+  _globals['_SUBTASK']._serialized_end=1158
+  _globals['_WORKTREE']._serialized_start=1161
+  _globals['_WORKTREE']._serialized_end=1539
+  _globals['_WORKTREE_STATE']._serialized_start=1451
+  _globals['_WORKTREE_STATE']._serialized_end=1539
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from taskgrove.v1 import failure_pb2 as _failure_pb2
+from taskgrove.v1 import landing_pb2 as _landing_pb2
 from taskgrove.v1 import run_config_pb2 as _run_config_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -79,13 +80,31 @@ class Subtask(_message.Message):
     def __init__(self, title: _Optional[str] = ..., completed: bool = ...) -> None: ...
 
 class Worktree(_message.Message):
-    __slots__ = ("path", "branch", "base_commit", "head_commit")
+    __slots__ = ("path", "branch", "base_commit", "head_commit", "state", "saved_ref", "landing", "setup_log_path")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Worktree.State]
+        STATE_PRESENT: _ClassVar[Worktree.State]
+        STATE_PRUNED: _ClassVar[Worktree.State]
+        STATE_DISCARDED: _ClassVar[Worktree.State]
+    STATE_UNSPECIFIED: Worktree.State
+    STATE_PRESENT: Worktree.State
+    STATE_PRUNED: Worktree.State
+    STATE_DISCARDED: Worktree.State
     PATH_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
     BASE_COMMIT_FIELD_NUMBER: _ClassVar[int]
     HEAD_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SAVED_REF_FIELD_NUMBER: _ClassVar[int]
+    LANDING_FIELD_NUMBER: _ClassVar[int]
+    SETUP_LOG_PATH_FIELD_NUMBER: _ClassVar[int]
     path: str
     branch: str
     base_commit: str
     head_commit: str
-    def __init__(self, path: _Optional[str] = ..., branch: _Optional[str] = ..., base_commit: _Optional[str] = ..., head_commit: _Optional[str] = ...) -> None: ...
+    state: Worktree.State
+    saved_ref: str
+    landing: _landing_pb2.Landing
+    setup_log_path: str
+    def __init__(self, path: _Optional[str] = ..., branch: _Optional[str] = ..., base_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., state: _Optional[_Union[Worktree.State, str]] = ..., saved_ref: _Optional[str] = ..., landing: _Optional[_Union[_landing_pb2.Landing, _Mapping]] = ..., setup_log_path: _Optional[str] = ...) -> None: ...

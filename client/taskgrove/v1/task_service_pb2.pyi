@@ -220,6 +220,20 @@ class ListRunsResponse(_message.Message):
     next_page_token: str
     def __init__(self, runs: _Optional[_Iterable[_Union[_run_pb2.Run, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class RetryTaskRequest(_message.Message):
+    __slots__ = ("task_id", "request_id")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    request_id: str
+    def __init__(self, task_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class RetryTaskResponse(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: _task_pb2.Task
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+
 class UpdateTaskRequest(_message.Message):
     __slots__ = ("task_id", "title", "description", "subtasks", "overrides", "etag")
     class Subtasks(_message.Message):
@@ -264,6 +278,20 @@ class UpdateSubtaskResponse(_message.Message):
     TASK_FIELD_NUMBER: _ClassVar[int]
     task: _task_pb2.Task
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+
+class DeleteTaskRequest(_message.Message):
+    __slots__ = ("task_id", "discard_worktree")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    DISCARD_WORKTREE_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    discard_worktree: bool
+    def __init__(self, task_id: _Optional[str] = ..., discard_worktree: bool = ...) -> None: ...
+
+class DeleteTaskResponse(_message.Message):
+    __slots__ = ("saved_ref",)
+    SAVED_REF_FIELD_NUMBER: _ClassVar[int]
+    saved_ref: str
+    def __init__(self, saved_ref: _Optional[str] = ...) -> None: ...
 
 class ReadLinesRequest(_message.Message):
     __slots__ = ("task_id", "after_line", "last_lines", "max_lines")

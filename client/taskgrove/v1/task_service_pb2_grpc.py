@@ -33,8 +33,8 @@ class TaskServiceStub(object):
     (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
-    Request ids. Enqueue, Continue and Cancel take a `request_id` that makes them safe to repeat after a lost
-    answer. A call with the id of an earlier call of the same method with the same body does nothing and
+    Request ids. Enqueue, Continue, Cancel and RetryTask take a `request_id` that makes them safe to repeat after a
+    lost answer. A call with the id of an earlier call of the same method with the same body does nothing and
     returns the task of that call as it is now. With another method or body it is refused
     (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
     good choice. A refused call does not use up its id.
@@ -81,6 +81,11 @@ class TaskServiceStub(object):
                 request_serializer=taskgrove_dot_v1_dot_task__service__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=taskgrove_dot_v1_dot_task__service__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.RetryTask = channel.unary_unary(
+                '/taskgrove.v1.TaskService/RetryTask',
+                request_serializer=taskgrove_dot_v1_dot_task__service__pb2.RetryTaskRequest.SerializeToString,
+                response_deserializer=taskgrove_dot_v1_dot_task__service__pb2.RetryTaskResponse.FromString,
+                _registered_method=True)
         self.UpdateTask = channel.unary_unary(
                 '/taskgrove.v1.TaskService/UpdateTask',
                 request_serializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
@@ -90,6 +95,11 @@ class TaskServiceStub(object):
                 '/taskgrove.v1.TaskService/UpdateSubtask',
                 request_serializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskRequest.SerializeToString,
                 response_deserializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskResponse.FromString,
+                _registered_method=True)
+        self.DeleteTask = channel.unary_unary(
+                '/taskgrove.v1.TaskService/DeleteTask',
+                request_serializer=taskgrove_dot_v1_dot_task__service__pb2.DeleteTaskRequest.SerializeToString,
+                response_deserializer=taskgrove_dot_v1_dot_task__service__pb2.DeleteTaskResponse.FromString,
                 _registered_method=True)
         self.ReadLines = channel.unary_stream(
                 '/taskgrove.v1.TaskService/ReadLines',
@@ -106,8 +116,8 @@ class TaskServiceServicer(object):
     (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
-    Request ids. Enqueue, Continue and Cancel take a `request_id` that makes them safe to repeat after a lost
-    answer. A call with the id of an earlier call of the same method with the same body does nothing and
+    Request ids. Enqueue, Continue, Cancel and RetryTask take a `request_id` that makes them safe to repeat after a
+    lost answer. A call with the id of an earlier call of the same method with the same body does nothing and
     returns the task of that call as it is now. With another method or body it is refused
     (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
     good choice. A refused call does not use up its id.
@@ -192,6 +202,18 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryTask(self, request, context):
+        """Takes a resting task back to the queue to be done from the start: with a new session, and a new branch and
+        worktree from what is then the base. Its earlier worktree is discarded when the task starts, with what is not
+        landed saved to a ref; see WorktreeService. Earlier runs and lines stay.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
+        TASK_LIST_NOT_FOUND), ABORTED (WORKTREE_BUSY), ALREADY_EXISTS (REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateTask(self, request, context):
         """Changes what the agent will be told, of a task that waits in the queue.
 
@@ -207,6 +229,16 @@ class TaskServiceServicer(object):
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, SUBTASK_NOT_FOUND), ABORTED
         (ETAG_MISMATCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTask(self, request, context):
+        """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
+        WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -262,6 +294,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=taskgrove_dot_v1_dot_task__service__pb2.ListRunsRequest.FromString,
                     response_serializer=taskgrove_dot_v1_dot_task__service__pb2.ListRunsResponse.SerializeToString,
             ),
+            'RetryTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryTask,
+                    request_deserializer=taskgrove_dot_v1_dot_task__service__pb2.RetryTaskRequest.FromString,
+                    response_serializer=taskgrove_dot_v1_dot_task__service__pb2.RetryTaskResponse.SerializeToString,
+            ),
             'UpdateTask': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTask,
                     request_deserializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateTaskRequest.FromString,
@@ -271,6 +308,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.UpdateSubtask,
                     request_deserializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskRequest.FromString,
                     response_serializer=taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskResponse.SerializeToString,
+            ),
+            'DeleteTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTask,
+                    request_deserializer=taskgrove_dot_v1_dot_task__service__pb2.DeleteTaskRequest.FromString,
+                    response_serializer=taskgrove_dot_v1_dot_task__service__pb2.DeleteTaskResponse.SerializeToString,
             ),
             'ReadLines': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadLines,
@@ -293,8 +335,8 @@ class TaskService(object):
     (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
-    Request ids. Enqueue, Continue and Cancel take a `request_id` that makes them safe to repeat after a lost
-    answer. A call with the id of an earlier call of the same method with the same body does nothing and
+    Request ids. Enqueue, Continue, Cancel and RetryTask take a `request_id` that makes them safe to repeat after a
+    lost answer. A call with the id of an earlier call of the same method with the same body does nothing and
     returns the task of that call as it is now. With another method or body it is refused
     (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
     good choice. A refused call does not use up its id.
@@ -490,6 +532,33 @@ class TaskService(object):
             _registered_method=True)
 
     @staticmethod
+    def RetryTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taskgrove.v1.TaskService/RetryTask',
+            taskgrove_dot_v1_dot_task__service__pb2.RetryTaskRequest.SerializeToString,
+            taskgrove_dot_v1_dot_task__service__pb2.RetryTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def UpdateTask(request,
             target,
             options=(),
@@ -533,6 +602,33 @@ class TaskService(object):
             '/taskgrove.v1.TaskService/UpdateSubtask',
             taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskRequest.SerializeToString,
             taskgrove_dot_v1_dot_task__service__pb2.UpdateSubtaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taskgrove.v1.TaskService/DeleteTask',
+            taskgrove_dot_v1_dot_task__service__pb2.DeleteTaskRequest.SerializeToString,
+            taskgrove_dot_v1_dot_task__service__pb2.DeleteTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,8 +34,8 @@ class TaskServiceStub:
     (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
-    Request ids. Enqueue, Continue and Cancel take a `request_id` that makes them safe to repeat after a lost
-    answer. A call with the id of an earlier call of the same method with the same body does nothing and
+    Request ids. Enqueue, Continue, Cancel and RetryTask take a `request_id` that makes them safe to repeat after a
+    lost answer. A call with the id of an earlier call of the same method with the same body does nothing and
     returns the task of that call as it is now. With another method or body it is refused
     (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
     good choice. A refused call does not use up its id.
@@ -96,6 +96,14 @@ class TaskServiceStub:
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN), NOT_FOUND (TASK_NOT_FOUND).
     """
+    RetryTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RetryTaskRequest, _task_service_pb2.RetryTaskResponse]
+    """Takes a resting task back to the queue to be done from the start: with a new session, and a new branch and
+    worktree from what is then the base. Its earlier worktree is discarded when the task starts, with what is not
+    landed saved to a ref; see WorktreeService. Earlier runs and lines stay.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
+    TASK_LIST_NOT_FOUND), ABORTED (WORKTREE_BUSY), ALREADY_EXISTS (REQUEST_ID_REUSED).
+    """
     UpdateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]
     """Changes what the agent will be told, of a task that waits in the queue.
 
@@ -107,6 +115,12 @@ class TaskServiceStub:
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, SUBTASK_NOT_FOUND), ABORTED
     (ETAG_MISMATCH).
+    """
+    DeleteTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.DeleteTaskRequest, _task_service_pb2.DeleteTaskResponse]
+    """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
+    WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY).
     """
     ReadLines: _grpc.UnaryStreamMultiCallable[_task_service_pb2.ReadLinesRequest, _task_service_pb2.ReadLinesResponse]
     """Streams a part of a task's lines as they are now, and ends.
@@ -126,8 +140,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
-    Request ids. Enqueue, Continue and Cancel take a `request_id` that makes them safe to repeat after a lost
-    answer. A call with the id of an earlier call of the same method with the same body does nothing and
+    Request ids. Enqueue, Continue, Cancel and RetryTask take a `request_id` that makes them safe to repeat after a
+    lost answer. A call with the id of an earlier call of the same method with the same body does nothing and
     returns the task of that call as it is now. With another method or body it is refused
     (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
     good choice. A refused call does not use up its id.
@@ -185,6 +199,14 @@ class TaskServiceAsyncStub(TaskServiceStub):
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN), NOT_FOUND (TASK_NOT_FOUND).
     """
+    RetryTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RetryTaskRequest, _task_service_pb2.RetryTaskResponse]  # type: ignore[assignment]
+    """Takes a resting task back to the queue to be done from the start: with a new session, and a new branch and
+    worktree from what is then the base. Its earlier worktree is discarded when the task starts, with what is not
+    landed saved to a ref; see WorktreeService. Earlier runs and lines stay.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
+    TASK_LIST_NOT_FOUND), ABORTED (WORKTREE_BUSY), ALREADY_EXISTS (REQUEST_ID_REUSED).
+    """
     UpdateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]  # type: ignore[assignment]
     """Changes what the agent will be told, of a task that waits in the queue.
 
@@ -196,6 +218,12 @@ class TaskServiceAsyncStub(TaskServiceStub):
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, SUBTASK_NOT_FOUND), ABORTED
     (ETAG_MISMATCH).
+    """
+    DeleteTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.DeleteTaskRequest, _task_service_pb2.DeleteTaskResponse]  # type: ignore[assignment]
+    """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
+    WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY).
     """
     ReadLines: _aio.UnaryStreamMultiCallable[_task_service_pb2.ReadLinesRequest, _task_service_pb2.ReadLinesResponse]  # type: ignore[assignment]
     """Streams a part of a task's lines as they are now, and ends.
@@ -214,8 +242,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
-    Request ids. Enqueue, Continue and Cancel take a `request_id` that makes them safe to repeat after a lost
-    answer. A call with the id of an earlier call of the same method with the same body does nothing and
+    Request ids. Enqueue, Continue, Cancel and RetryTask take a `request_id` that makes them safe to repeat after a
+    lost answer. A call with the id of an earlier call of the same method with the same body does nothing and
     returns the task of that call as it is now. With another method or body it is refused
     (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
     good choice. A refused call does not use up its id.
@@ -315,6 +343,20 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def RetryTask(
+        self,
+        request: _task_service_pb2.RetryTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.RetryTaskResponse, _abc.Awaitable[_task_service_pb2.RetryTaskResponse]]:
+        """Takes a resting task back to the queue to be done from the start: with a new session, and a new branch and
+        worktree from what is then the base. Its earlier worktree is discarded when the task starts, with what is not
+        landed saved to a ref; see WorktreeService. Earlier runs and lines stay.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
+        TASK_LIST_NOT_FOUND), ABORTED (WORKTREE_BUSY), ALREADY_EXISTS (REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
     def UpdateTask(
         self,
         request: _task_service_pb2.UpdateTaskRequest,
@@ -336,6 +378,18 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, SUBTASK_NOT_FOUND), ABORTED
         (ETAG_MISMATCH).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteTask(
+        self,
+        request: _task_service_pb2.DeleteTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.DeleteTaskResponse, _abc.Awaitable[_task_service_pb2.DeleteTaskResponse]]:
+        """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
+        WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY).
         """
 
     @_abc_1.abstractmethod

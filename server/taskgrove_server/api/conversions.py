@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
-from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 
 from taskgrove.v1 import event_pb2, failure_pb2, run_config_pb2, run_pb2, task_list_pb2, task_pb2, task_service_pb2
-from taskgrove_server.domain.config import Command, RunConfig
+from taskgrove_server.api.texts import cut, from_time
+from taskgrove_server.api.worktree_conversions import from_command, from_settings, from_worktree, to_command, to_span
+from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.event import Event
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.ids import TaskListId
 from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.run import Outcome, Run
-from taskgrove_server.domain.task import Subtask, Task, TaskEdit, TaskState, Worktree
+from taskgrove_server.domain.task import Subtask, Task, TaskEdit, TaskState
 from taskgrove_server.domain.task_list import TaskList
 
 #: Bytes of a prompt or a result that are sent; the whole text is in the store or the log.
@@ -31,8 +32,9 @@ def from_task_list(task_list: TaskList) -> task_list_pb2.TaskList:
         title=task_list.title,
         working_dir=task_list.working_dir or "",
         defaults=from_config(task_list.defaults),
-        create_time=_from_time(task_list.create_time),
-        update_time=_from_time(task_list.update_time),
+        create_time=from_time(task_list.create_time),
+        update_time=from_time(task_list.update_time),
+        worktree_settings=from_settings(task_list.worktree_settings),
         etag=task_list.etag,
     )
 
@@ -51,14 +53,14 @@ def from_task(task: Task) -> task_pb2.Task:
         cancel_requested=task.cancel_requested,
         result=cut(task.result or "", LONGEST_TEXT),
         failure=_from_failure(task.failure),
-        worktree=_from_worktree(task.worktree),
+        worktree=from_worktree(task.worktree),
         directory=task.directory or "",
         run_count=task.run_count,
         last_line=task.last_line,
-        create_time=_from_time(task.create_time),
-        update_time=_from_time(task.update_time),
-        start_time=_from_time(task.start_time),
-        finish_time=_from_time(task.finish_time),
+        create_time=from_time(task.create_time),
+        update_time=from_time(task.update_time),
+        start_time=from_time(task.start_time),
+        finish_time=from_time(task.finish_time),
         etag=task.etag,
     )
 
@@ -92,8 +94,8 @@ def from_run(run: Run) -> run_pb2.Run:
         cost_usd=usage.cost_usd,
         permission_denials=outcome.permission_denials,
         stderr=outcome.stderr,
-        start_time=_from_time(run.start_time),
-        finish_time=_from_time(run.finish_time),
+        start_time=from_time(run.start_time),
+        finish_time=from_time(run.finish_time),
     )
 
 
@@ -139,20 +141,13 @@ def from_config(config: RunConfig) -> run_config_pb2.RunConfig:
             setattr(message, field.name, value)
         elif isinstance(value, timedelta):
             getattr(message, field.name).FromTimedelta(value)
-    if config.command is not None and config.command.shell is not None:
-        message.command.shell = config.command.shell
-    elif config.command is not None:
-        message.command.argv.values.extend(config.command.argv)
+    if config.command is not None:
+        message.command.CopyFrom(from_command(config.command))
     return message
 
 
 def to_config(message: run_config_pb2.RunConfig) -> RunConfig:
     """Returns the config of a message that has been validated. A field that is present but empty is unset."""
-    command = None
-    if message.HasField("command"):
-        form = message.command.WhichOneof("form")
-        shell = message.command.shell if form == "shell" else None
-        command = Command(argv=tuple(message.command.argv.values), shell=shell)
     return RunConfig(
         agent=message.agent or None,
         model=message.model or None,
@@ -162,26 +157,16 @@ def to_config(message: run_config_pb2.RunConfig) -> RunConfig:
         permission_mode=message.permission_mode or None,
         allowed_tools=tuple(message.allowed_tools),
         max_turns=message.max_turns or None,
-        run_timeout=_to_timedelta(message, "run_timeout"),
-        command=command,
-        stall_timeout=_to_timedelta(message, "stall_timeout"),
-        linger=_to_timedelta(message, "linger"),
+        run_timeout=to_span(message, "run_timeout"),
+        command=to_command(message.command) if message.HasField("command") else None,
+        stall_timeout=to_span(message, "stall_timeout"),
+        linger=to_span(message, "linger"),
     )
-
-
-def _to_timedelta(message: run_config_pb2.RunConfig, field: str) -> timedelta | None:
-    span: timedelta | None = getattr(message, field).ToTimedelta() if message.HasField(field) else None
-    return span
 
 
 def to_subtasks(messages: list[task_pb2.Subtask]) -> tuple[Subtask, ...]:
     """Returns the subtasks of validated messages."""
     return tuple(Subtask(title=message.title, completed=message.completed) for message in messages)
-
-
-def cut(text: str, size: int) -> str:
-    """Returns the first `size` bytes of a text, less a character that would be cut in two."""
-    return text.encode()[:size].decode(errors="ignore") if len(text) * 4 > size else text
 
 
 def from_event(event: Event) -> event_pb2.Event:
@@ -191,13 +176,13 @@ def from_event(event: Event) -> event_pb2.Event:
         kind=f"KIND_{event.kind.name}",
         task_id=event.task_id,
         task_list_id=event.task_list_id,
-        create_time=_from_time(event.create_time),
+        create_time=from_time(event.create_time),
         task_title=event.task_title,
         task_state=f"STATE_{event.task_state.name}",
         slot=event.slot or 0,
         run_number=event.run_number or 0,
         is_retry=event.is_retry,
-        worktree=_from_worktree(event.worktree),
+        worktree=from_worktree(event.worktree),
         failure_kind=f"FAILURE_KIND_{event.failure_kind.name}" if event.failure_kind else None,
     )
 
@@ -210,24 +195,5 @@ def _from_failure(failure: Failure | None) -> failure_pb2.Failure | None:
         message=failure.message,
         retryable=failure.retryable,
         http_status=failure.http_status,
-        retry_time=_from_time(failure.retry_time),
+        retry_time=from_time(failure.retry_time),
     )
-
-
-def _from_worktree(worktree: Worktree | None) -> task_pb2.Worktree | None:
-    if worktree is None:
-        return None
-    return task_pb2.Worktree(
-        path=worktree.path,
-        branch=worktree.branch,
-        base_commit=worktree.base_commit,
-        head_commit=worktree.head_commit or "",
-    )
-
-
-def _from_time(time: datetime | None) -> timestamp_pb2.Timestamp | None:
-    if time is None:
-        return None
-    message = timestamp_pb2.Timestamp()
-    message.FromDatetime(time)
-    return message

@@ -9,7 +9,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from taskgrove_server.api import conversions
+from taskgrove_server.api import texts
 from taskgrove_server.domain import errors
 
 #: The domain of every google.rpc.ErrorInfo.
@@ -18,7 +18,7 @@ DOMAIN = "taskgrove.dev"
 #: After how many seconds a caller should call again, of those errors that pass by themselves.
 RETRY_DELAY = 1
 
-PASSING = (errors.ServerDraining, errors.StoreUnavailable, errors.TooManyWatchers)
+PASSING = (errors.ServerDraining, errors.StoreUnavailable, errors.TooManyCalls, errors.TooManyWatchers)
 
 #: Bytes of a message, and of each value of an ErrorInfo, that are sent; a path may have 4096. Callers refuse an
 #: answer with more than 8 KiB of trailers, and a message travels twice, once with three bytes for some of its own.
@@ -41,6 +41,21 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.TaskListDeleted: (_Code.FAILED_PRECONDITION, "TASK_LIST_NOT_FOUND"),
     errors.SubtaskNotFound: (_Code.NOT_FOUND, "SUBTASK_NOT_FOUND"),
     errors.TaskNotQueued: (_Code.FAILED_PRECONDITION, "TASK_NOT_QUEUED"),
+    errors.BranchNotFound: (_Code.NOT_FOUND, "BRANCH_NOT_FOUND"),
+    errors.RemoteNotFound: (_Code.NOT_FOUND, "REMOTE_NOT_FOUND"),
+    errors.SetupLogNotFound: (_Code.NOT_FOUND, "SETUP_LOG_NOT_FOUND"),
+    errors.NoWorktree: (_Code.FAILED_PRECONDITION, "NO_WORKTREE"),
+    errors.WorkMissing: (_Code.FAILED_PRECONDITION, "WORK_MISSING"),
+    errors.WorktreeBusy: (_Code.ABORTED, "WORKTREE_BUSY"),
+    errors.WorktreePresent: (_Code.FAILED_PRECONDITION, "WORKTREE_PRESENT"),
+    errors.WorktreeDirty: (_Code.FAILED_PRECONDITION, "WORKTREE_DIRTY"),
+    errors.NothingToLand: (_Code.FAILED_PRECONDITION, "NOTHING_TO_LAND"),
+    errors.LandConflict: (_Code.FAILED_PRECONDITION, "LAND_CONFLICT"),
+    errors.CheckoutDirty: (_Code.FAILED_PRECONDITION, "CHECKOUT_DIRTY"),
+    errors.BranchMoved: (_Code.ABORTED, "BRANCH_MOVED"),
+    errors.PushFailed: (_Code.FAILED_PRECONDITION, "PUSH_FAILED"),
+    errors.RepositoryFailed: (_Code.FAILED_PRECONDITION, "GIT_FAILED"),
+    errors.TooManyCalls: (_Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
     errors.EtagMismatch: (_Code.ABORTED, "ETAG_MISMATCH"),
     errors.TaskListActive: (_Code.FAILED_PRECONDITION, "TASK_LIST_ACTIVE"),
     errors.DirectoryNotFound: (_Code.INVALID_ARGUMENT, "DIRECTORY_NOT_FOUND"),
@@ -79,9 +94,9 @@ def _status(
     entry: tuple[grpc.StatusCode, str], message: str, metadata: Mapping[str, str], details: Iterable[Message]
 ) -> status_pb2.Status:
     code, reason = entry
-    values = {name: conversions.cut(value, LONGEST_TEXT) for name, value in metadata.items()}
+    values = {name: texts.cut(value, LONGEST_TEXT) for name, value in metadata.items()}
     info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=values)
-    shown = conversions.cut(message, LONGEST_TEXT)
+    shown = texts.cut(message, LONGEST_TEXT)
     status = status_pb2.Status(code=code_pb2.Code.Value(code.name), message=shown if shown == message else f"{shown}…")
     for detail in (info, *details):
         packed = any_pb2.Any()

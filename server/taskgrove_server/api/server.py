@@ -18,6 +18,8 @@ from taskgrove.v1 import (
     task_list_service_pb2_grpc,
     task_service_pb2,
     task_service_pb2_grpc,
+    worktree_service_pb2,
+    worktree_service_pb2_grpc,
 )
 from taskgrove_server.api.interceptors import StatusInterceptor
 
@@ -25,6 +27,7 @@ SERVICES = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     task_list_service_pb2.DESCRIPTOR.services_by_name["TaskListService"].full_name,
     event_service_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
+    worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name,
 )
 
 #: Bytes of the longest path that a Unix socket may have.
@@ -61,12 +64,14 @@ class Server:
         tasks: task_service_pb2_grpc.TaskServiceServicer,
         task_lists: task_list_service_pb2_grpc.TaskListServiceServicer,
         events: event_service_pb2_grpc.EventServiceServicer,
+        worktrees: worktree_service_pb2_grpc.WorktreeServiceServicer,
     ) -> None:
         self._server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS)
         self._health = health.aio.HealthServicer()
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, self._server)
         task_list_service_pb2_grpc.add_TaskListServiceServicer_to_server(task_lists, self._server)
         event_service_pb2_grpc.add_EventServiceServicer_to_server(events, self._server)
+        worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(worktrees, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         _add_reflection(self._server)
 

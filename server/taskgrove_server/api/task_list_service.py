@@ -7,9 +7,11 @@ from typing import Any
 
 from taskgrove.v1 import task_list_service_pb2 as messages
 from taskgrove.v1 import task_list_service_pb2_grpc
-from taskgrove_server.api import conversions, paging
+from taskgrove.v1.worktree_settings_pb2 import WorktreeSettings
+from taskgrove_server.api import conversions, paging, worktree_conversions
 from taskgrove_server.api.front import Reads, check_agent_path, request_key, stored
 from taskgrove_server.api.validation import task_lists as valid
+from taskgrove_server.api.validation import worktrees
 from taskgrove_server.api.validation.checks import Checks
 from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.ids import TaskListId
@@ -41,12 +43,14 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
         working_dir = None
         if request.working_dir:
             working_dir = await self._reads(self._usable, request.working_dir)
+            await self._check_settings(request.worktree_settings, working_dir)
         now = clock.now()
         task_list = TaskList(
             id=ids.new_task_list_id(),
             title=request.title,
             working_dir=working_dir,
             defaults=conversions.to_config(request.defaults),
+            worktree_settings=worktree_conversions.to_settings(request.worktree_settings),
             create_time=now,
             update_time=now,
         )
@@ -79,12 +83,18 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
         """Changes the title or the defaults of a task list."""
         valid.update_task_list(request, self._agents)
         check_agent_path(self._roots, request.defaults)
+        task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
+        if request.HasField("worktree_settings"):
+            await self._check_settings(request.worktree_settings, task_list.working_dir)
         updated = await stored(
             self._store.task_lists.update(
-                TaskListId(request.task_list_id),
-                request.title if request.HasField("title") else None,
-                conversions.to_config(request.defaults) if request.HasField("defaults") else None,
+                task_list.id,
                 request.etag,
+                title=request.title if request.HasField("title") else None,
+                defaults=conversions.to_config(request.defaults) if request.HasField("defaults") else None,
+                worktree_settings=worktree_conversions.to_settings(request.worktree_settings)
+                if request.HasField("worktree_settings")
+                else None,
             )
         )
         return messages.UpdateTaskListResponse(task_list=conversions.from_task_list(updated))
@@ -97,6 +107,12 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
             checks.id("task_list_id", request.task_list_id)
         await stored(self._store.task_lists.delete(TaskListId(request.task_list_id)))
         return messages.DeleteTaskListResponse()
+
+    async def _check_settings(self, settings: WorktreeSettings, working_dir: str | None) -> None:
+        with Checks() as checks:
+            worktrees.settings(checks, settings, has_repository=working_dir is not None)
+        if settings.base_branch and working_dir is not None:
+            await self._reads(repositories.check_base, working_dir, settings.base_branch)
 
     def _usable(self, working_dir: str) -> str:
         self._roots.check(working_dir)

@@ -9,6 +9,7 @@ from taskgrove.v1 import task_service_pb2 as messages
 from taskgrove.v1 import task_service_pb2_grpc
 from taskgrove_server.api import conversions, paging
 from taskgrove_server.api.front import Reads, check_agent_path, request_key, stored
+from taskgrove_server.api.offloading import Offloading
 from taskgrove_server.api.reading import Reading
 from taskgrove_server.api.validation import tasks as valid
 from taskgrove_server.api.validation.checks import Checks
@@ -17,6 +18,7 @@ from taskgrove_server.domain import clock, config, errors, ids
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.tasks import Cancelled
@@ -40,6 +42,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         dispatcher: Dispatcher,
         watching: Watching,
         reading: Reading,
+        offloading: Offloading,
+        clearing: Clearing,
         roots: AllowedRoots,
         agents: Collection[str],
     ) -> None:
@@ -48,6 +52,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._dispatcher = dispatcher
         self._watching = watching
         self._reading = reading
+        self._offload = offloading
+        self._clearing = clearing
         self._roots = roots
         self._agents = agents
 
@@ -161,6 +167,22 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """Streams a part of a task's lines as they are now, and ends."""
         valid.read_lines(request)
         return self._reading.read(request)
+
+    async def RetryTask(self, request: messages.RetryTaskRequest, context: Any) -> messages.RetryTaskResponse:
+        """Takes a resting task back to the queue, to be done from the start."""
+        valid.retry(request)
+        task = await stored(self._store.tasks.retry(TaskId(request.task_id), request_key("RetryTask", request)))
+        self._dispatcher.wake()
+        return messages.RetryTaskResponse(task=conversions.from_task(task))
+
+    async def DeleteTask(self, request: messages.DeleteTaskRequest, context: Any) -> messages.DeleteTaskResponse:
+        """Deletes a resting task, with its runs and logs."""
+        with Checks() as checks:
+            checks.id("task_id", request.task_id)
+        saved_ref = await self._offload.finish(
+            self._clearing.delete, TaskId(request.task_id), discard_worktree=request.discard_worktree
+        )
+        return messages.DeleteTaskResponse(saved_ref=saved_ref or "")
 
 
 def _check_command(overrides: config.RunConfig, task_list: TaskList) -> None:

@@ -7,7 +7,10 @@
     ├── NotFound
     │   ├── TaskNotFound
     │   ├── TaskListNotFound
-    │   └── SubtaskNotFound
+    │   ├── SubtaskNotFound
+    │   ├── BranchNotFound
+    │   ├── RemoteNotFound
+    │   └── SetupLogNotFound
     ├── WrongState
     │   ├── TaskActive
     │   ├── NoPreviousRun
@@ -21,6 +24,18 @@
     │   ├── NotARepository
     │   ├── RepositoryBare
     │   └── RepositoryEmpty
+    ├── WorktreeRefused
+    │   ├── NoWorktree
+    │   ├── WorkMissing
+    │   ├── WorktreeBusy
+    │   ├── WorktreePresent
+    │   ├── WorktreeDirty
+    │   ├── NothingToLand
+    │   ├── LandConflict
+    │   ├── CheckoutDirty
+    │   ├── BranchMoved
+    │   ├── PushFailed
+    │   └── RepositoryFailed
     ├── EtagMismatch
     ├── LineOutOfRange
     ├── OutsideFeed
@@ -28,6 +43,7 @@
     │   └── SequenceOutOfRange
     ├── LogLost
     ├── TooManyWatchers
+    ├── TooManyCalls
     ├── TokenInvalid
     ├── ServerDraining
     └── StoreUnavailable
@@ -36,6 +52,8 @@ Each error carries `metadata`: the parts of its message that a program may want,
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from taskgrove_server.domain.ids import TaskId, TaskListId
 
@@ -99,6 +117,34 @@ class SubtaskNotFound(NotFound):
         super().__init__(f"Task {task_id} has no subtask {number}.", task_id=task_id, number=number)
 
 
+class BranchNotFound(NotFound):
+    """The repository has no such branch."""
+
+    def __init__(self, branch: str) -> None:
+        super().__init__(
+            f"The repository has no branch {branch!r}."
+            if branch
+            else "The repository has no branch checked out: name the target branch.",
+            branch=branch,
+        )
+
+
+class RemoteNotFound(NotFound):
+    """The repository has no such remote."""
+
+    def __init__(self, remote: str) -> None:
+        super().__init__(f"The repository has no remote {remote!r}.", remote=remote)
+
+
+class SetupLogNotFound(NotFound):
+    """The task has no setup log."""
+
+    def __init__(self, task_id: TaskId) -> None:
+        super().__init__(
+            f"Task {task_id} has no setup log: its list has no setup command, or it has not begun yet.", task_id=task_id
+        )
+
+
 class WrongState(TaskgroveError):
     """The thing exists, but its state forbids the call."""
 
@@ -131,7 +177,7 @@ class TaskListDeleted(WrongState):
 
     def __init__(self, task_id: TaskId, task_list_id: TaskListId) -> None:
         super().__init__(
-            f"The task list {task_list_id} of task {task_id} was deleted, so it cannot be continued.",
+            f"The task list {task_list_id} of task {task_id} was deleted, and with it the way to its repository.",
             task_list_id=task_list_id,
         )
 
@@ -157,6 +203,120 @@ class TaskListActive(WrongState):
             f"Task list {task_list_id} still has queued or running tasks: cancel them or wait.",
             task_list_id=task_list_id,
         )
+
+
+class WorktreeRefused(TaskgroveError):
+    """Something cannot be done with a task's worktree or its work."""
+
+
+class NoWorktree(WorktreeRefused):
+    """The task has no worktree."""
+
+    def __init__(self, task_id: TaskId) -> None:
+        super().__init__(
+            f"Task {task_id} has no worktree: it has not begun yet, or its list has no repository.", task_id=task_id
+        )
+
+
+class WorkMissing(WorktreeRefused):
+    """Nothing of the task's work is left in the repository."""
+
+    def __init__(self, task_id: TaskId) -> None:
+        super().__init__(
+            f"The worktree of task {task_id}, its branch and its recorded commits are gone from the repository.",
+            task_id=task_id,
+        )
+
+
+class WorktreeBusy(WorktreeRefused):
+    """Another call works on the task's worktree."""
+
+    def __init__(self, task_id: TaskId) -> None:
+        super().__init__(
+            f"Another call lands, pushes, discards or prunes the work of task {task_id} at this moment: call again.",
+            task_id=task_id,
+        )
+
+
+class WorktreePresent(WorktreeRefused):
+    """The task's worktree or sandbox is still there."""
+
+    def __init__(self, task_id: TaskId, path: str) -> None:
+        super().__init__(
+            f"Task {task_id} still has {path!r}: land or discard it first, or have it discarded by the same call.",
+            task_id=task_id,
+            path=path,
+        )
+
+
+class WorktreeDirty(WorktreeRefused):
+    """The task's worktree has changes that are not committed."""
+
+    def __init__(self, task_id: TaskId, path: str, files: int) -> None:
+        super().__init__(
+            f"The worktree {path!r} of task {task_id} has {files} files that are not committed: have them committed "
+            "by the same call, or commit them there.",
+            task_id=task_id,
+            path=path,
+        )
+
+
+class NothingToLand(WorktreeRefused):
+    """The target branch has everything already."""
+
+    def __init__(self, task_id: TaskId, target_branch: str) -> None:
+        super().__init__(
+            f"{target_branch!r} has everything of task {task_id} already.", task_id=task_id, target_branch=target_branch
+        )
+
+
+class LandConflict(WorktreeRefused):
+    """The work and the target branch have changed the same places."""
+
+    def __init__(self, task_id: TaskId, target_branch: str, files: Sequence[str]) -> None:
+        named = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+        super().__init__(
+            f"Task {task_id} and {target_branch!r} have changed the same places: {named}. Have the agent bring its "
+            "branch up to date, or merge by hand.",
+            task_id=task_id,
+            target_branch=target_branch,
+            files="\n".join(files[:20]),
+        )
+        self.files = tuple(files)
+
+
+class CheckoutDirty(WorktreeRefused):
+    """The checkout of the target branch has changes of its own."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"The target branch is checked out in {path!r}, and {why}.", path=path)
+
+
+class BranchMoved(WorktreeRefused):
+    """A branch is not where it is expected to be."""
+
+    def __init__(self, branch: str, commit: str) -> None:
+        super().__init__(
+            f"The branch {branch!r} is at {commit}, not where it was expected: look at it again, and decide anew.",
+            branch=branch,
+            commit=commit,
+        )
+
+
+class PushFailed(WorktreeRefused):
+    """The remote repository refused a push, or could not be reached."""
+
+    def __init__(self, remote: str, remote_branch: str, why: str) -> None:
+        super().__init__(
+            f"The push to {remote_branch!r} of {remote!r} failed: {why}", remote=remote, remote_branch=remote_branch
+        )
+
+
+class RepositoryFailed(WorktreeRefused):
+    """Git failed on a repository."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"Git failed on the repository: {why}")
 
 
 class DirectoryRefused(TaskgroveError):
@@ -264,6 +424,13 @@ class TooManyWatchers(TaskgroveError):
             f"The server serves as many watchers as it may, {limit}: close a watch, or raise its max_watchers setting.",
             limit=limit,
         )
+
+
+class TooManyCalls(TaskgroveError):
+    """The server does as much of this kind at once as it takes on."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The server does {limit} things of this kind at once already: call again.", limit=limit)
 
 
 class TokenInvalid(TaskgroveError):

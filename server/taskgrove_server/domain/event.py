@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from taskgrove_server.domain.failures import FailureKind
 from taskgrove_server.domain.ids import TaskId, TaskListId
-from taskgrove_server.domain.task import TaskState, Worktree
+from taskgrove_server.domain.task import TaskState
+from taskgrove_server.domain.worktree import Worktree
 
 
 class EventKind(StrEnum):

@@ -33,6 +33,7 @@ class FailureKind(StrEnum):
     TASK_LIST_NOT_FOUND = "task_list_not_found"
     INTERNAL = "internal"
     DISK_FULL = "disk_full"
+    SETUP = "setup"
 
 
 class Retry(StrEnum):

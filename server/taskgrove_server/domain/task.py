@@ -10,6 +10,7 @@ from taskgrove_server.domain import clock
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.failures import Failure
 from taskgrove_server.domain.ids import TaskId, TaskListId
+from taskgrove_server.domain.worktree import Worktree, WorktreeState
 
 
 class TaskState(StrEnum):
@@ -39,16 +40,6 @@ class Subtask:
 
 
 @dataclass(frozen=True, slots=True)
-class Worktree:
-    """The checkout of a task: an absolute path, a branch name, and full commit ids."""
-
-    path: str
-    branch: str
-    base_commit: str
-    head_commit: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Task:
     """One piece of work, as it is stored. Times are aware and in UTC; the fields mean what task.proto says."""
 
@@ -67,6 +58,8 @@ class Task:
     settling: bool = False
     #: The prompt of a Continue whose run has not been recorded yet.
     next_prompt: str | None = None
+    #: To be done from the start: with a new session, and in a new worktree.
+    restart: bool = False
     result: str | None = None
     failure: Failure | None = None
     worktree: Worktree | None = None
@@ -80,6 +73,13 @@ class Task:
     def etag(self) -> str:
         """Returns what changes whenever the task does."""
         return clock.etag(self.update_time)
+
+    @property
+    def awaits_worktree(self) -> bool:
+        """Tells whether a worktree that is found at the task's place has not been recorded, and holds no work."""
+        if self.worktree is None:
+            return True
+        return self.restart and self.worktree.state is WorktreeState.DISCARDED
 
 
 @dataclass(frozen=True, slots=True)

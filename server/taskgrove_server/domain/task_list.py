@@ -8,6 +8,7 @@ from datetime import datetime
 from taskgrove_server.domain import clock
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.ids import TaskListId
+from taskgrove_server.domain.worktree import WorktreeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class TaskList:
     defaults: RunConfig
     create_time: datetime
     update_time: datetime
+    worktree_settings: WorktreeSettings = WorktreeSettings()
 
     @property
     def etag(self) -> str:

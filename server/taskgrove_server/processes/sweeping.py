@@ -117,6 +117,17 @@ def sweep_marked(mark: str) -> tuple[int, int]:
     return sweep(lambda: _find(mark))
 
 
+def wait_for_marked(mark: str, seconds: float) -> bool:
+    """Waits until nothing carries a variable in its environment, or for so long; tells whether nothing does."""
+    deadline = time.monotonic() + seconds
+    while found := _find(mark):
+        rest = deadline - time.monotonic()
+        if rest <= 0:
+            return False
+        _wait(found, rest)
+    return True
+
+
 def _shown() -> bool:
     return os.path.isdir(f"{_PROC}/self")  # noqa: PTH112 - pathlib takes 8 ms to import
 

@@ -10,33 +10,32 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from taskgrove_server.domain import config, errors, ids, prompt
 from taskgrove_server.domain.failures import Failure, FailureKind, Retry
 from taskgrove_server.domain.run import Run, RunState
-from taskgrove_server.domain.task import Task, TaskState, Worktree
+from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.processes import starting
 from taskgrove_server.runner.execution import Attempt, Execution, Job
 from taskgrove_server.runner.insisting import INTERVAL, insist
 from taskgrove_server.runner.mailbox import Detached, Mailbox
+from taskgrove_server.runner.preparing import Preparation, SetupFailed
 from taskgrove_server.runner.space import FreeSpace
 from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees.commits import CommitFailed
-from taskgrove_server.worktrees.worktrees import WorktreeFailed, Worktrees
+from taskgrove_server.worktrees.locks import WorktreeFailed
+from taskgrove_server.worktrees.worktrees import Worktrees
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Where sandboxes are made, how many seconds pass before a retry of an overloaded agent, and the room it takes."""
+    """How many seconds pass before a retry of an overloaded agent, and the room that it takes."""
 
-    sandboxes: Path
     retry_pause: float
     space: FreeSpace
 
@@ -44,9 +43,12 @@ class Policy:
 class Flow:
     """What a slot's thread does with a task. The work it hands out lets nothing but Detached out."""
 
-    def __init__(self, store: Store, worktrees: Worktrees, execution: Execution, policy: Policy) -> None:
+    def __init__(
+        self, store: Store, preparation: Preparation, execution: Execution, worktrees: Worktrees, policy: Policy
+    ) -> None:
         self._store = store
         self._worktrees = worktrees
+        self._preparation = preparation
         self._execution = execution
         self._policy = policy
 
@@ -72,8 +74,7 @@ class Flow:
         """Removes a worktree that was made, or begun, and not recorded: nobody else will if the task is cancelled."""
         try:
             task_list = self._store.task_lists.get(task.task_list_id)
-            if task_list.working_dir is not None:
-                self._worktrees.discard(task_list.working_dir, task.id, task.title)
+            self._preparation.discard(task, task_list)
         except (errors.TaskListNotFound, errors.DirectoryRefused, errors.StoreUnavailable, WorktreeFailed) as error:
             log.warning("Task %s: what is left of its worktree stays: %s", task.id, error)
 
@@ -96,10 +97,12 @@ class Flow:
         if task_list is None:
             self._fail(task, mailbox, FailureKind.TASK_LIST_NOT_FOUND, "List not found.")
             return
-        interrupt = functools.partial(self._worktrees.interrupt, threading.get_ident())
         try:
-            with mailbox.interruptible(interrupt):
-                directory, worktree = self._make_directory(task, task_list)
+            prepared = self._preparation.prepare(task, task_list, mailbox)
+        except SetupFailed as error:
+            _leave_if_told(mailbox)
+            self._fail(task, mailbox, FailureKind.SETUP, str(error))
+            return
         except (WorktreeFailed, OSError) as error:
             _leave_if_told(mailbox)
             if self._policy.space.short():
@@ -111,9 +114,9 @@ class Flow:
             return
         _leave_if_told(mailbox)
         log.info("Task %s begins in slot %s", task.id, task.slot)
-        job = _job(replace(task, directory=directory, worktree=worktree), task_list, mailbox)
+        job = _job(replace(task, directory=prepared.directory, worktree=prepared.worktree), task_list, mailbox)
         run = self._execution.execute(job, self._first_attempt(task, mailbox))
-        if run is None and task.worktree is None:
+        if run is None and self._store.tasks.get(task.id).awaits_worktree:
             self.discard(task)
         self._pursue(job, run)
 
@@ -123,19 +126,8 @@ class Flow:
         except errors.TaskListNotFound:
             return None
 
-    def _make_directory(self, task: Task, task_list: TaskList) -> tuple[str, Worktree | None]:
-        if task_list.working_dir is None:
-            sandbox = self._policy.sandboxes / task.id
-            sandbox.mkdir(parents=True, exist_ok=True)
-            return str(sandbox), None
-        if task.worktree is not None:
-            self._worktrees.restore(task_list.working_dir, task.worktree)
-            return task.worktree.path, task.worktree
-        worktree = self._worktrees.create(task_list.working_dir, task.id, task.title)
-        return worktree.path, worktree
-
     def _first_attempt(self, task: Task, mailbox: Mailbox) -> Attempt:
-        if task.next_prompt is not None:
+        if task.next_prompt is not None and not task.restart:
             earlier = insist(lambda: self._store.runs.resumable(task.id), mailbox)
             if earlier is not None and earlier.session_id is not None:
                 return Attempt(task.next_prompt, earlier.session_id, resumes=True)
@@ -222,7 +214,7 @@ class Flow:
     def _give_up(self, task: Task, mailbox: Mailbox, message: str) -> None:
         try:
             run = insist(lambda: self._store.runs.latest(task.id), mailbox)
-            if run is None and task.worktree is None:
+            if run is None and self._store.tasks.get(task.id).awaits_worktree:
                 self.discard(task)
             elif run is not None and run.state is RunState.RUNNING:
                 self._execution.give_up(run, Failure(FailureKind.INTERNAL, message), mailbox)

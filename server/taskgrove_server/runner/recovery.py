@@ -13,13 +13,25 @@ from taskgrove_server.domain.task import TaskState
 from taskgrove_server.processes import sweeping
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.flow import Flow
+from taskgrove_server.runner.operations import Operations
 from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees.worktrees import Worktrees
 
 log = logging.getLogger(__name__)
 
 
-def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktrees, run_directories: Path) -> None:
+#: Seconds for which a branch that is being moved is waited for.
+_PATIENCE = 10.0
+
+
+def recover(
+    store: Store,
+    flow: Flow,
+    operations: Operations,
+    dispatcher: Dispatcher,
+    worktrees: Worktrees,
+    run_directories: Path,
+) -> None:
     """Takes every such task up where it was, before the server begins to serve.
 
     One whose next run was not recorded yet goes back to its place in the queue; a run that goes on is adopted;
@@ -27,11 +39,14 @@ def recover(store: Store, flow: Flow, dispatcher: Dispatcher, worktrees: Worktre
     """
     # Git goes on when its server is killed, and would meet the git of this one in the same worktree.
     sweeping.sweep_marked(worktrees.mark)
+    if not sweeping.wait_for_marked(worktrees.moving_mark, _PATIENCE):
+        log.warning("A git command that an earlier server began goes on")
+    operations.settle()
     going_on: set[RunId] = set()
     for task in store.slots.holding():
         run = store.runs.latest(task.id)
         if task.state is TaskState.QUEUED or task.next_prompt is not None or run is None:
-            if task.worktree is None:
+            if task.awaits_worktree:
                 flow.discard(task)
             put_back = store.slots.requeue(task.id).result()
             log.info("Task %s had not begun, and is %s again", task.id, put_back.state)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import Future
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -96,7 +95,7 @@ def record(
     if kind is EventKind.RUN_CREATED:
         detail |= {"run_number": run_number, "is_retry": is_retry}
     if kind is EventKind.WORKTREE_UPDATED and task.worktree is not None:
-        detail["worktree"] = asdict(task.worktree)
+        detail["worktree"] = rows.from_worktree(task.worktree)
     if kind is EventKind.TASK_FINISHED and task.failure is not None:
         detail["failure_kind"] = task.failure.kind.value
     models.Event.create(

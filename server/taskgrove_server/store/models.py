@@ -24,6 +24,7 @@ class TaskList(Table):
     title = peewee.TextField()
     working_dir = peewee.TextField(null=True, index=True)
     defaults = peewee.TextField()
+    worktree_settings = peewee.TextField(default="{}")
     create_time = peewee.BigIntegerField()
     update_time = peewee.BigIntegerField()
 
@@ -44,6 +45,7 @@ class Task(Table):
     cancel_requested = peewee.BooleanField(default=False)
     settling = peewee.BooleanField(default=False)
     next_prompt = peewee.TextField(null=True)
+    restart = peewee.BooleanField(default=False)
     result = peewee.TextField(null=True)
     failure = peewee.TextField(null=True)
     directory = peewee.TextField(null=True)
@@ -63,6 +65,13 @@ class Worktree(Table):
     branch = peewee.TextField()
     base_commit = peewee.TextField()
     head_commit = peewee.TextField(null=True)
+    state = peewee.TextField(default="present")
+    saved_ref = peewee.TextField(null=True)
+    landing = peewee.TextField(null=True)
+    setup_log_path = peewee.TextField(null=True)
+    copied_files = peewee.TextField(default="[]")
+    #: What a call does to it at this moment, as JSON; see store.worktrees.
+    operation = peewee.TextField(null=True)
 
 
 class Run(Table):

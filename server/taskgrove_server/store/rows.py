@@ -11,8 +11,9 @@ from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.config import Command, RunConfig
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.run import Outcome, Run, RunState, Usage
-from taskgrove_server.domain.task import Subtask, Task, TaskState, Worktree
+from taskgrove_server.domain.task import Subtask, Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.domain.worktree import CleanUp, Landing, LandStrategy, Worktree, WorktreeSettings, WorktreeState
 from taskgrove_server.store import models
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,8 +65,7 @@ def to_config(text: str) -> RunConfig:
     for name in _DURATIONS & values.keys():
         values[name] = timedelta(seconds=values[name])
     if "command" in values:
-        command = values["command"]
-        values["command"] = Command(argv=tuple(command["argv"]), shell=command["shell"])
+        values["command"] = _to_command(values["command"])
     return RunConfig(**values)
 
 
@@ -94,16 +94,84 @@ def from_subtasks(subtasks: tuple[Subtask, ...]) -> str:
     return json.dumps([asdict(subtask) for subtask in subtasks], ensure_ascii=False)
 
 
+def from_worktree(worktree: Worktree) -> dict[str, Any]:
+    """Returns the columns of a worktree."""
+    return {
+        **{name: getattr(worktree, name) for name in _WORKTREE},
+        "state": worktree.state.value,
+        "landing": from_landing(worktree.landing) if worktree.landing else None,
+        "copied_files": json.dumps(worktree.copied_files, ensure_ascii=False),
+    }
+
+
 def to_worktree(row: models.Worktree | None) -> Worktree | None:
     """Returns the worktree of a row."""
-    if row is None:
-        return None
-    return worktree_from({name: getattr(row, name) for name in _WORKTREE})
+    return None if row is None else worktree_from({name: getattr(row, name) for name in _WORKTREE})
 
 
-def worktree_from(values: dict[str, Any]) -> Worktree:
-    """Returns the worktree of its fields, as asdict gives them."""
+def worktree_from(columns: dict[str, Any]) -> Worktree:
+    """Returns the worktree of its columns, of which those that came later may be missing."""
+    values = dict(columns)
+    values["state"] = WorktreeState(columns.get("state", WorktreeState.PRESENT))
+    values["landing"] = to_landing(columns["landing"]) if columns.get("landing") else None
+    values["copied_files"] = tuple(json.loads(columns.get("copied_files", "[]")))
     return Worktree(**values)
+
+
+def from_landing(landing: Landing) -> str:
+    """Returns a landing as JSON."""
+    return json.dumps({**asdict(landing), "land_time": from_time(landing.land_time)}, ensure_ascii=False)
+
+
+def to_landing(text: str) -> Landing:
+    """Reads what from_landing wrote."""
+    values: dict[str, Any] = json.loads(text)
+    values["strategy"] = LandStrategy(values["strategy"])
+    values["land_time"] = to_time(values["land_time"])
+    return Landing(**values)
+
+
+def from_worktree_settings(settings: WorktreeSettings) -> str:
+    """Returns what is set, as JSON."""
+    values: dict[str, Any] = {
+        "base_branch": settings.base_branch,
+        "branch_prefix": settings.branch_prefix,
+        "copied_files": settings.copied_files,
+        "setup_command": asdict(settings.setup_command) if settings.setup_command else None,
+        "setup_timeout": _from_span(settings.setup_timeout),
+        "landed_after": _from_span(settings.clean_up.landed_after),
+        "rested_after": _from_span(settings.clean_up.rested_after),
+    }
+    return json.dumps(
+        {name: value for name, value in values.items() if value not in (None, "", ())}, ensure_ascii=False
+    )
+
+
+def to_worktree_settings(text: str) -> WorktreeSettings:
+    """Reads what from_worktree_settings wrote."""
+    values: dict[str, Any] = json.loads(text)
+    return WorktreeSettings(
+        base_branch=values.get("base_branch", ""),
+        branch_prefix=values.get("branch_prefix", ""),
+        copied_files=tuple(values.get("copied_files", ())),
+        setup_command=_to_command(values["setup_command"]) if "setup_command" in values else None,
+        setup_timeout=_to_span(values.get("setup_timeout")),
+        clean_up=CleanUp(
+            landed_after=_to_span(values.get("landed_after")), rested_after=_to_span(values.get("rested_after"))
+        ),
+    )
+
+
+def _from_span(span: timedelta | None) -> float | None:
+    return None if span is None else span.total_seconds()
+
+
+def _to_span(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def _to_command(values: dict[str, Any]) -> Command:
+    return Command(argv=tuple(values["argv"]), shell=values["shell"])
 
 
 def to_task_list(row: models.TaskList) -> TaskList:
@@ -113,6 +181,7 @@ def to_task_list(row: models.TaskList) -> TaskList:
         title=row.title,
         working_dir=row.working_dir,
         defaults=to_config(row.defaults),
+        worktree_settings=to_worktree_settings(row.worktree_settings),
         create_time=to_time(row.create_time),
         update_time=to_time(row.update_time),
     )
@@ -134,6 +203,7 @@ def to_task(row: models.Task, worktree: models.Worktree | None) -> Task:
         cancel_requested=row.cancel_requested,
         settling=row.settling,
         next_prompt=row.next_prompt,
+        restart=row.restart,
         result=row.result,
         failure=to_failure(row.failure),
         worktree=to_worktree(worktree),

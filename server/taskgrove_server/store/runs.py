@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from taskgrove_server.domain import clock
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import RunId, SessionId, TaskId
 from taskgrove_server.domain.run import Outcome, Run, RunState
-from taskgrove_server.domain.task import TaskState, Worktree
+from taskgrove_server.domain.task import TaskState
+from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.store import events, models, rows, task_rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.writer import Changed, Writer
@@ -73,6 +74,7 @@ class Runs:
                 directory=new.directory,
                 run_count=number,
                 next_prompt=None,
+                restart=False,
                 start_time=now if task.state == TaskState.QUEUED else task.start_time,
                 update_time=now,
             ).where(models.Task.id == new.task_id).execute()
@@ -164,7 +166,7 @@ def _record_worktree(task_id: TaskId, worktree: Worktree) -> bool:
     """Stores a worktree; tells whether it is another than before."""
     if rows.to_worktree(models.Worktree.get_or_none(models.Worktree.task_id == task_id)) == worktree:
         return False
-    values = asdict(worktree)
+    values = rows.from_worktree(worktree)
     models.Worktree.insert(task_id=task_id, **values).on_conflict(
         conflict_target=[models.Worktree.task_id], update=values
     ).execute()

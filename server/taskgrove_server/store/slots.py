@@ -124,6 +124,7 @@ def _rest(
         "slot": None,
         "settling": False,
         "next_prompt": None,
+        "restart": False,
         "finish_time": rows.end_time(task.start_time),
     }
     if state is TaskState.SUCCEEDED and not cancelled:

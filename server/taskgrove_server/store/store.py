@@ -12,6 +12,7 @@ from taskgrove_server.store.runs import Runs
 from taskgrove_server.store.slots import Slots
 from taskgrove_server.store.task_lists import TaskLists
 from taskgrove_server.store.tasks import Tasks
+from taskgrove_server.store.worktrees import Worktrees
 from taskgrove_server.store.writer import Writer
 
 
@@ -28,6 +29,7 @@ class Store:
         self.tasks = Tasks(self._writer)
         self.slots = Slots(self._writer)
         self.runs = Runs(self._writer)
+        self.worktrees = Worktrees(self._writer)
         self.events = Events(self._writer)
         self.task_lists = TaskLists(self._writer)
 

@@ -9,6 +9,7 @@ from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.ids import TaskListId
 from taskgrove_server.domain.task import TaskState
 from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.domain.worktree import WorktreeSettings
 from taskgrove_server.store import models, requests, rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
@@ -32,6 +33,7 @@ class TaskLists:
                 title=task_list.title,
                 working_dir=task_list.working_dir,
                 defaults=rows.from_config(task_list.defaults),
+                worktree_settings=rows.from_worktree_settings(task_list.worktree_settings),
                 create_time=rows.from_time(task_list.create_time),
                 update_time=rows.from_time(task_list.update_time),
             )
@@ -41,9 +43,15 @@ class TaskLists:
         return self._writer.submit(change)
 
     def update(
-        self, task_list_id: TaskListId, title: str | None, defaults: RunConfig | None, etag: str
+        self,
+        task_list_id: TaskListId,
+        etag: str,
+        *,
+        title: str | None = None,
+        defaults: RunConfig | None = None,
+        worktree_settings: WorktreeSettings | None = None,
     ) -> Future[TaskList]:
-        """Changes what is given; `etag` empty means whatever the list is by now.
+        """Changes what is not None; `etag` empty means whatever the list is by now.
 
         Raises TaskListNotFound and EtagMismatch.
         """
@@ -57,6 +65,8 @@ class TaskLists:
                 values["title"] = title
             if defaults is not None:
                 values["defaults"] = rows.from_config(defaults)
+            if worktree_settings is not None:
+                values["worktree_settings"] = rows.from_worktree_settings(worktree_settings)
             models.TaskList.update(values).where(models.TaskList.id == task_list_id).execute()
             return _get(task_list_id)
 
@@ -81,6 +91,11 @@ class TaskLists:
     def get(self, task_list_id: TaskListId) -> TaskList:
         """Returns a list. Raises TaskListNotFound."""
         return _get(task_list_id)
+
+    @reading()
+    def all(self) -> list[TaskList]:
+        """Returns every list."""
+        return [rows.to_task_list(row) for row in models.TaskList.select()]
 
     @reading()
     def page(self, before: int | None, size: int, working_dir: str | None) -> list[tuple[int, TaskList]]:

@@ -12,7 +12,7 @@ from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.task import Task, TaskEdit, TaskState
-from taskgrove_server.store import events, listing, models, requests, rows, runs, task_rows
+from taskgrove_server.store import events, listing, models, requests, rows, runs, task_rows, worktrees
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.writer import Changed, Writer
@@ -68,7 +68,8 @@ class Tasks:
     def continue_(self, task_id: TaskId, prompt: str, request: RequestKey | None = None) -> Future[Task]:
         """Takes a resting task back to the queue.
 
-        Raises TaskNotFound, TaskActive, NoPreviousRun, SessionMissing, TaskListDeleted and RequestIdReused.
+        Raises TaskNotFound, TaskActive, NoPreviousRun, SessionMissing, TaskListDeleted, WorktreeBusy and
+        RequestIdReused.
         """
 
         def change(changed: Changed) -> Task:
@@ -81,23 +82,43 @@ class Tasks:
                 raise errors.NoPreviousRun(task_id)
             if runs.resumable(task_id) is None:
                 raise errors.SessionMissing(task_id)
-            if not models.TaskList.select().where(models.TaskList.id == task.task_list_id).exists():
-                raise errors.TaskListDeleted(task_id, task.task_list_id)
-            task_rows.update(
-                changed,
-                task_id,
-                state=TaskState.QUEUED.value,
-                queue_order=task_rows.end_of_queue(),
-                next_prompt=prompt,
-                cancel_requested=False,
-                settling=False,
-                failure=None,
-                finish_time=None,
-            )
-            requests.record(request, task_id)
-            continued = task_rows.get(task_id)
-            events.record(changed, EventKind.TASK_QUEUED, continued)
-            return continued
+            return _queue_again(changed, task, request, next_prompt=prompt)
+
+        return self._writer.submit(change)
+
+    def retry(self, task_id: TaskId, request: RequestKey | None = None) -> Future[Task]:
+        """Takes a resting task back to the queue, to be done from the start.
+
+        Raises TaskNotFound, TaskActive, TaskListDeleted, WorktreeBusy and RequestIdReused.
+        """
+
+        def change(changed: Changed) -> Task:
+            if known := requests.earlier(request):
+                return task_rows.get(TaskId(known))
+            task = task_rows.get(task_id)
+            if not task.state.rests:
+                raise errors.TaskActive(task_id, task.state)
+            return _queue_again(changed, task, request, next_prompt=None, restart=True)
+
+        return self._writer.submit(change)
+
+    def delete(self, task_id: TaskId) -> Future[list[str]]:
+        """Removes a resting task with its runs, and returns the paths of their logs.
+
+        Raises TaskNotFound, TaskActive and WorktreeBusy.
+        """
+
+        def change(changed: Changed) -> list[str]:
+            task = task_rows.get(task_id)
+            if not task.state.rests:
+                raise errors.TaskActive(task_id, task.state)
+            worktrees.check_idle(task_id)
+            logs = [row.log_path for row in models.Run.select(models.Run.log_path).where(models.Run.task_id == task_id)]
+            models.Run.delete().where(models.Run.task_id == task_id).execute()
+            models.Worktree.delete().where(models.Worktree.task_id == task_id).execute()
+            models.Task.delete().where(models.Task.id == task_id).execute()
+            events.record(changed, EventKind.TASK_DELETED, task)
+            return logs
 
         return self._writer.submit(change)
 
@@ -179,6 +200,27 @@ class Tasks:
     def page(self, wanted: TaskFilter, order: Order, after: listing.Place | None, size: int) -> Page:
         """Returns up to `size` tasks with their places, from behind the place `after`."""
         return listing.page(wanted, order, after, size)
+
+
+def _queue_again(changed: Changed, task: Task, request: RequestKey | None, **values: Any) -> Task:
+    if not models.TaskList.select().where(models.TaskList.id == task.task_list_id).exists():
+        raise errors.TaskListDeleted(task.id, task.task_list_id)
+    worktrees.check_idle(task.id)
+    task_rows.update(
+        changed,
+        task.id,
+        state=TaskState.QUEUED.value,
+        queue_order=task_rows.end_of_queue(),
+        cancel_requested=False,
+        settling=False,
+        failure=None,
+        finish_time=None,
+        **values,
+    )
+    requests.record(request, task.id)
+    queued = task_rows.get(task.id)
+    events.record(changed, EventKind.TASK_QUEUED, queued)
+    return queued
 
 
 def _edit(changed: Changed, task_id: TaskId, **values: Any) -> Task:

@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import PurePath
 from typing import Any
@@ -62,8 +62,8 @@ class Git:
     def __init__(self, *, timeout: float, environment: Mapping[str, str] | None = None) -> None:
         self._timeout = timeout
         self._environment = {**_UNATTENDED, **(environment or {})}
-        #: Each thread's command, by the thread's identifier.
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        #: The commands that run, with the identifiers of the threads that started them.
+        self._running: dict[subprocess.Popen[bytes], int] = {}
         self._stopped = False
         self._lock = threading.Lock()
 
@@ -71,62 +71,135 @@ class Git:
         """Ends the commands that run, and refuses further ones: they raise GitFailed."""
         with self._lock:
             self._stopped = True
-            for process in self._running.values():
+            for process in self._running:
                 _signal(process, signal.SIGTERM)
 
     def interrupt(self, thread: int) -> None:
         """Ends the command that a thread runs, if it runs one: its call raises GitFailed."""
         with self._lock:
-            if thread in self._running:
-                _signal(self._running[thread], signal.SIGTERM)
+            for process, starter in self._running.items():
+                if starter == thread:
+                    _signal(process, signal.SIGTERM)
 
-    def __call__(self, directory: str, *arguments: str, discover: bool = False) -> str:
+    def __call__(
+        self,
+        directory: str,
+        *arguments: str,
+        discover: bool = False,
+        environment: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> str:
         """Returns what a command prints, without the last newline; raises GitFailed.
 
         The repository must be `directory` itself: one that encloses it is found only with `discover`, so that
-        nothing is ever done to a repository further up.
+        nothing is ever done to a repository further up. `environment` comes on top of that of all commands.
         """
-        environment = dict(self._environment)
-        if not discover:
-            environment["GIT_CEILING_DIRECTORIES"] = str(PurePath(directory).parent)
-        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
-        # -C and not a working directory: GitPython takes the server's own when the one asked for is missing.
-        argv = [*_without_foreign(environment), "git", "-C", directory, *settings, *arguments]
-        try:
-            # A session of its own: no terminal to prompt on, no Ctrl-C meant for the server, filters die with git.
-            started: Any = git.Git().execute(argv, as_process=True, start_new_session=True, env=environment)
-        except (git.GitCommandNotFound, OSError) as error:
-            raise GitFailed(f"git could not be started: {error}") from error
-        process: subprocess.Popen[bytes] = started.proc
-        with process, self._among_running(process):
+        status, output, errors = self._run(directory, arguments, discover, environment, stdin)
+        if status:
+            raise _failed(arguments, status, errors or output)
+        return os.fsdecode(output).removesuffix("\n")
+
+    def outcome(self, directory: str, *arguments: str) -> tuple[int, str]:
+        """Returns the status, 0 or 1, and what was printed; raises GitFailed for any other status."""
+        status, output, errors = self._run(directory, arguments)
+        if status not in (0, 1):
+            raise _failed(arguments, status, errors or output)
+        return status, os.fsdecode(output)
+
+    def heard(self, directory: str, *arguments: str) -> str:
+        """Returns what a command says on standard error; raises GitFailed."""
+        status, output, errors = self._run(directory, arguments)
+        if status:
+            raise _failed(arguments, status, errors + output)
+        return errors.decode(errors="replace")
+
+    def lines(self, directory: str, *arguments: str) -> Iterator[bytes]:
+        """Yields the lines that a command prints, as it prints them; raises GitFailed.
+
+        The time limit holds for the whole. Leaving the iteration ends the command.
+        """
+        with self._start(directory, arguments) as process, self._among_running(process):
+            words: list[bytes] = []
+            # Read beside its output, or git waits once the pipe is full.
+            listening = threading.Thread(target=lambda: words.append(process.stderr.read() if process.stderr else b""))
+            deadline = threading.Timer(self._timeout, _signal, (process, signal.SIGKILL))
+            listening.start()
+            deadline.start()
             try:
-                output, errors = process.communicate(timeout=self._timeout)
+                if process.stdout is not None:
+                    yield from process.stdout
+                status = process.wait()
+            finally:
+                deadline.cancel()
+                if process.poll() is None:
+                    _stop(process)
+                listening.join()
+            if status:
+                raise _failed(arguments, status, words[0])
+
+    def _run(
+        self,
+        directory: str,
+        arguments: Sequence[str],
+        discover: bool = False,
+        environment: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> tuple[int, bytes, bytes]:
+        started = self._start(directory, arguments, discover=discover, environment=environment, stdin=stdin)
+        with started as process, self._among_running(process):
+            try:
+                output, errors = process.communicate(stdin, timeout=self._timeout)
             except BaseException as error:
                 _stop(process)
                 if isinstance(error, subprocess.TimeoutExpired):
                     raise GitFailed(
-                        f"'git {arguments[0]}' did not finish within {self._timeout:g} seconds and was stopped."
+                        f"'git {_name(arguments)}' did not finish within {self._timeout:g} seconds and was stopped."
                     ) from error
                 raise
-        if process.returncode:
-            words = _words(errors) or _words(output)
-            raise GitFailed(
-                words or f"'git {arguments[0]}' ended with status {process.returncode}.", process.returncode
+        return process.returncode, output, errors
+
+    def _start(
+        self,
+        directory: str,
+        arguments: Sequence[str],
+        *,
+        discover: bool = False,
+        environment: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> subprocess.Popen[bytes]:
+        variables = {**self._environment, **(environment or {})}
+        if not discover:
+            variables["GIT_CEILING_DIRECTORIES"] = str(PurePath(directory).parent)
+        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+        # -C and not a working directory: GitPython takes the server's own when the one asked for is missing.
+        argv = [*_without_foreign(variables), "git", "-C", directory, *settings, *arguments]
+        try:
+            # A session of its own: no terminal to prompt on, no Ctrl-C meant for the server, filters die with git.
+            started: Any = git.Git().execute(
+                argv,
+                as_process=True,
+                start_new_session=True,
+                env=variables,
+                istream=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             )
-        return os.fsdecode(output).removesuffix("\n")
+        except (git.GitCommandNotFound, OSError) as error:
+            raise GitFailed(f"git could not be started: {error}") from error
+        process: subprocess.Popen[bytes] = started.proc
+        # GitPython's own object ends the process when nobody holds it any more.
+        started.proc = None
+        return process
 
     @contextmanager
     def _among_running(self, process: subprocess.Popen[bytes]) -> Generator[None]:
-        thread = threading.get_ident()
         with self._lock:
-            self._running[thread] = process
+            self._running[process] = threading.get_ident()
             if self._stopped:
                 _signal(process, signal.SIGTERM)
         try:
             yield
         finally:
             with self._lock:
-                del self._running[thread]
+                del self._running[process]
 
     def ask(self, directory: str, *arguments: str) -> str | None:
         """As a call, but returns None for status 1, with which git's quiet questions say no."""
@@ -136,6 +209,21 @@ class Git:
             if failure.status == 1:
                 return None
             raise
+
+
+def _failed(arguments: Sequence[str], status: int, words: bytes) -> GitFailed:
+    return GitFailed(_words(words) or f"'git {_name(arguments)}' ended with status {status}.", status)
+
+
+def _name(arguments: Sequence[str]) -> str:
+    """Returns the command among arguments, before which there may be settings and options."""
+    values = iter(arguments)
+    for value in values:
+        if value == "-c":
+            next(values)
+        elif not value.startswith("-"):
+            return value
+    return ""
 
 
 def _without_foreign(environment: Mapping[str, str]) -> list[str]:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.domain.task import Worktree
-from taskgrove_server.worktrees import commands, git_dirs
+from taskgrove_server.domain.worktree import Worktree
+from taskgrove_server.worktrees import commands, git_dirs, staging
 
 #: The longest subject line, in characters.
 _SUBJECT = 72
 
 #: Bytes without which a disk takes no commit.
 _ROOM = 1 << 20
-
-_UNBORN = re.compile(r"^error: '(.+)/' does not have a commit checked out$", re.MULTILINE)
 
 
 class CommitFailed(Exception):
@@ -74,7 +71,7 @@ def commit(git: commands.Git, worktree: Worktree, author: Author, text: str) -> 
                 "bring its changes back by hand."
             )
         git_dirs.remove_stale_locks(dirs, worktree)
-        _stage(git, worktree.path)
+        staging.stage(git, worktree.path, worktree.copied_files)
         head = _head(git, worktree.path)
         if head is None or _is_staged(git, worktree.path):
             # The user's cleanup mode might take a subject like "#12: fix" for a comment. A cherry-pick that the
@@ -99,21 +96,6 @@ def _lacks_room(path: str, words: str) -> bool:
         disk = os.statvfs(path)
         return disk.f_bavail * disk.f_frsize < _ROOM
     return False
-
-
-def _stage(git: commands.Git, path: str) -> None:
-    left_out: list[str] = []
-    while True:
-        try:
-            # --sparse: in a sparse checkout, new files outside the cone would be refused.
-            git(path, "add", "--all", "--sparse", "--", ".", *(f":(exclude,literal){name}" for name in left_out))
-        except commands.GitFailed as failure:
-            unborn = _UNBORN.search(str(failure))
-            if unborn is None or unborn[1] in left_out:
-                raise
-            left_out.append(unborn[1])
-        else:
-            return
 
 
 def _head(git: commands.Git, path: str) -> str | None:

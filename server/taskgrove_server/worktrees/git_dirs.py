@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskgrove_server.domain.task import Worktree
+from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import commands
 
 

@@ -10,6 +10,9 @@ from taskgrove_server.domain.ids import TaskId
 #: The longest slug, in characters.
 _SLUG = 40
 
+#: Bytes of the longest name of a branch; git makes a file of each part of it.
+_LONGEST = 250
+
 
 def branch(prefix: str, task_id: TaskId, title: str) -> str:
     """Returns the name of a task's branch, such as "taskgrove/k3v9m2qxw7ab-fix-the-login"."""
@@ -32,3 +35,17 @@ def slug(title: str) -> str:
             break
         text += f"-{word}"
     return text
+
+
+def is_branch(name: str) -> bool:
+    """Tells whether git takes a name for a branch; the rules of git-check-ref-format(1).
+
+    A name that begins with a dash is refused too, as `git branch` does.
+    """
+    if not name or name == "@" or name.startswith("-") or name.endswith((".", "/")) or len(name.encode()) > _LONGEST:
+        return False
+    if any(character <= " " or character == "\x7f" or character in "~^:?*[\\" for character in name):
+        return False
+    if ".." in name or "@{" in name:
+        return False
+    return all(part and not part.startswith(".") and not part.endswith(".lock") for part in name.split("/"))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from taskgrove_server.domain import errors
-from taskgrove_server.worktrees import commands, roots
+from taskgrove_server.worktrees import branches, commands, roots
 
 #: Seconds. Nothing here reads more than a few files; a network file system may be slow.
 _TIMEOUT = 30.0
@@ -37,6 +37,25 @@ def inspect(path: str) -> str:
     except commands.GitFailed as failure:
         raise errors.NotARepository(path, _why(failure)) from failure
     return directory
+
+
+def check_base(repository: str, branch: str) -> None:
+    """Raises BranchNotFound when tasks cannot start from a branch of this name."""
+    try:
+        found = branches.find_base(_git, repository, branch)
+    except commands.GitFailed as failure:
+        raise errors.NotARepository(repository, _why(failure)) from failure
+    if found is None:
+        raise errors.BranchNotFound(branch)
+
+
+def of_worktree(git: commands.Git, path: str) -> str | None:
+    """Returns the path of the main checkout of the repository that a worktree belongs to, None if it is gone."""
+    try:
+        first = git(path, "worktree", "list", "--porcelain", "-z").split("\0", 1)[0]
+    except commands.GitFailed:
+        return None
+    return first.removeprefix("worktree ")
 
 
 def _why(failure: commands.GitFailed) -> str:

@@ -139,7 +139,7 @@ class Checks:
             if message.HasField(name):
                 self.duration(f"{field}.{name}", getattr(message, name), SHORTEST_SPAN, longest)
         if message.HasField("command"):
-            self._command(f"{field}.command", message.command)
+            self.command(f"{field}.command", message.command)
 
     def path(self, field: str, value: str, *, absolute: bool) -> None:
         """Wants a path; a relative one must not climb."""
@@ -170,7 +170,8 @@ class Checks:
         if not isinstance(schema, dict):
             self.wrong(field, "must be a JSON object")
 
-    def _command(self, field: str, message: run_config_pb2.Command) -> None:
+    def command(self, field: str, message: run_config_pb2.Command) -> None:
+        """Wants a program, or a line of shell."""
         form = message.WhichOneof("form")
         if form is None:
             self.wrong(field, "must have 'argv' or 'shell'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from taskgrove.v1 import task_list_service_pb2 as messages
+from taskgrove_server.api.validation import worktrees
 from taskgrove_server.api.validation.checks import Checks
 
 
@@ -15,6 +16,7 @@ def create_task_list(request: messages.CreateTaskListRequest, agents: Collection
         if request.working_dir:
             checks.path("working_dir", request.working_dir, absolute=True)
         checks.config("defaults", request.defaults, agents)
+        worktrees.settings(checks, request.worktree_settings, has_repository=bool(request.working_dir))
         checks.request_id(request.request_id)
 
 
@@ -33,6 +35,8 @@ def update_task_list(request: messages.UpdateTaskListRequest, agents: Collection
         if request.HasField("title"):
             checks.title("title", request.title, 200)
         checks.config("defaults", request.defaults, agents)
+        # Whether the list has a repository, only the store knows.
+        worktrees.settings(checks, request.worktree_settings, has_repository=True)
         checks.etag(request.etag)
-        if not request.HasField("title") and not request.HasField("defaults"):
-            checks.wrong("title", "is unset, and so is 'defaults': there is nothing to change")
+        if not any(request.HasField(field) for field in ("title", "defaults", "worktree_settings")):
+            checks.wrong("title", "is unset, and so is all else: there is nothing to change")

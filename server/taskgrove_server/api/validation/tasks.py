@@ -37,6 +37,13 @@ def cancel(request: messages.CancelRequest) -> None:
         checks.request_id(request.request_id)
 
 
+def retry(request: messages.RetryTaskRequest) -> None:
+    """Raises InvalidRequest for what the request alone shows to be wrong."""
+    with Checks() as checks:
+        checks.id("task_id", request.task_id)
+        checks.request_id(request.request_id)
+
+
 def watch(request: messages.WatchTaskRequest) -> None:
     """Raises InvalidRequest for what the request alone shows to be wrong."""
     with Checks() as checks:

@@ -1,0 +1,270 @@
+"""WorktreeService: see worktree_service.proto for what each method promises."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Generator
+from pathlib import Path
+from typing import Any
+
+from taskgrove.v1 import worktree_service_pb2 as messages
+from taskgrove.v1 import worktree_service_pb2_grpc
+from taskgrove_server.api import conversions, paging, texts
+from taskgrove_server.api import worktree_conversions as converted
+from taskgrove_server.api.front import Reads, request_key
+from taskgrove_server.api.offloading import Offloading
+from taskgrove_server.api.validation import worktrees as valid
+from taskgrove_server.domain import errors
+from taskgrove_server.domain.ids import TaskId, TaskListId
+from taskgrove_server.runner.clearing import Clearing
+from taskgrove_server.runner.landings import Landings
+from taskgrove_server.runner.review import Review
+from taskgrove_server.store.store import Store
+from taskgrove_server.worktrees.changes import ChangedFile, Compared, Patch
+
+_Diff = messages.DiffWorktreeResponse
+
+#: Bytes of a message of a diff, and of the patch of a file unless the request says otherwise.
+CHUNK = 128 << 10
+LONGEST_PATCH = 1 << 20
+
+#: Unchanged lines around a change, unless the request says otherwise.
+CONTEXT_LINES = 3
+
+#: Bytes of a setup log in one answer.
+SETUP_LOG = 1 << 20
+
+#: Bytes of what a remote repository said that are sent.
+REMOTE_WORDS = 4096
+
+_COMMIT_ID = re.compile(r"[0-9a-f]{40,64}\Z")
+
+
+class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
+    """Validates, has git asked off the event loop, converts."""
+
+    def __init__(
+        self,
+        store: Store,
+        reads: Reads,
+        offloading: Offloading,
+        review: Review,
+        landings: Landings,
+        clearing: Clearing,
+    ) -> None:
+        self._store = store
+        self._reads = reads
+        self._offload = offloading
+        self._review = review
+        self._landings = landings
+        self._clearing = clearing
+
+    async def GetWorktreeStatus(
+        self, request: messages.GetWorktreeStatusRequest, context: Any
+    ) -> messages.GetWorktreeStatusResponse:
+        """Returns where the work of a task stands."""
+        valid.work(request)
+        status = await self._offload(self._review.status, TaskId(request.task_id), request.target_branch)
+        return converted.from_status(status)
+
+    async def ListChangedFiles(
+        self, request: messages.ListChangedFilesRequest, context: Any
+    ) -> messages.ListChangedFilesResponse:
+        """Lists the files that the work of a task changes."""
+        valid.listing(request)
+        task_id = TaskId(request.task_id)
+        skip = 0
+        if position := paging.position(request, int, str, str):
+            skip, base, tree = position
+            _require_ids(base, tree)
+            compared = Compared(base, tree, has_uncommitted=False)
+        else:
+            _, compared = await self._offload(
+                self._review.compare, task_id, request.target_branch, committed_only=request.committed_only
+            )
+        files = await self._offload(self._review.changed_files, task_id, compared)
+        rows = (((number, compared.base, compared.tree), file) for number, file in enumerate(files[skip:], skip + 1))
+        page, token = paging.cut(request, rows, converted.from_changed_file)
+        return messages.ListChangedFilesResponse(
+            files=page,
+            next_page_token=token,
+            total_files=len(files),
+            total_insertions=sum(file.insertions or 0 for file in files),
+            total_deletions=sum(file.deletions or 0 for file in files),
+        )
+
+    async def DiffWorktree(self, request: messages.DiffWorktreeRequest, context: Any) -> AsyncIterator[_Diff]:
+        """Streams the work of a task as a unified diff."""
+        valid.diff(request)
+        task_id, paths = TaskId(request.task_id), list(request.paths)
+        subject, compared = await self._offload(
+            self._review.compare, task_id, request.target_branch, committed_only=request.committed_only
+        )
+        files = await self._offload(self._review.changed_files, task_id, compared, paths)
+        yield _Diff(
+            summary=_Diff.Summary(
+                base_commit=compared.base,
+                head_commit=subject.head,
+                has_uncommitted=compared.has_uncommitted,
+                files=len(files),
+                insertions=sum(file.insertions or 0 for file in files),
+                deletions=sum(file.deletions or 0 for file in files),
+            )
+        )
+        items = self._review.patches(
+            subject,
+            compared,
+            files,
+            paths,
+            context_lines=request.context_lines if request.HasField("context_lines") else CONTEXT_LINES,
+            longest=request.max_patch_bytes or LONGEST_PATCH,
+        )
+        async for message in self._offload.iterate(_responses(items), _some):
+            yield message
+        yield _Diff(end=_Diff.End())
+
+    async def ListCommits(self, request: messages.ListCommitsRequest, context: Any) -> messages.ListCommitsResponse:
+        """Lists the commits of a task that its target branch has not."""
+        valid.listing(request)
+        task_id = TaskId(request.task_id)
+        if position := paging.position(request, int, str, str):
+            skip, head, joined = position
+            excluded = tuple(joined.split())
+            _require_ids(head, *excluded)
+        else:
+            skip = 0
+            head, excluded = await self._offload(self._review.commit_range, task_id, request.target_branch)
+        most = paging.size(request.page_size) + 1
+        found = await self._offload(self._review.commits, task_id, head, excluded, skip, most)
+        rows = (((number, head, " ".join(excluded)), commit) for number, commit in enumerate(found, skip + 1))
+        page, token = paging.cut(request, rows, converted.from_commit)
+        return messages.ListCommitsResponse(commits=page, next_page_token=token)
+
+    async def CheckLand(self, request: messages.CheckLandRequest, context: Any) -> messages.CheckLandResponse:
+        """Tells whether Land would succeed."""
+        valid.check_land(request)
+        strategy = converted.to_strategy(request.strategy)
+        check = await self._offload(self._review.check_land, TaskId(request.task_id), request.target_branch, strategy)
+        return converted.from_land_check(check)
+
+    async def Land(self, request: messages.LandRequest, context: Any) -> messages.LandResponse:
+        """Lands the work of a resting task."""
+        valid.land(request)
+        key = request_key("Land", request)
+        if known := await self._reads.earlier(key):
+            task = await self._reads(self._store.tasks.get, TaskId(known))
+            return messages.LandResponse(task=conversions.from_task(task))
+        task = await self._offload.finish(
+            self._landings.land,
+            TaskId(request.task_id),
+            target_branch=request.target_branch,
+            strategy=converted.to_strategy(request.strategy),
+            message=request.message,
+            expected_head=request.expected_head,
+            commit_uncommitted=request.commit_uncommitted,
+            request=key,
+        )
+        return messages.LandResponse(task=conversions.from_task(task))
+
+    async def PushBranch(self, request: messages.PushBranchRequest, context: Any) -> messages.PushBranchResponse:
+        """Pushes the work of a resting task to a branch of a remote repository."""
+        valid.push(request)
+        remote = request.remote or "origin"
+        branch, commit, said = await self._offload(
+            self._landings.push,
+            TaskId(request.task_id),
+            remote=remote,
+            remote_branch=request.remote_branch,
+            force=request.force,
+            expected_head=request.expected_head,
+        )
+        return messages.PushBranchResponse(
+            remote=remote,
+            remote_branch=branch,
+            commit=commit,
+            remote_message=texts.cut(said, REMOTE_WORDS),
+        )
+
+    async def DiscardWorktree(
+        self, request: messages.DiscardWorktreeRequest, context: Any
+    ) -> messages.DiscardWorktreeResponse:
+        """Removes the worktree and the branch of a resting task."""
+        valid.task(request)
+        task, removal = await self._offload.finish(
+            self._clearing.discard, TaskId(request.task_id), dry_run=request.dry_run
+        )
+        return messages.DiscardWorktreeResponse(
+            task=conversions.from_task(task), removal=converted.from_removal(task.id, removal)
+        )
+
+    async def PruneWorktrees(
+        self, request: messages.PruneWorktreesRequest, context: Any
+    ) -> messages.PruneWorktreesResponse:
+        """Removes the directories of worktrees whose time has come."""
+        valid.prune(request)
+        pruned = await self._offload.finish(
+            self._clearing.prune,
+            TaskListId(request.task_list_id) if request.task_list_id else None,
+            converted.to_span(request, "rested_for"),
+            dry_run=request.dry_run,
+        )
+        removals = [converted.from_removal(task_id, removal) for task_id, removal in pruned.removals]
+        return messages.PruneWorktreesResponse(removals=removals, more=pruned.more, failures=pruned.failures)
+
+    async def ReadSetupLog(self, request: messages.ReadSetupLogRequest, context: Any) -> messages.ReadSetupLogResponse:
+        """Returns a part of what the list's setup command printed."""
+        valid.read_setup_log(request)
+        task = await self._reads(self._store.tasks.get, TaskId(request.task_id))
+        path = Path(self._clearing.setup_log(task.id))
+        return await self._reads(_read_setup_log, task.id, path, request.offset)
+
+
+def _require_ids(*ids: str) -> None:
+    """Raises InvalidPageToken for what a made-up token holds: git must not take it for an option."""
+    if not all(_COMMIT_ID.match(one) for one in ids):
+        raise errors.InvalidPageToken
+
+
+def _responses(items: Generator[ChangedFile | Patch]) -> Generator[_Diff]:
+    """Yields messages of files and patches, with as much of a patch in each as it may have."""
+    data = bytearray()
+    try:
+        for item in items:
+            if isinstance(item, Patch):
+                data += item.data
+                while len(data) >= CHUNK or (item.truncated and data):
+                    yield _Diff(patch=_Diff.Patch(data=bytes(data[:CHUNK])))
+                    del data[:CHUNK]
+                if item.truncated:
+                    yield _Diff(patch=_Diff.Patch(truncated=True))
+                continue
+            if data:
+                yield _Diff(patch=_Diff.Patch(data=bytes(data)))
+                data.clear()
+            yield _Diff(file=converted.from_changed_file(item))
+        if data:
+            yield _Diff(patch=_Diff.Patch(data=bytes(data)))
+    finally:
+        items.close()
+
+
+def _some(messages_: Generator[_Diff]) -> list[_Diff]:
+    """Takes messages up to about a chunk's size; none in the end."""
+    taken: list[_Diff] = []
+    size = 0
+    for message in messages_:
+        taken.append(message)
+        size += message.ByteSize()
+        if size >= CHUNK:
+            break
+    return taken
+
+
+def _read_setup_log(task_id: TaskId, path: Path, offset: int) -> messages.ReadSetupLogResponse:
+    try:
+        with path.open("rb") as log:
+            size = path.stat().st_size
+            log.seek(min(offset, size))
+            return messages.ReadSetupLogResponse(data=log.read(SETUP_LOG), size=size)
+    except FileNotFoundError:
+        raise errors.SetupLogNotFound(task_id) from None

@@ -1,0 +1,187 @@
+"""Clears away what is no longer needed: discards and prunes worktrees, deletes tasks."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from taskgrove_server.domain import clock, errors
+from taskgrove_server.domain.ids import TaskId, TaskListId
+from taskgrove_server.domain.task import Task
+from taskgrove_server.domain.worktree import CleanUp, Removal, WorktreeState
+from taskgrove_server.runner.operations import Operations
+from taskgrove_server.runner.task_work import Place, TaskWork, git_errors
+from taskgrove_server.store.store import Store
+from taskgrove_server.store.worktrees import Operation, OperationKind
+from taskgrove_server.worktrees import clearing
+from taskgrove_server.worktrees.worktrees import Worktrees
+
+log = logging.getLogger(__name__)
+
+#: Worktrees that one call prunes.
+MOST = 500
+
+#: Tasks that are looked at together.
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What came of a prune; `more` worktrees may be due."""
+
+    removals: list[tuple[TaskId, Removal]]
+    more: bool
+    failures: int
+
+
+class Clearing:
+    """Removes. `logs` holds the logs of all runs."""
+
+    def __init__(self, store: Store, works: TaskWork, operations: Operations, worktrees: Worktrees, logs: Path) -> None:
+        self._store = store
+        self._works = works
+        self._operations = operations
+        self._worktrees = worktrees
+        self._logs = logs
+
+    def discard(self, task_id: TaskId, *, dry_run: bool) -> tuple[Task, Removal]:
+        """Removes worktree and branch; raises what DiscardWorktree lists."""
+        if dry_run:
+            task = self._store.tasks.get(task_id)
+            if not task.state.rests:
+                raise errors.TaskActive(task_id, task.state)
+            place = self._works.place_of(task)
+            if place.worktree.state is WorktreeState.DISCARDED:
+                return task, Removal()
+            return task, self._discard(place, dry_run=True)
+        with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task, git_errors():
+            place = self._works.place_of(task)
+            if place.worktree.state is WorktreeState.DISCARDED:
+                return task, Removal()
+            removal = self._discard(place, dry_run=False)
+            removed = self._store.worktrees.removed(task_id, WorktreeState.DISCARDED, removal.saved_ref)
+            return removed.result(), removal
+
+    def put_away(self, place: Place) -> str | None:
+        """Removes the worktree of a task that a slot holds, and returns where its work was saved."""
+        saved_ref = self._discard(place, dry_run=False).saved_ref
+        self._store.worktrees.removed(place.task.id, WorktreeState.DISCARDED, saved_ref).result()
+        return saved_ref
+
+    def prune(
+        self,
+        task_list_id: TaskListId | None,
+        rested_for: timedelta | None,
+        *,
+        dry_run: bool,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Pruned:
+        """Removes the directories of worktrees that are due; raises TaskListNotFound."""
+        removals: list[tuple[TaskId, Removal]] = []
+        failures = 0
+        for task in self._due(task_list_id, rested_for):
+            if len(removals) >= MOST or stopped():
+                return Pruned(removals, more=True, failures=failures)
+            try:
+                removals.append((task.id, self._prune(task.id, dry_run=dry_run)))
+            except (errors.TaskActive, errors.WorktreeBusy, errors.TaskNotFound):
+                # Somebody has come to work on it.
+                continue
+            except errors.TaskgroveError as error:
+                failures += 1
+                log.warning("The worktree of task %s could not be pruned: %s", task.id, error)
+        return Pruned(removals, more=False, failures=failures)
+
+    def delete(self, task_id: TaskId, *, discard_worktree: bool) -> str | None:
+        """Deletes a task, and returns where its work was saved; raises what DeleteTask lists."""
+        task = self._store.tasks.get(task_id)
+        if not task.state.rests:
+            raise errors.TaskActive(task_id, task.state)
+        left = _left(task)
+        saved_ref = None
+        if left is not None and not discard_worktree:
+            raise errors.WorktreePresent(task_id, left)
+        if left is not None and task.worktree is None:
+            shutil.rmtree(left)
+        elif left is not None:
+            try:
+                _, removal = self.discard(task_id, dry_run=False)
+                saved_ref = removal.saved_ref
+            except errors.TaskListDeleted:
+                # With the list the way to the repository is gone; what is there stays there.
+                log.warning(
+                    "Task %s is deleted; its branch is left in a repository that is not known any more", task_id
+                )
+        for path in (*self._store.tasks.delete(task_id).result(), self.setup_log(task_id)):
+            Path(path).unlink(missing_ok=True)
+        return saved_ref
+
+    def setup_log(self, task_id: TaskId) -> str:
+        """Returns the path of a task's setup log, whether or not there is one."""
+        return str(self._logs / f"{task_id}_setup.log")
+
+    def _discard(self, place: Place, *, dry_run: bool) -> Removal:
+        try:
+            subject = self._works.look(place)
+        except errors.WorkMissing:
+            return Removal()
+        with git_errors(), self._worktrees.locks.exclusively(place.repository):
+            return clearing.discard(self._worktrees.git, subject, dry_run=dry_run)
+
+    def _prune(self, task_id: TaskId, *, dry_run: bool) -> Removal:
+        if dry_run:
+            with git_errors():
+                subject = self._works.look(self._works.place(task_id))
+                return clearing.prune(self._worktrees.git, subject, dry_run=True)
+        with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task, git_errors():
+            place = self._works.place_of(task)
+            subject = self._works.look(place)
+            with self._worktrees.locks.exclusively(place.repository):
+                removal = clearing.prune(self._worktrees.git, subject, dry_run=False)
+            self._store.worktrees.removed(task_id, WorktreeState.PRUNED, removal.saved_ref).result()
+            log.info("The worktree of task %s was pruned", task_id)
+            return removal
+
+    def _due(self, task_list_id: TaskListId | None, rested_for: timedelta | None) -> Iterator[Task]:
+        if task_list_id is None:
+            task_lists = self._store.task_lists.all()
+        else:
+            task_lists = [self._store.task_lists.get(task_list_id)]
+        now = clock.now()
+        for task_list in task_lists:
+            policy = task_list.worktree_settings.clean_up
+            if rested_for is not None:
+                policy = CleanUp(rested_after=rested_for)
+            if task_list.working_dir is None or policy == CleanUp():
+                continue
+            after = 0
+            while page := self._store.worktrees.resting(task_list.id, after, _PAGE):
+                after = page[-1][0]
+                yield from (task for _, task in page if _is_due(task, policy, now))
+
+
+def _is_due(task: Task, policy: CleanUp, now: datetime) -> bool:
+    worktree = task.worktree
+    if worktree is None or task.finish_time is None:
+        return False
+    if policy.rested_after is not None and now - task.finish_time >= policy.rested_after:
+        return True
+    landing = worktree.landing
+    return (
+        policy.landed_after is not None
+        and landing is not None
+        and worktree.head_commit in (None, landing.head_commit)
+        and now - landing.land_time >= policy.landed_after
+    )
+
+
+def _left(task: Task) -> str | None:
+    """Returns the path of the worktree or the sandbox that a task still has."""
+    if task.worktree is not None:
+        return task.worktree.path if task.worktree.state is not WorktreeState.DISCARDED else None
+    directory = Path(task.directory) if task.directory else None
+    return str(directory) if directory and directory.is_dir() and any(directory.iterdir()) else None

@@ -1,0 +1,80 @@
+"""What calls do to worktrees of resting tasks: one at a time, and noted, so that a killed server leaves no riddle."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from taskgrove_server.domain import errors
+from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.domain.task import Task
+from taskgrove_server.domain.worktree import Landing
+from taskgrove_server.runner.task_work import TaskWork
+from taskgrove_server.store.store import Store
+from taskgrove_server.store.worktrees import Operation
+from taskgrove_server.worktrees import branches, commands
+
+log = logging.getLogger(__name__)
+
+
+class Operations:
+    """Notes what is done to worktrees, so that two calls do not meet, and sees to what a killed server left."""
+
+    def __init__(self, store: Store, works: TaskWork, git: commands.Git) -> None:
+        self._store = store
+        self._works = works
+        self._git = git
+        self._mine: set[TaskId] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def on(self, task_id: TaskId, operation: Operation) -> Generator[Task]:
+        """Holds a resting task's worktree; raises TaskNotFound, TaskActive, NoWorktree and WorktreeBusy.
+
+        What is done inside ends the note by recording what came of it; an error ends it otherwise.
+        """
+        with self._lock:
+            self._mine.add(task_id)
+        try:
+            task = self._store.worktrees.begin(task_id, operation).result()
+        except BaseException:
+            with self._lock:
+                self._mine.discard(task_id)
+            raise
+        try:
+            yield task
+        finally:
+            with self._lock:
+                self._mine.discard(task_id)
+            self.settle(task_id)
+
+    def settle(self, only: TaskId | None = None) -> None:
+        """Ends notes of calls that are over: by recording a landing that was done, else with nothing."""
+        try:
+            for task, operation in self._store.worktrees.operations():
+                with self._lock:
+                    going_on = task.id in self._mine
+                if not going_on and only in (None, task.id):
+                    self._settle(task, operation)
+        except errors.StoreUnavailable as error:
+            # Housekeeping comes back to it.
+            log.error("What became of a worktree could not be recorded: %s", error)
+
+    def _settle(self, task: Task, operation: Operation) -> None:
+        planned = operation.landing
+        if planned is not None and self._is_done(task, planned):
+            self._store.worktrees.landed(task.id, planned, operation.request).result()
+            log.warning("Task %s had landed on %s, which is recorded now", task.id, planned.target_branch)
+        else:
+            self._store.worktrees.leave(task.id).result()
+
+    def _is_done(self, task: Task, planned: Landing) -> bool:
+        try:
+            repository = self._works.place_of(task).repository
+            target = branches.tip(self._git, repository, planned.target_branch)
+            return target is not None and branches.contains(self._git, repository, target, planned.commit)
+        except (commands.GitFailed, errors.TaskgroveError) as error:
+            log.warning("Task %s: whether it has landed cannot be told: %s", task.id, error)
+            return False

@@ -1,0 +1,153 @@
+"""Shows the work of tasks: where it stands, its files, its diff, its commits, and whether it can land."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from taskgrove_server.domain import errors
+from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.domain.worktree import LandStrategy, Worktree
+from taskgrove_server.runner.task_work import TaskWork, git_errors
+from taskgrove_server.worktrees import branches, changes, clearing, commands, landing, work
+from taskgrove_server.worktrees.changes import ChangedFile, Commit, Compared, Patch
+from taskgrove_server.worktrees.work import Work
+
+#: Seconds for which the bytes of a worktree are counted.
+_COUNTING = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where the work of a task stands; counts that need a target branch are 0 without one."""
+
+    worktree: Worktree
+    work: Work
+    ahead: int
+    behind: int
+    uncommitted_files: int
+    landed: bool
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LandCheck:
+    """Whether work can land; `obstacle` is what Land would raise."""
+
+    work: Work
+    commits: int
+    obstacle: errors.TaskgroveError | None = None
+    conflicting_files: Sequence[str] = field(default_factory=tuple)
+
+
+class Review:
+    """Reads, and changes no branch and no worktree.
+
+    Every method may raise TaskNotFound, NoWorktree, TaskListDeleted, WorkMissing, BranchNotFound and RepositoryFailed.
+    """
+
+    def __init__(self, works: TaskWork, git: commands.Git) -> None:
+        self._works = works
+        self._git = git
+
+    def status(self, task_id: TaskId, target_branch: str) -> Status:
+        """Returns where the work stands."""
+        place = self._works.place(task_id)
+        subject = self._works.look(place, target_branch)
+        target = subject.target
+        with git_errors():
+            return Status(
+                worktree=place.worktree,
+                work=subject,
+                ahead=branches.count(self._git, place.repository, subject.head, *subject.excluded) if target else 0,
+                behind=branches.count(self._git, place.repository, target.head, subject.head) if target else 0,
+                uncommitted_files=len(work.uncommitted(self._git, subject)),
+                landed=clearing.is_landed(self._git, subject),
+                size_bytes=_size(place.worktree.path) if subject.present else 0,
+            )
+
+    def compare(self, task_id: TaskId, target_branch: str, *, committed_only: bool) -> tuple[Work, Compared]:
+        """Returns what there is to compare, by ids that do not change any more."""
+        subject = self._works.look(self._works.place(task_id), target_branch)
+        with git_errors():
+            return subject, changes.compare(self._git, subject, committed_only=committed_only)
+
+    def changed_files(self, task_id: TaskId, compared: Compared, paths: Sequence[str] = ()) -> list[ChangedFile]:
+        """Returns the files that differ, ordered by path."""
+        with git_errors():
+            return changes.changed_files(self._git, self._works.place(task_id).repository, compared, paths)
+
+    def patches(
+        self,
+        subject: Work,
+        compared: Compared,
+        files: Sequence[ChangedFile],
+        paths: Sequence[str],
+        *,
+        context_lines: int,
+        longest: int,
+    ) -> Generator[ChangedFile | Patch]:
+        """Yields each file and its patch; see changes.patches."""
+        with git_errors():
+            yield from changes.patches(
+                self._git,
+                subject.repository,
+                compared,
+                files,
+                paths=paths,
+                context_lines=context_lines,
+                longest=longest,
+            )
+
+    def commit_range(self, task_id: TaskId, target_branch: str) -> tuple[str, tuple[str, ...]]:
+        """Returns the head of the work, and the commits whose histories are not the task's."""
+        subject = self._works.look(self._works.place(task_id), target_branch)
+        return subject.head, subject.excluded
+
+    def commits(self, task_id: TaskId, head: str, excluded: Sequence[str], skip: int, most: int) -> list[Commit]:
+        """Returns up to `most` commits of such a range, the newest first, from behind `skip`."""
+        with git_errors():
+            return changes.commits(self._git, self._works.place(task_id).repository, head, excluded, skip, most)
+
+    def check_land(self, task_id: TaskId, target_branch: str, strategy: LandStrategy) -> LandCheck:
+        """Tells whether work can land, without touching anything."""
+        place = self._works.place(task_id)
+        subject = self._works.look(place, target_branch)
+        with git_errors():
+            commits = branches.count(self._git, place.repository, subject.head, *subject.excluded)
+            try:
+                if not place.task.state.rests:
+                    raise errors.TaskActive(task_id, place.task.state)
+                if files := work.uncommitted(self._git, subject):
+                    raise errors.WorktreeDirty(task_id, place.worktree.path, len(files))
+                planned = landing.plan(self._git, subject, strategy, "")
+                landing.check_checkout(self._git, planned.target)
+            except errors.LandConflict as conflict:
+                return LandCheck(subject, commits, conflict, conflict.files)
+            except (
+                errors.TaskActive,
+                errors.WorktreeDirty,
+                errors.NothingToLand,
+                errors.CheckoutDirty,
+                errors.BranchNotFound,
+            ) as obstacle:
+                return LandCheck(subject, commits, obstacle)
+        return LandCheck(subject, commits)
+
+
+def _size(path: str) -> int:
+    """Returns the bytes of the files below a path, as far as they can be counted in a short time."""
+    deadline = time.monotonic() + _COUNTING
+    size = 0
+    for directory, _, files in os.walk(path):
+        for name in files:
+            try:
+                size += Path(directory, name).lstat().st_size
+            except OSError:
+                continue
+        if time.monotonic() > deadline:
+            break
+    return size

@@ -1,0 +1,82 @@
+"""Questions about branches and commits of a repository."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taskgrove_server.worktrees import commands
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A local branch: its name, the full id of its head, and the checkout that it is checked out in, if any."""
+
+    name: str
+    head: str
+    checkout: str | None
+
+
+def find(git: commands.Git, repository: str, name: str) -> Branch | None:
+    """Returns a local branch, None when there is none of this very name."""
+    wanted = f"refs/heads/{name}"
+    # Not by a revision like "refs/heads/x", of which "x~3" or "x@{1}" would be found too.
+    answer = git(repository, "for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", wanted)
+    for line in answer.splitlines():
+        ref, head, checkout = line.split("\0")
+        # The branches below a directory of that name are listed too.
+        if ref == wanted:
+            return Branch(name, head, checkout or None)
+    return None
+
+
+def checkouts(git: commands.Git, repository: str, name: str) -> list[str]:
+    """Returns the paths of all checkouts that a local branch is checked out in; git allows several when forced."""
+    entries = git(repository, "worktree", "list", "--porcelain", "-z").split("\0\0")
+    found = [entry.split("\0") for entry in entries]
+    return [fields[0].removeprefix("worktree ") for fields in found if f"branch refs/heads/{name}" in fields]
+
+
+def tip(git: commands.Git, repository: str, name: str) -> str | None:
+    """Returns the full id of a local branch's head, None when there is no such branch."""
+    found = find(git, repository, name)
+    return found.head if found else None
+
+
+def find_base(git: commands.Git, repository: str, name: str) -> str | None:
+    """Returns the ref of a local branch of this name, or else of a remote-tracking one; None if there is neither."""
+    for space in ("heads", "remotes"):
+        ref = f"refs/{space}/{name}"
+        if git.ask(repository, "show-ref", "--verify", "--quiet", ref) is not None:
+            return ref
+    return None
+
+
+def checked_out(git: commands.Git, repository: str) -> str | None:
+    """Returns the branch that the repository has checked out, None for a detached HEAD."""
+    ref = git.ask(repository, "symbolic-ref", "--quiet", "HEAD")
+    return ref.removeprefix("refs/heads/") if ref else None
+
+
+def commit(git: commands.Git, repository: str, revision: str) -> str | None:
+    """Returns the full id of the commit at a revision of our own making, None when there is none."""
+    return git.ask(repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+
+
+def tree(git: commands.Git, repository: str, commit_id: str) -> str:
+    """Returns the full id of a commit's tree."""
+    return git(repository, "rev-parse", "--verify", f"{commit_id}^{{tree}}")
+
+
+def contains(git: commands.Git, repository: str, commit_id: str, part: str) -> bool:
+    """Tells whether a commit has all that another has."""
+    return git.ask(repository, "merge-base", "--is-ancestor", part, commit_id) is not None
+
+
+def common(git: commands.Git, repository: str, one: str, other: str) -> str | None:
+    """Returns the best commit that two have in common, None when their histories are unrelated."""
+    return git.ask(repository, "merge-base", one, other)
+
+
+def count(git: commands.Git, repository: str, commit_id: str, *excluded: str) -> int:
+    """Counts the commits that one has and the others have not."""
+    return int(git(repository, "rev-list", "--count", commit_id, *(f"^{one}" for one in excluded)))

@@ -1,0 +1,207 @@
+"""Shows work: the files that it changes, its diff, its commits. Reads, and changes no branch and no worktree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from taskgrove_server.worktrees import branches, commands, staging, work
+from taskgrove_server.worktrees.work import Work
+
+#: Files beyond this many bytes are taken for binary: their diff would be for nobody.
+_LARGEST = "16m"
+
+#: The user's own settings must not change what programs read.
+_PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--submodule=short", "-r", "--no-commit-id")
+
+_ABSENT = "000000"
+
+
+class ChangeKind(StrEnum):
+    """What happened to a file; the values mean what change.proto says."""
+
+    ADDED = "A"
+    MODIFIED = "M"
+    DELETED = "D"
+    RENAMED = "R"
+    TYPE_CHANGED = "T"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedFile:
+    """How one file differs. Paths are as the system has them, undecodable bytes as surrogates."""
+
+    path: str
+    old_path: str | None
+    kind: ChangeKind
+    #: Empty when there is no such file on that side.
+    old_mode: str
+    mode: str
+    #: None for binary files.
+    insertions: int | None
+    deletions: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two trees that are compared, by full ids, so that what is read of them later is the same."""
+
+    base: str
+    tree: str
+    has_uncommitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A part of the diff of one file, in bytes as git prints it; the last one of a patch that was cut says so."""
+
+    data: bytes
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit of a task."""
+
+    id: str
+    parents: tuple[str, ...]
+    author_name: str
+    author_email: str
+    author_time: datetime
+    commit_time: datetime
+    subject: str
+    body: str
+
+
+def compare(git: commands.Git, subject: Work, *, committed_only: bool) -> Compared:
+    """Returns what there is to compare; raises GitFailed."""
+    tree = branches.tree(git, subject.repository, subject.head)
+    base = work.shown_base(git, subject)
+    if committed_only or not work.uncommitted(git, subject):
+        return Compared(base, tree, has_uncommitted=False)
+    snapshot = staging.snapshot(git, subject.worktree)
+    return Compared(base, snapshot, has_uncommitted=snapshot != tree)
+
+
+def changed_files(
+    git: commands.Git, repository: str, compared: Compared, paths: Sequence[str] = ()
+) -> list[ChangedFile]:
+    """Returns the files that differ, ordered by path; raises GitFailed."""
+    answer = git(repository, *_diff(compared, "--raw", "--numstat", "-z"), *_only(paths))
+    fields = iter(answer.split("\0"))
+    found: list[tuple[list[str], ChangeKind, str | None, str]] = []
+    counts: dict[str, tuple[int | None, int | None]] = {}
+    for field in fields:
+        if field.startswith(":"):
+            head = field[1:].split(" ")
+            kind = ChangeKind(head[4][0])
+            first = next(fields)
+            found.append((head, kind, first, next(fields)) if kind is ChangeKind.RENAMED else (head, kind, None, first))
+        elif field:
+            added, deleted, path = field.split("\t", 2)
+            if not path:
+                next(fields)
+                path = next(fields)
+            counts[path] = (_number(added), _number(deleted))
+    return [
+        ChangedFile(
+            path=path,
+            old_path=old_path,
+            kind=kind,
+            old_mode="" if head[0] == _ABSENT else head[0],
+            mode="" if head[1] == _ABSENT else head[1],
+            insertions=counts.get(path, (None, None))[0],
+            deletions=counts.get(path, (None, None))[1],
+        )
+        for head, kind, old_path, path in found
+    ]
+
+
+def patches(
+    git: commands.Git,
+    repository: str,
+    compared: Compared,
+    files: Sequence[ChangedFile],
+    *,
+    paths: Sequence[str] = (),
+    context_lines: int,
+    longest: int,
+) -> Iterator[ChangedFile | Patch]:
+    """Yields each of `files`, which must be those that differ, and after it its patch, of `longest` bytes at most.
+
+    Raises GitFailed.
+    """
+    lines = git.lines(repository, *_diff(compared, "--patch", f"--unified={context_lines}"), *_only(paths))
+    waiting = iter(files)
+    # Where a file becomes a link, git tells of the one's end and of the other's beginning.
+    headers = left = 0
+    cut = False
+    for line in lines:
+        # Nothing else begins so: lines of content have a character before them.
+        if line.startswith(b"diff --git "):
+            if headers == 0:
+                file = next(waiting)
+                yield file
+                headers = 2 if file.kind is ChangeKind.TYPE_CHANGED else 1
+                left, cut = longest, False
+            headers -= 1
+        if cut:
+            continue
+        if len(line) > left:
+            cut = True
+            yield Patch(b"", truncated=True)
+            continue
+        left -= len(line)
+        yield Patch(line)
+    # Git prints nothing for some, such as a file whose only change its attributes hide.
+    yield from waiting
+
+
+def commits(
+    git: commands.Git, repository: str, head: str, excluded: Sequence[str], skip: int, most: int
+) -> list[Commit]:
+    """Returns up to `most` commits of `head` that are no part of `excluded`, the newest first, from behind `skip`."""
+    form = "%H%x00%P%x00%an%x00%ae%x00%at%x00%ct%x00%s%x00%b"
+    options = ("--encoding=UTF-8", "-z", f"--format={form}", f"--skip={skip}", f"--max-count={most}", "--topo-order")
+    answer = git(repository, "log", *options, head, *(f"^{one}" for one in excluded), "--")
+    fields = answer.removesuffix("\0").split("\0") if answer else []
+    return [_commit(fields[at : at + 8]) for at in range(0, len(fields), 8)]
+
+
+def _commit(fields: Sequence[str]) -> Commit:
+    commit_id, parents, name, email, author_time, commit_time, subject, body = fields
+    return Commit(
+        id=commit_id,
+        parents=tuple(parents.split()),
+        author_name=name,
+        author_email=email,
+        author_time=datetime.fromtimestamp(int(author_time), UTC),
+        commit_time=datetime.fromtimestamp(int(commit_time), UTC),
+        subject=subject,
+        body=body.strip("\n"),
+    )
+
+
+def _diff(compared: Compared, *options: str) -> tuple[str, ...]:
+    settings = ("-c", f"core.bigFileThreshold={_LARGEST}", "-c", "core.quotePath=false", "--literal-pathspecs")
+    return (*settings, "diff-tree", *_PLAIN, *options, compared.base, compared.tree)
+
+
+def _only(paths: Sequence[str]) -> tuple[str, ...]:
+    return ("--", *paths) if paths else ()
+
+
+def _number(text: str) -> int | None:
+    return None if text == "-" else int(text)
+
+
+def text_of(path: str) -> tuple[str, bytes]:
+    """Returns a path as text, and as bytes where it is no UTF-8, else none."""
+    raw = os.fsencode(path)
+    try:
+        return raw.decode(), b""
+    except UnicodeDecodeError:
+        return raw.decode(errors="replace"), raw

@@ -1,0 +1,55 @@
+"""Keeps work that is about to be removed: under a ref of its own, from which it can be restored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.worktrees import commands
+
+#: What the names of such refs begin with.
+REFS = "refs/taskgrove/saved/"
+
+_TRAILER = "Taskgrove-Snapshot: uncommitted"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Work that was saved: `head` is the last commit of the task; `commit` has what was not committed on top."""
+
+    ref: str
+    commit: str
+    head: str
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Tells whether something was saved that was not committed."""
+        return self.commit != self.head
+
+    @classmethod
+    def find(cls, git: commands.Git, repository: str, ref: str | None) -> Self | None:
+        """Returns what is saved under a ref, None when there is nothing (any more)."""
+        if ref is None or git.ask(repository, "show-ref", "--verify", "--quiet", ref) is None:
+            return None
+        commit, parents, body = git(repository, "log", "-1", "--format=%H%x00%P%x00%B", ref).split("\0", 2)
+        return cls(ref, commit, parents.split()[0] if _TRAILER in body else commit)
+
+
+def save(git: commands.Git, repository: str, task_id: TaskId, head: str, snapshot: str | None) -> Saved:
+    """Saves a commit, and a tree that goes beyond it, if any."""
+    commit = head
+    if snapshot is not None:
+        text = f"What task {task_id} had not committed\n\nTaskgrove-Task: {task_id}\n{_TRAILER}\n"
+        commit = git(repository, "commit-tree", snapshot, "-p", head, "-F", "-", stdin=text.encode())
+    saved: dict[str, str] = {}
+    for line in git(repository, "for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}{task_id}/").splitlines():
+        known, ref = line.split(" ", 1)
+        saved[ref] = known
+        # What a killed server had saved already.
+        if known == commit:
+            return Saved(ref, commit, head)
+    numbers = [int(number) for ref in saved if (number := ref.rpartition("/")[2]).isdecimal()]
+    ref = f"{REFS}{task_id}/{max(numbers, default=0) + 1}"
+    git(repository, "update-ref", "--create-reflog", ref, commit, "0" * len(commit))
+    return Saved(ref, commit, head)
