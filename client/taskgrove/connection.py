@@ -28,6 +28,7 @@ RETRIED_METHODS = (
         ),
     ),
     ("TaskListService", ("CreateTaskList", "GetTaskList", "ListTaskLists", "UpdateTaskList")),
+    ("ServerService", ("GetServerInfo",)),
     (
         "WorktreeService",
         (

@@ -25,7 +25,8 @@ from taskgrove_server.api.interceptors import Admission, StatusInterceptor
 from taskgrove_server.api.limits import StreamLimit
 from taskgrove_server.api.offloading import Offloading
 from taskgrove_server.api.reading import Reading
-from taskgrove_server.api.server import Server
+from taskgrove_server.api.server import Server, Servicers
+from taskgrove_server.api.server_service import ServerServicer
 from taskgrove_server.api.task_list_service import TaskListServicer
 from taskgrove_server.api.task_service import TaskServicer
 from taskgrove_server.api.watching import Watching
@@ -119,26 +120,29 @@ class App:
         watching = Watching(self._store, self._reads, self._journal, self._wakeups, limit)
         reading = Reading(self._store, self._reads, self._journal, limit)
         self._offloading = Offloading(self._store, self._worktrees.interrupt)
-        self._tasks = TaskServicer(
-            self._store,
-            self._reads,
-            self._dispatcher,
-            watching,
-            reading,
-            self._offloading,
-            self._clearing,
-            roots,
-            agents.names,
-        )
-        self._task_lists = TaskListServicer(self._store, self._reads, roots, agents.names)
-        self._events = EventServicer(self._store, self._reads, self._wakeups, limit)
-        self._worktree_servicer = WorktreeServicer(
-            self._store,
-            self._reads,
-            self._offloading,
-            Review(works, self._worktrees.git),
-            Landings(self._store, works, self._operations, self._worktrees),
-            self._clearing,
+        self._servicers = Servicers(
+            tasks=TaskServicer(
+                self._store,
+                self._reads,
+                self._dispatcher,
+                watching,
+                reading,
+                self._offloading,
+                self._clearing,
+                roots,
+                agents.names,
+            ),
+            task_lists=TaskListServicer(self._store, self._reads, roots, agents.names),
+            events=EventServicer(self._store, self._reads, self._wakeups, limit),
+            worktrees=WorktreeServicer(
+                self._store,
+                self._reads,
+                self._offloading,
+                Review(works, self._worktrees.git),
+                Landings(self._store, works, self._operations, self._worktrees),
+                self._clearing,
+            ),
+            server=ServerServicer(self._store, self._reads, self._offloading, self._dispatcher, agents, roots),
         )
         chores = {"events": self._trim_events, "worktrees": self._prune_worktrees}
         self._housekeeping = Housekeeping(chores, self._store.close_connection)
@@ -184,7 +188,7 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told_to_stop.set)
         self._wakeups.attach(loop)
-        server = Server(self._interceptor, self._tasks, self._task_lists, self._events, self._worktree_servicer)
+        server = Server(self._interceptor, self._servicers)
         try:
             target = await server.start(self._settings.address)
             starting.standby.prepare()

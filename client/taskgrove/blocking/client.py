@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from taskgrove.blocking.events import EventCalls
+from taskgrove.blocking.servers import ServerCalls
 from taskgrove.blocking.task_lists import TaskListCalls
 from taskgrove.blocking.tasks import TaskCalls
 from taskgrove.blocking.worktrees import WorktreeCalls
 
 
-class Client(TaskCalls, TaskListCalls, WorktreeCalls, EventCalls):
+class Client(TaskCalls, TaskListCalls, WorktreeCalls, EventCalls, ServerCalls):
     """Talks to one server, over one connection that all threads may share.
 
     `target` is an address in gRPC's notation, such as "unix:/run/user/1000/taskgroved.sock" or "localhost:50051".

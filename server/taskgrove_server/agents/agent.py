@@ -82,6 +82,28 @@ class Progress:
     running_tools: set[str] = field(default_factory=set[str])
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an agent can do; the fields mean what server_service.proto says."""
+
+    sessions: bool
+    models: bool
+    structured_output: bool
+    usage: bool
+    interrupts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An agent as it is installed here: where its program is, or why it cannot be started and what to do."""
+
+    path: str | None = None
+    problem: str | None = None
+    #: What to run, and with which environment, in order to be told the version; empty when there is none to tell.
+    version_argv: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
 class Parser(Protocol):
     """Reads the lines of one run, in order. Lines that it does not know are none of its business."""
 
@@ -100,6 +122,11 @@ class Agent(Protocol):
     """A backend. It has no state of its own: everything about a run is in the request and the parser."""
 
     name: str
+    capabilities: Capabilities
+
+    def find(self, environment: Mapping[str, str]) -> Installation:
+        """Tells how the agent is installed, given the environment of the server."""
+        ...
 
     def launch(self, request: LaunchRequest) -> Launch:
         """Returns the process of a run; raises LaunchRefused when the run cannot be started."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from taskgrove_server.agents import agent_definition, arguments, claude_stream, environment
-from taskgrove_server.agents.agent import Launch, LaunchRefused, LaunchRequest
+from taskgrove_server.agents.agent import Capabilities, Installation, Launch, LaunchRefused, LaunchRequest
 from taskgrove_server.domain import config
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.ids import SessionId
@@ -62,10 +62,20 @@ class Claude:
     """
 
     name = "claude"
+    capabilities = Capabilities(sessions=True, models=True, structured_output=True, usage=True, interrupts=True)
 
     def __init__(self, executable: str = "claude", pass_environment: Sequence[str] = ()) -> None:
         self._executable = executable
         self._pass_environment = tuple(pass_environment)
+
+    def find(self, environment: Mapping[str, str]) -> Installation:
+        """Tells how Claude Code is installed."""
+        variables = self._environment(environment)
+        try:
+            path = self._find(variables)
+        except LaunchRefused as refused:
+            return Installation(problem=refused.failure.message)
+        return Installation(path=path, version_argv=(path, "--version"), environment=variables)
 
     def launch(self, request: LaunchRequest) -> Launch:
         """Returns the process of a run; raises LaunchRefused when it cannot be started as it is configured."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from taskgrove_server.agents import arguments, command_stream, environment
-from taskgrove_server.agents.agent import Launch, LaunchRefused, LaunchRequest
+from taskgrove_server.agents.agent import Capabilities, Installation, Launch, LaunchRefused, LaunchRequest
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.ids import SessionId
 
@@ -24,9 +24,15 @@ class Command:
     """
 
     name = "command"
+    capabilities = Capabilities(sessions=True, models=False, structured_output=True, usage=False, interrupts=False)
 
     def __init__(self, pass_environment: Sequence[str] = ()) -> None:
         self._pass_environment = tuple(pass_environment)
+
+    def find(self, environment: Mapping[str, str]) -> Installation:
+        """Tells that programs can be started; which ones there are, a run's config says."""
+        del environment
+        return Installation()
 
     def launch(self, request: LaunchRequest) -> Launch:
         """Returns the process of a run; raises LaunchRefused when the config names no program."""

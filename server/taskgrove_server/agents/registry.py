@@ -21,6 +21,11 @@ class Registry:
         """Returns the names of all agents."""
         return frozenset(self._agents)
 
+    @property
+    def all(self) -> list[Agent]:
+        """Returns all agents, ordered by name."""
+        return [self._agents[name] for name in sorted(self._agents)]
+
     def find(self, name: str) -> Agent:
         """Returns the agent of this name; raises LaunchRefused when there is none."""
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from taskgrove.v1 import (
     event_service_pb2,
     event_service_pb2_grpc,
+    server_service_pb2,
+    server_service_pb2_grpc,
     task_list_service_pb2,
     task_list_service_pb2_grpc,
     task_service_pb2,
@@ -28,6 +31,7 @@ SERVICES = (
     task_list_service_pb2.DESCRIPTOR.services_by_name["TaskListService"].full_name,
     event_service_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
     worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name,
+    server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
 )
 
 #: Bytes of the longest path that a Unix socket may have.
@@ -55,23 +59,28 @@ class AddressUnusable(Exception):
     """The server cannot serve at the address; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Servicers:
+    """What answers the calls of each service."""
+
+    tasks: task_service_pb2_grpc.TaskServiceServicer
+    task_lists: task_list_service_pb2_grpc.TaskListServiceServicer
+    events: event_service_pb2_grpc.EventServiceServicer
+    worktrees: worktree_service_pb2_grpc.WorktreeServiceServicer
+    server: server_service_pb2_grpc.ServerServiceServicer
+
+
 class Server:
     """A grpc.aio server of all services. Made, started and stopped on one event loop."""
 
-    def __init__(
-        self,
-        interceptor: StatusInterceptor,
-        tasks: task_service_pb2_grpc.TaskServiceServicer,
-        task_lists: task_list_service_pb2_grpc.TaskListServiceServicer,
-        events: event_service_pb2_grpc.EventServiceServicer,
-        worktrees: worktree_service_pb2_grpc.WorktreeServiceServicer,
-    ) -> None:
+    def __init__(self, interceptor: StatusInterceptor, servicers: Servicers) -> None:
         self._server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS)
         self._health = health.aio.HealthServicer()
-        task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, self._server)
-        task_list_service_pb2_grpc.add_TaskListServiceServicer_to_server(task_lists, self._server)
-        event_service_pb2_grpc.add_EventServiceServicer_to_server(events, self._server)
-        worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(worktrees, self._server)
+        task_service_pb2_grpc.add_TaskServiceServicer_to_server(servicers.tasks, self._server)
+        task_list_service_pb2_grpc.add_TaskListServiceServicer_to_server(servicers.task_lists, self._server)
+        event_service_pb2_grpc.add_EventServiceServicer_to_server(servicers.events, self._server)
+        worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicers.worktrees, self._server)
+        server_service_pb2_grpc.add_ServerServiceServicer_to_server(servicers.server, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         _add_reflection(self._server)
 

@@ -43,6 +43,22 @@ class Dispatcher:
         self._pool = futures.ThreadPoolExecutor(max_workers=4096, thread_name_prefix="slot")
         self._thread = threading.Thread(target=self._dispatch, name="dispatcher", daemon=True)
 
+    @property
+    def slots(self) -> int:
+        """Returns how many tasks run at once."""
+        return self._slots
+
+    @property
+    def busy(self) -> int:
+        """Returns how many slots are taken."""
+        with self._lock:
+            return len(self._working)
+
+    @property
+    def space_short(self) -> bool:
+        """Tells whether tasks wait for room on the disk."""
+        return self._short
+
     def start(self) -> None:
         """Begins to claim."""
         self._thread.start()

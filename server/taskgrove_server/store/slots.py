@@ -99,6 +99,13 @@ class Slots:
         return self._writer.submit(change)
 
     @reading()
+    def waiting(self, most: int) -> int:
+        """Counts the tasks that wait for a slot, up to `most`."""
+        some = models.Task.select(models.Task.sequence).where(CLAIMABLE).limit(most)
+        found: int = some.count()
+        return found
+
+    @reading()
     def holding(self) -> list[Task]:
         """Returns the tasks that hold a slot, which after a restart are those to be taken up again."""
         query = task_rows.joined().where(models.Task.slot.is_null(False)).order_by(models.Task.queue_order)

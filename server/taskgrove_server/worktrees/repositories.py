@@ -39,6 +39,14 @@ def inspect(path: str) -> str:
     return directory
 
 
+def git_version() -> str:
+    """Returns the version of git, such as "2.39.5"; empty when git cannot be started."""
+    try:
+        return _git(os.sep, "version").removeprefix("git version ").split()[0]
+    except commands.GitFailed:
+        return ""
+
+
 def check_base(repository: str, branch: str) -> None:
     """Raises BranchNotFound when tasks cannot start from a branch of this name."""
     try:

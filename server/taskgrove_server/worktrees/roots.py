@@ -26,6 +26,11 @@ class AllowedRoots:
     def __init__(self, roots: Sequence[str]) -> None:
         self._roots = [canonical(root) for root in roots]
 
+    @property
+    def directories(self) -> list[str]:
+        """Returns the directories, canonical; none when they may lie anywhere."""
+        return list(self._roots)
+
     def check(self, path: str) -> str:
         """Returns the canonical path; raises PathNotAllowed outside the roots, else what `canonical` raises.
 

@@ -1,0 +1,22 @@
+"""Calls of ServerService."""
+
+from __future__ import annotations
+
+import functools
+
+from taskgrove.blocking.connected import Connected
+from taskgrove.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
+from taskgrove.v1.server_service_pb2_grpc import ServerServiceStub
+
+
+class ServerCalls(Connected):
+    """What a client can ask of the server itself."""
+
+    @functools.cached_property
+    def _server(self) -> ServerServiceStub:
+        self._check_open()  # gRPC crashes when a stub is made for a closed channel.
+        return ServerServiceStub(self._channel)
+
+    def get_server_info(self) -> GetServerInfoResponse:
+        """Returns what the server is, which agents it has and what they can do, and how busy it is."""
+        return self._call(self._server.GetServerInfo, GetServerInfoRequest())

@@ -1,0 +1,67 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class GetServerInfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetServerInfoResponse(_message.Message):
+    __slots__ = ("version", "api_revision", "start_time", "agents", "slots", "busy_slots", "queued_tasks", "git_version", "space_short", "allowed_roots")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    API_REVISION_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    BUSY_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_TASKS_FIELD_NUMBER: _ClassVar[int]
+    GIT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SPACE_SHORT_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_ROOTS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    api_revision: int
+    start_time: _timestamp_pb2.Timestamp
+    agents: _containers.RepeatedCompositeFieldContainer[Agent]
+    slots: int
+    busy_slots: int
+    queued_tasks: int
+    git_version: str
+    space_short: bool
+    allowed_roots: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., api_revision: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., slots: _Optional[int] = ..., busy_slots: _Optional[int] = ..., queued_tasks: _Optional[int] = ..., git_version: _Optional[str] = ..., space_short: bool = ..., allowed_roots: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Agent(_message.Message):
+    __slots__ = ("name", "available", "version", "path", "problem", "capabilities")
+    class Capabilities(_message.Message):
+        __slots__ = ("sessions", "models", "structured_output", "usage", "interrupts")
+        SESSIONS_FIELD_NUMBER: _ClassVar[int]
+        MODELS_FIELD_NUMBER: _ClassVar[int]
+        STRUCTURED_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+        USAGE_FIELD_NUMBER: _ClassVar[int]
+        INTERRUPTS_FIELD_NUMBER: _ClassVar[int]
+        sessions: bool
+        models: bool
+        structured_output: bool
+        usage: bool
+        interrupts: bool
+        def __init__(self, sessions: bool = ..., models: bool = ..., structured_output: bool = ..., usage: bool = ..., interrupts: bool = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    available: bool
+    version: str
+    path: str
+    problem: str
+    capabilities: Agent.Capabilities
+    def __init__(self, name: _Optional[str] = ..., available: bool = ..., version: _Optional[str] = ..., path: _Optional[str] = ..., problem: _Optional[str] = ..., capabilities: _Optional[_Union[Agent.Capabilities, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,54 @@
+"""What the server tells of itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import taskgrove
+from support import claude_cli, tasks_gates, tasks_work
+from support.server import RunningServer
+
+
+def test_the_server_tells_its_agents_with_their_versions(tmp_path: Path) -> None:
+    claude = claude_cli.executable()
+    flags = ("--claude", str(claude), "--slots", "3", "--allowed-roots", str(tmp_path))
+    with RunningServer(*flags) as server, server.client() as client:
+        info = client.get_server_info()
+    assert info.version == taskgrove.__version__
+    assert info.api_revision >= 1
+    assert abs(info.start_time.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(minutes=5)
+    assert (info.slots, info.busy_slots, info.queued_tasks, info.space_short) == (3, 0, 0, False)
+    assert info.git_version.startswith("2.")
+    assert list(info.allowed_roots) == [str(tmp_path.resolve())]
+    first, second = info.agents
+    assert (first.name, first.available, first.path, first.problem) == ("claude", True, str(claude), "")
+    assert first.version.count(".") == 2
+    assert first.capabilities.sessions
+    assert first.capabilities.usage
+    assert (second.name, second.available, second.version) == ("command", True, "")
+    assert not second.capabilities.models
+
+
+def test_an_agent_that_is_not_there_is_told_with_what_to_do() -> None:
+    with RunningServer("--claude", "no-such-claude") as server, server.client() as client:
+        claude = client.get_server_info().agents[0]
+    assert not claude.available
+    assert "no-such-claude" in claude.problem
+    assert claude.path == claude.version == ""
+
+
+def test_the_server_tells_how_busy_it_is(tmp_path: Path) -> None:
+    with (
+        RunningServer("--slots", "1") as server,
+        server.client() as client,
+        tasks_gates.Gate(tmp_path / "gate") as gate,
+    ):
+        task_list = tasks_work.make_list(client, gate.pass_through)
+        tasks = [client.enqueue(task_list.id, f"Task {number}") for number in range(3)]
+        gate.wait_for_arrivals()
+        info = client.get_server_info()
+        assert (info.slots, info.busy_slots, info.queued_tasks) == (1, 1, 2)
+        gate.open()
+        for task in tasks:
+            tasks_work.rest(client, task.id)
