@@ -12,6 +12,7 @@
 
 from taskgrove.aio import AsyncClient, AsyncEventWatch, AsyncWatch
 from taskgrove.blocking import Client, EventWatch, Watch
+from taskgrove.connection import Tls
 from taskgrove.diffs import Diff, FileDiff
 from taskgrove.errors import (
     BranchMoved,
@@ -163,6 +164,7 @@ __all__ = [
     "TaskNotQueued",
     "TaskOrder",
     "TaskgroveError",
+    "Tls",
     "TooManyCalls",
     "TooManyWatchers",
     "Unauthenticated",

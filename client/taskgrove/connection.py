@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
+
 #: Repeated by gRPC itself on UNAVAILABLE. All of these read, set, or carry a request id. DeleteTaskList is left
 #: out, since a repeat would report a list that is gone as not found; WatchTask is resumed by `watching`.
 RETRIED_METHODS = (
@@ -82,24 +84,73 @@ CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """What a TLS connection is made with; paths of PEM files.
+
+    `ca` None means the authorities that gRPC brings. `cert` and `key` are the client's own, where the server wants
+    some. `server_name` is the name in the server's certificate where the target has another.
+    """
+
+    ca: str | os.PathLike[str] | None = None
+    cert: str | os.PathLike[str] | None = None
+    key: str | os.PathLike[str] | None = None
+    server_name: str | None = None
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Returns gRPC's credentials. Raises OSError for a file that cannot be read."""
+        return grpc.ssl_channel_credentials(
+            root_certificates=_content(self.ca), private_key=_content(self.key), certificate_chain=_content(self.cert)
+        )
+
+    @property
+    def options(self) -> tuple[tuple[str, str], ...]:
+        """Returns gRPC's options."""
+        return (("grpc.ssl_target_name_override", self.server_name),) if self.server_name else ()
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """A target in gRPC's notation, and the metadata of every call to it, which holds the token: never log it."""
 
     target: str
     metadata: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    #: None means that nothing is encrypted.
+    tls: Tls | None = None
 
 
-def resolve(target: str | None, token: str | None) -> Connection:
-    """Fills in what is None from TASKGROVE_TARGET and TASKGROVE_TOKEN, else from the data directory.
+def resolve(target: str | None, token: str | None, tls: Tls | bool | None = None) -> Connection:
+    """Fills in what is None from TASKGROVE_TARGET, TASKGROVE_TOKEN and TASKGROVE_TLS_*, else from the data directory.
 
     The token file belongs to the server of this machine, so it is used for loopback addresses only. The Unix
-    socket needs no token.
+    socket needs no token. Raises ValueError when a token would go to another machine unencrypted.
     """
     target = target or os.environ.get("TASKGROVE_TARGET") or default_target()
     token = token or os.environ.get("TASKGROVE_TOKEN")
     if not token and is_loopback(target):
         token = _read_token(default_data_directory() / "token")
-    return Connection(target, (("authorization", f"Bearer {token}"),) if token else ())
+    if tls is None:
+        tls = _tls_of_environment()
+    secured = Tls() if tls is True else tls or None
+    if token and secured is None and not target.startswith("unix") and not is_loopback(target):
+        raise ValueError(
+            f"The token would go to {target} unencrypted, for everybody on the way to read: set tls, or "
+            "TASKGROVE_TLS_CA to the authority of the server's certificate."
+        )
+    return Connection(target, (("authorization", f"Bearer {token}"),) if token else (), secured)
+
+
+def _tls_of_environment() -> Tls | None:
+    values = {name: os.environ.get(f"TASKGROVE_TLS_{name.upper()}") or None for name in ("ca", "cert", "key")}
+    server_name = os.environ.get("TASKGROVE_TLS_SERVER_NAME") or None
+    if not any(values.values()):
+        return None
+    # The word stands for the authorities that gRPC brings.
+    ca = None if values["ca"] == "default" else values["ca"]
+    return Tls(ca=ca, cert=values["cert"], key=values["key"], server_name=server_name)
+
+
+def _content(path: str | os.PathLike[str] | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()
 
 
 def default_data_directory() -> Path:

@@ -7,11 +7,12 @@ import os
 import sys
 
 try:
-    from taskgrove_server import app, settings
-    from taskgrove_server.api.server import AddressUnusable
+    from taskgrove_server import app, settings, tokens
+    from taskgrove_server.api.addresses import AddressUnusable
     from taskgrove_server.domain.errors import DirectoryRefused, StoreUnavailable
     from taskgrove_server.ownership import DataDirectoryUnusable
     from taskgrove_server.store.database import DatabaseUnusable
+    from taskgrove_server.tls import TlsUnusable
 except ModuleNotFoundError as error:
     # The client alone installs this command as well, but not what it needs.
     sys.exit(f"taskgroved: the server needs the package {error.name!r}: pip install 'taskgrove[server]'")
@@ -22,15 +23,22 @@ FOR_A_PERSON = (
     DataDirectoryUnusable,
     DatabaseUnusable,
     AddressUnusable,
+    TlsUnusable,
+    tokens.TokenUnusable,
     DirectoryRefused,
     StoreUnavailable,
 )
 
 
 def main() -> None:
-    """Serves until told to stop. Exit status 0, or 1 with a sentence on stderr when it cannot start."""
+    """Serves until told to stop, or makes a new token. Exit status 0, or 1 with a sentence on stderr when it cannot."""
     try:
         loaded = settings.load(sys.argv[1:], os.environ)
+        if settings.rotates_token(sys.argv[1:]):
+            path = loaded.data_directory / "token"
+            tokens.rotate(path)
+            sys.stderr.write(f"There is a new token in {path}; the one before is worth nothing from now on.\n")
+            return
         logging.basicConfig(level=loaded.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         app.serve(loaded)
     except FOR_A_PERSON as error:

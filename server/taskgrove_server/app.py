@@ -51,6 +51,8 @@ from taskgrove_server.runner.space import FreeSpace
 from taskgrove_server.runner.task_work import TaskWork
 from taskgrove_server.settings import Settings
 from taskgrove_server.store.store import Store
+from taskgrove_server.tls import Tls
+from taskgrove_server.tokens import Token
 from taskgrove_server.worktrees.commits import Author
 from taskgrove_server.worktrees.roots import AllowedRoots
 from taskgrove_server.worktrees.worktrees import Worktrees
@@ -91,6 +93,8 @@ class App:
         self._settings = settings
         agents = registry.shipped(claude=settings.claude, pass_environment=settings.pass_environment)
         roots = AllowedRoots(settings.allowed_roots)
+        tls_files = settings.tls_files
+        self._tls = Tls(tls_files) if tls_files else None
         self._wakeups = Wakeups()
         self._store = Store(data.database, self._wakeups.tasks)
         self._journal = Journal(self._wakeups)
@@ -146,7 +150,7 @@ class App:
         )
         chores = {"events": self._trim_events, "worktrees": self._prune_worktrees}
         self._housekeeping = Housekeeping(chores, self._store.close_connection)
-        self._interceptor = StatusInterceptor(Admission(data.token(), self._wakeups))
+        self._interceptor = StatusInterceptor(Admission(Token(data.token).matches, self._wakeups))
 
     def run(self) -> None:
         """Serves until told to stop, then leaves everything as the next server needs it."""
@@ -190,7 +194,7 @@ class App:
         self._wakeups.attach(loop)
         server = Server(self._interceptor, self._servicers)
         try:
-            target = await server.start(self._settings.address)
+            target = await server.start(self._settings.address, self._tls)
             starting.standby.prepare()
             self._dispatcher.start()
             self._dispatcher.wake()

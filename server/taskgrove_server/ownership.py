@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-#: Characters that a token has at least; a person may write one into the file.
-SHORTEST_TOKEN = 32
 
 
 class DataDirectoryUnusable(Exception):
@@ -27,6 +23,7 @@ class DataDirectory:
         self.runs = root / "runs"
         self.worktrees = root / "worktrees"
         self.sandboxes = root / "sandboxes"
+        self.token = root / "token"
         self._lock = -1
 
     def __enter__(self) -> Self:
@@ -52,28 +49,3 @@ class DataDirectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._lock)
-
-    def token(self) -> str:
-        """Returns the bearer token of the server, made at first use; only its owner can read the file."""
-        path = self.root / "token"
-        try:
-            if not path.exists():
-                _write_secret(path, secrets.token_urlsafe(32))
-            token = path.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataDirectoryUnusable(f"The token in {path} cannot be used: {error}") from error
-        if len(token) < SHORTEST_TOKEN:
-            raise DataDirectoryUnusable(
-                f"The token in {path} has fewer than {SHORTEST_TOKEN} characters: delete the file to get a new one."
-            )
-        return token
-
-
-def _write_secret(path: Path, secret: str) -> None:
-    """Writes a file in one step: a server that is killed half-way must not leave an empty one."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"{secret}\n")
-    new.rename(path)

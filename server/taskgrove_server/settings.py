@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
+from taskgrove_server.tls import TlsFiles
+
 
 class SettingsInvalid(Exception):
     """A setting is unknown or malformed; the message says which, where it came from, and what is expected."""
@@ -115,9 +117,19 @@ class Settings:
     listen: str | None = _setting(
         _ADDRESS,
         None,
-        "Where to serve: 'unix:PATH', or 'HOST:PORT' on a loopback address (port 0 picks a free one). "
-        "TCP calls need the bearer token in the file 'token' of the data directory. "
+        "Where to serve: 'unix:PATH', or 'HOST:PORT' (port 0 picks a free one); without TLS on a loopback address "
+        "only. TCP calls need the bearer token in the file 'token' of the data directory. "
         "Default: unix:<data_dir>/taskgroved.sock.",
+    )
+    tls_cert: Path | None = _setting(
+        _PATH, None, "The server's certificate chain, in PEM. Read again when it changes. Empty: TCP without TLS."
+    )
+    tls_key: Path | None = _setting(_PATH, None, "The private key of that certificate, in PEM.")
+    tls_client_ca: Path | None = _setting(
+        _PATH,
+        None,
+        "The authorities, in PEM, of which clients over TCP have to present a certificate, besides the token. "
+        "Empty: clients need none.",
     )
     slots: int = _setting(_COUNT, 4, "How many tasks run at once.")
     max_watchers: int = _setting(
@@ -180,6 +192,15 @@ class Settings:
         return Path(base).expanduser().absolute() / "taskgrove"
 
     @property
+    def tls_files(self) -> TlsFiles | None:
+        """Returns the files of TLS, None without it; raises SettingsInvalid when some are named and others missing."""
+        if self.tls_cert is None and self.tls_key is None and self.tls_client_ca is None:
+            return None
+        if self.tls_cert is None or self.tls_key is None:
+            raise SettingsInvalid("tls_cert and tls_key have to be set together, and tls_client_ca only with them.")
+        return TlsFiles(self.tls_cert, self.tls_key, self.tls_client_ca)
+
+    @property
     def address(self) -> str:
         """Returns where to serve."""
         return self.listen or f"unix:{self.data_directory / 'taskgroved.sock'}"
@@ -188,6 +209,7 @@ class Settings:
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Returns the settings; raises SettingsInvalid. `--help` and `--version` are the parser's business."""
     flags = vars(_parser().parse_args(arguments))
+    del flags["rotate_token"]
     path = flags.pop("config", None) or environment.get("TASKGROVE_CONFIG")
     values: dict[str, Any] = {}
     for name, value in (_read_file(Path(path)) if path else {}).items():
@@ -200,6 +222,12 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         if value is not None:
             values[name] = _convert(name, value, _flag_of(name))
     return Settings(**values)
+
+
+def rotates_token(arguments: Sequence[str]) -> bool:
+    """Tells whether the command line asks for a new token instead of a server."""
+    rotates: bool = _parser().parse_args(arguments).rotate_token
+    return rotates
 
 
 def table() -> str:
@@ -226,6 +254,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     version = importlib.metadata.version("taskgrove")
     parser.add_argument("--version", action="version", version=f"taskgroved {version}")
+    parser.add_argument(
+        "--rotate-token",
+        action="store_true",
+        help="Put a new bearer token into the data directory, and exit. A server that runs takes it within a second.",
+    )
     parser.add_argument("--config", metavar="FILE", help="A TOML file with settings. Environment: TASKGROVE_CONFIG.")
     for setting in fields(Settings):
         flag = _flag_of(setting.name)

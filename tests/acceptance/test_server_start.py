@@ -23,7 +23,7 @@ from support.server import PATIENCE, RunningServer
 from taskgrove.v1.failure_pb2 import FailureKind
 from taskgrove.v1.task_pb2 import Task
 from taskgrove.v1.task_service_pb2_grpc import TaskServiceStub
-from taskgrove_server.api import server
+from taskgrove_server.api import addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +176,8 @@ def test_an_address_that_is_none_or_that_others_can_reach_is_refused(place: Plac
     ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "example.org:1", ":1", "*:1", "127.0.0.1.example.org:1", "localhost.:1"],
 )
 def test_only_loopback_addresses_may_be_served(address: str) -> None:
-    with pytest.raises(server.AddressUnusable, match="loopback"):
-        server._require_free_loopback(address)
+    with pytest.raises(addresses.AddressUnusable, match="loopback"):
+        addresses.require_free(address, tls=False)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_only_loopback_addresses_may_be_served(address: str) -> None:
     ["", "1", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "127.0.0.1:-1", "::1:1", "[127.0.0.1]:1"],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(server.AddressUnusable, match="is no address"):
-        server._require_free_loopback(address)
+    with pytest.raises(addresses.AddressUnusable, match="is no address"):
+        addresses.require_free(address, tls=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])

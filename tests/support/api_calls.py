@@ -123,6 +123,18 @@ class Api:
             return list(self.channel.unary_stream(path)(body, timeout=PATIENCE, metadata=self._metadata))
         return self.channel.unary_unary(path)(body, timeout=PATIENCE, metadata=self._metadata)
 
+    def first_of_bytes(self, method: str, body: bytes) -> Any:
+        """As send_bytes, but of a stream returns the first message, and leaves the rest."""
+        descriptor = METHODS[method]
+        if not descriptor.server_streaming:
+            return self.send_bytes(method, body)
+        path = f"/{descriptor.containing_service.full_name}/{method}"
+        answer = self.channel.unary_stream(path)(body, timeout=PATIENCE, metadata=self._metadata)
+        try:
+            return next(answer)
+        finally:
+            answer.cancel()
+
     def pages(self, message: Any) -> Iterator[Any]:
         """Yields the pages of a list, from the one that the message asks for."""
         while True:

@@ -17,6 +17,9 @@ README = Path(__file__).parents[2] / "README.md"
 VALUES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "data_dir": ({"/d": Path("/d"), "d": Path("d")}, ["", "\0", "~nobody-of-this-name/d"]),
     "listen": ({"unix:/s": "unix:/s", "127.0.0.1:0": "127.0.0.1:0"}, [""]),
+    "tls_cert": ({"/cert": Path("/cert")}, ["", "\0"]),
+    "tls_key": ({"/key": Path("/key")}, ["", "\0"]),
+    "tls_client_ca": ({"/client_ca": Path("/client_ca")}, ["", "\0"]),
     "slots": ({"1": 1, "1024": 1024}, ["", "0", "-1", "1025", "1.5", "four", "1e2"]),
     "max_watchers": ({"1": 1, "1000000": 1000000}, ["", "0", "1000001", "many"]),
     "allowed_roots": ({"/a": ("/a",), "/a:/b c": ("/a", "/b c")}, ["", ":", "/a:", "relative", "/a:b", "\0"]),
@@ -171,6 +174,13 @@ def test_paths_may_start_at_the_home_directory(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HOME", "/home/grace")
     given = settings.load(["--data-dir", "~/data", "--allowed-roots", "~/projects"], {})
     assert (given.data_directory, given.allowed_roots) == (Path("/home/grace/data"), ("/home/grace/projects",))
+
+
+@pytest.mark.parametrize("named", [{"tls_cert"}, {"tls_key"}, {"tls_client_ca"}, {"tls_cert", "tls_client_ca"}])
+def test_the_files_of_tls_go_together(named: set[str]) -> None:
+    with pytest.raises(SettingsInvalid, match="together"):
+        _ = settings.load([f"--{name.replace('_', '-')}=/f" for name in named], {}).tls_files
+    assert settings.load([], {}).tls_files is None
 
 
 def test_the_socket_lies_in_the_data_directory_unless_told() -> None:

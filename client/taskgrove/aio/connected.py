@@ -22,13 +22,24 @@ PageResponse = TypeVar("PageResponse", bound=requests.Page)
 class Connected:
     """One connection, of the event loop that it was made in; see AsyncClient."""
 
-    def __init__(self, target: str | None = None, *, token: str | None = None, timeout: float = 30.0) -> None:
-        resolved = connection.resolve(target, token)
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        token: str | None = None,
+        tls: connection.Tls | bool | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        resolved = connection.resolve(target, token, tls)
         self.target = resolved.target
         self._metadata = resolved.metadata
         self._timeout = timeout
         self._closed = False
-        self._channel = aio.insecure_channel(resolved.target, options=connection.CHANNEL_OPTIONS)
+        if resolved.tls is None:
+            self._channel = aio.insecure_channel(resolved.target, options=connection.CHANNEL_OPTIONS)
+        else:
+            options = (*connection.CHANNEL_OPTIONS, *resolved.tls.options)
+            self._channel = aio.secure_channel(resolved.target, resolved.tls.credentials(), options=options)
         self._streams: weakref.WeakSet[aio.UnaryStreamCall[Any, Any]] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:

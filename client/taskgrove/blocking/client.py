@@ -15,6 +15,8 @@ class Client(TaskCalls, TaskListCalls, WorktreeCalls, EventCalls, ServerCalls):
     `target` is an address in gRPC's notation, such as "unix:/run/user/1000/taskgroved.sock" or "localhost:50051".
     None means $TASKGROVE_TARGET, else the Unix socket in the default data directory. `token` None means
     $TASKGROVE_TOKEN, else the token file of the default data directory for a TCP target on this machine.
+    `tls` True or a Tls encrypts the connection; None means what $TASKGROVE_TLS_CA, _CERT, _KEY and _SERVER_NAME say,
+    False never. Raises ValueError when the token would go to another machine unencrypted.
     `timeout` bounds each call but those that watch, in seconds. Every method raises a TaskgroveError where the
     call fails, and repeats a call that it can safely repeat when the server is unavailable for a moment.
     """

@@ -33,13 +33,25 @@ class Stream(Protocol[Response_co]):
 class Connected:
     """One connection, which all threads may share; see Client."""
 
-    def __init__(self, target: str | None = None, *, token: str | None = None, timeout: float = 30.0) -> None:
-        resolved = connection.resolve(target, token)
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        token: str | None = None,
+        tls: connection.Tls | bool | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        resolved = connection.resolve(target, token, tls)
         self.target = resolved.target
         self._metadata = resolved.metadata
         self._timeout = timeout
         self._closed = False
-        self._channel = grpc.insecure_channel(resolved.target, options=[*connection.CHANNEL_OPTIONS, SINGLE_THREADED])
+        options = [*connection.CHANNEL_OPTIONS, SINGLE_THREADED]
+        if resolved.tls is None:
+            self._channel = grpc.insecure_channel(resolved.target, options=options)
+        else:
+            options += resolved.tls.options
+            self._channel = grpc.secure_channel(resolved.target, resolved.tls.credentials(), options=options)
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -17,23 +16,25 @@ from taskgrove_server.journal.wakeups import Wakeups
 
 log = logging.getLogger(__name__)
 
+_SCHEME = "Bearer "
+
 #: Answered to anybody: what a load balancer or a service manager asks.
 OPEN_SERVICE = "/grpc.health.v1.Health/"
 
 
 class Admission:
-    """Decides whether a call is let in. `token` is asked of calls that come over TCP."""
+    """Decides whether a call is let in. `is_token` is asked of what calls over TCP bring."""
 
-    def __init__(self, token: str, wakeups: Wakeups) -> None:
-        self._expected = f"Bearer {token}".encode()
+    def __init__(self, is_token: Callable[[str], bool], wakeups: Wakeups) -> None:
+        self._is_token = is_token
         self._wakeups = wakeups
 
     def check(self, context: Any) -> None:
         """Raises TokenInvalid or ServerDraining."""
         # Whoever can reach the socket is whom its 0700 directory lets in.
         if not context.peer().startswith("unix:"):
-            given = dict(context.invocation_metadata() or ()).get("authorization", "")
-            if not hmac.compare_digest(str(given).encode(), self._expected):
+            given = str(dict(context.invocation_metadata() or ()).get("authorization", ""))
+            if not given.startswith(_SCHEME) or not self._is_token(given.removeprefix(_SCHEME)):
                 raise errors.TokenInvalid
         if self._wakeups.draining:
             raise errors.ServerDraining

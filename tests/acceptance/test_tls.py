@@ -1,0 +1,158 @@
+"""TCP with TLS: to other addresses than loopback, with and without certificates of clients, and renewed."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+
+import taskgrove
+from support import tasks_gates, tasks_work
+from support.server import RunningServer
+from taskgrove.connection import Tls
+from taskgrove_server.api import addresses
+from taskgrove_server.tls import Tls as ServerTls
+from taskgrove_server.tls import TlsFiles, TlsUnusable
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """An authority, and the files of a server and of a client that it vouches for."""
+
+    directory: Path
+    authority: trustme.CA
+
+    @property
+    def ca(self) -> Path:
+        return self.directory / "ca.pem"
+
+    def write(self, name: str, *identities: str) -> tuple[Path, Path]:
+        """Writes a certificate and its key, and returns their paths."""
+        issued = self.authority.issue_cert(*identities)
+        cert, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
+        # In one step each, as what renews certificates does it.
+        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+        for path, content in ((key, issued.private_key_pem.bytes()), (cert, chain)):
+            new = path.with_suffix(".new")
+            new.touch(mode=0o600)
+            new.write_bytes(content)
+            new.rename(path)
+        return cert, key
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return Certificates(tmp_path, authority)
+
+
+def flags(certificates: Certificates, *more: str) -> list[str]:
+    cert, key = certificates.write("server", "localhost", "127.0.0.1")
+    return ["--tls-cert", str(cert), "--tls-key", str(key), *more]
+
+
+def connect(server: RunningServer, tls: Tls | bool | None, token: str | None = None) -> taskgrove.Client:
+    given = token or (server.data / "token").read_text().strip()
+    return taskgrove.Client(server.target, token=given, tls=tls, timeout=5)
+
+
+@pytest.fixture
+def server(certificates: Certificates) -> Iterator[RunningServer]:
+    with RunningServer(*flags(certificates), tcp=True) as running:
+        yield running
+
+
+def test_a_task_is_watched_over_tls(server: RunningServer, certificates: Certificates) -> None:
+    with connect(server, Tls(ca=certificates.ca)) as client:
+        task = tasks_work.run(client, "seq 1 1000")
+        assert len(list(client.lines(task.id))) == 1001
+
+
+@pytest.mark.asyncio
+async def test_the_asyncio_client_speaks_tls_too(server: RunningServer, certificates: Certificates) -> None:
+    token = (server.data / "token").read_text().strip()
+    async with taskgrove.AsyncClient(server.target, token=token, tls=Tls(ca=certificates.ca)) as client:
+        assert (await client.get_server_info()).slots
+
+
+def test_the_environment_says_how_to_connect(
+    server: RunningServer, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKGROVE_TLS_CA", str(certificates.ca))
+    with connect(server, None) as client:
+        assert client.get_server_info().slots
+
+
+def test_the_token_is_wanted_over_tls_too(server: RunningServer, certificates: Certificates) -> None:
+    with connect(server, Tls(ca=certificates.ca), token="t" * 43) as client, pytest.raises(taskgrove.Unauthenticated):
+        client.get_server_info()
+
+
+def test_nobody_is_served_without_tls_or_trusts_a_stranger(server: RunningServer, certificates: Certificates) -> None:
+    stranger = trustme.CA()
+    stranger.cert_pem.write_to_path(certificates.directory / "stranger.pem")
+    for tls in (False, Tls(ca=certificates.directory / "stranger.pem"), Tls(ca=certificates.ca, server_name="other")):
+        with connect(server, tls) as client, pytest.raises(taskgrove.ServerUnavailable):
+            client.get_server_info()
+
+
+def test_only_clients_with_a_certificate_are_let_in(certificates: Certificates) -> None:
+    cert, key = certificates.write("client", "grace@example.org")
+    wanted = flags(certificates, "--tls-client-ca", str(certificates.ca))
+    with RunningServer(*wanted, tcp=True) as running:
+        with connect(running, Tls(ca=certificates.ca, cert=cert, key=key)) as client:
+            assert client.get_server_info().slots
+        with connect(running, Tls(ca=certificates.ca)) as client, pytest.raises(taskgrove.ServerUnavailable):
+            client.get_server_info()
+
+
+def test_a_renewed_certificate_is_taken_without_a_restart(server: RunningServer, certificates: Certificates) -> None:
+    newer = trustme.CA()
+    newer.cert_pem.write_to_path(certificates.directory / "newer.pem")
+    Certificates(certificates.directory, newer).write("server", "localhost", "127.0.0.1")
+
+    def served() -> bool:
+        with connect(server, Tls(ca=certificates.directory / "newer.pem")) as client:
+            try:
+                return bool(client.get_server_info().slots)
+            except taskgrove.ServerUnavailable:
+                return False
+
+    tasks_gates.until(served, "the new certificate")
+
+
+def test_other_addresses_are_served_with_tls_only(certificates: Certificates) -> None:
+    with pytest.raises(addresses.AddressUnusable, match="without TLS"):
+        addresses.require_free("0.0.0.0:0", tls=False)
+    addresses.require_free("0.0.0.0:0", tls=True)
+    with RunningServer(*flags(certificates), "--listen", "0.0.0.0:0") as running:
+        port = running.target.rpartition(":")[2]
+        token = (running.data / "token").read_text().strip()
+        tls = Tls(ca=certificates.ca, server_name="localhost")
+        with taskgrove.Client(f"{socket.gethostname()}:{port}", token=token, tls=tls) as client:
+            assert client.get_server_info().slots
+
+
+def test_a_token_is_never_sent_to_another_machine_unencrypted() -> None:
+    with pytest.raises(ValueError, match="unencrypted"):
+        taskgrove.Client("example.org:7431", token="secret")
+    with taskgrove.Client("example.org:7431", token="secret", tls=True) as client:
+        assert client.target == "example.org:7431"
+
+
+def test_files_that_cannot_be_used_are_refused_with_their_names(certificates: Certificates) -> None:
+    cert, key = certificates.write("server", "localhost")
+    with pytest.raises(TlsUnusable, match=r"missing\.pem"):
+        ServerTls(TlsFiles(certificates.directory / "missing.pem", key))
+    text = certificates.directory / "text"
+    text.write_text("no certificate")
+    with pytest.raises(TlsUnusable, match="no PEM file"):
+        ServerTls(TlsFiles(text, key))
+    key.chmod(0o644)
+    with pytest.raises(TlsUnusable, match="chmod 600"):
+        ServerTls(TlsFiles(cert, key))
