@@ -1,0 +1,205 @@
+// Runs one scenario of client/conformance/README.md, and prints what it saw.
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "taskgrove.h"
+
+namespace v1 = taskgrove::v1;
+using Json = nlohmann::json;
+using taskgrove::Client;
+
+namespace {
+
+std::string required(const char* name) {
+  const char* value = std::getenv(name);
+  if (!value) throw std::runtime_error(std::string(name) + " is not set");
+  return value;
+}
+
+const Json& given() {
+  static const Json parameters = Json::parse(required("TASKGROVE_PARAMETERS"));
+  return parameters;
+}
+
+std::string text(const char* name) { return given().at(name).get<std::string>(); }
+
+class Sha256 {
+ public:
+  Sha256() { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
+
+  void update(std::string_view data) { EVP_DigestUpdate(context_.get(), data.data(), data.size()); }
+
+  std::string hex() {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int size = 0;
+    EVP_DigestFinal_ex(context_.get(), digest, &size);
+    std::string hex;
+    for (unsigned int i = 0; i < size; ++i) {
+      hex += "0123456789abcdef"[digest[i] >> 4];
+      hex += "0123456789abcdef"[digest[i] & 15];
+    }
+    return hex;
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{EVP_MD_CTX_new(), EVP_MD_CTX_free};
+};
+
+// Watches a task to its rest, and describes the lines after `after_line`, and the task.
+Json watched(Client& client, const std::string& task_id, std::int64_t after_line = 0) {
+  Sha256 digest;
+  std::int64_t last = after_line;
+  std::size_t bytes = 0, longest = 0;
+  bool dense = true;
+  std::vector<int> runs;
+  const v1::Task task = client.watch_task(task_id, after_line, [&](const taskgrove::Line& line) {
+    dense = dense && line.number == last + 1;
+    last = line.number;
+    digest.update(line.data);
+    bytes += line.data.size();
+    longest = std::max(longest, line.data.size());
+    if (std::find(runs.begin(), runs.end(), line.run_number) == runs.end()) runs.push_back(line.run_number);
+  });
+  return {{"last_line", last},      {"dense", dense},          {"bytes", bytes},
+          {"longest", longest},     {"sha256", digest.hex()},  {"runs", runs},
+          {"state", v1::Task::State_Name(task.state())}};
+}
+
+// The name of a status code, as gRPC's documentation has it.
+std::string name_of(grpc::StatusCode code) {
+  static const char* const kNames[] = {
+      "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED", "NOT_FOUND",
+      "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+      "UNIMPLEMENTED",  "INTERNAL",          "UNAVAILABLE",        "DATA_LOSS",           "UNAUTHENTICATED"};
+  return kNames[code];
+}
+
+// Makes a call, and describes how it is refused.
+Json refusal(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const taskgrove::Error& error) {
+    Json violations = Json::array();
+    for (const auto& [field, description] : error.violations()) violations.push_back({field, description});
+    return {{"code", name_of(error.code())},
+            {"reason", error.reason().empty() ? Json() : Json(error.reason())},
+            {"metadata", Json(error.metadata())},
+            {"violations", violations}};
+  }
+  throw std::runtime_error("A call succeeded that had to be refused");
+}
+
+v1::EnqueueRequest task(const std::string& task_list_id, const std::string& title) {
+  v1::EnqueueRequest request;
+  request.set_task_list_id(task_list_id);
+  request.set_title(title);
+  return request;
+}
+
+Json enqueue(Client& client) {
+  v1::CreateTaskListRequest list;
+  list.set_title(text("list_title"));
+  list.mutable_defaults()->set_agent("command");
+  list.mutable_defaults()->mutable_command()->set_shell(text("command"));
+  const std::string task_list_id = client.create_task_list(list).id();
+
+  v1::EnqueueRequest request = task(task_list_id, text("title"));
+  request.set_description(text("description"));
+  for (const auto& title : given().at("subtasks")) request.add_subtasks()->set_title(title.get<std::string>());
+  request.set_request_id(text("request_id"));
+  const std::string first = client.enqueue(request).id();
+  const std::string second = client.enqueue(request).id();
+  request.set_title("Another");
+  return {{"task_list_id", task_list_id},
+          {"task_ids", {first, second}},
+          {"reused", refusal([&] { client.enqueue(request); })}};
+}
+
+Json watch(Client& client) { return watched(client, text("task_id"), given().at("after_line").get<std::int64_t>()); }
+
+Json continue_task(Client& client) {
+  const Json before = watched(client, text("task_id"));
+  client.continue_task(text("task_id"), text("prompt"));
+  return {{"before", before}, {"after", watched(client, text("task_id"), before.at("last_line").get<std::int64_t>())}};
+}
+
+Json cancel(Client& client) {
+  Json outcomes = Json::object(), states = Json::object();
+  const auto cancelled = [&](const std::string& task_id, const char* name) {
+    const v1::CancelResponse response = client.cancel(task_id);
+    outcomes[name] = v1::CancelResponse::Outcome_Name(response.outcome());
+    return response.task();
+  };
+  const std::string running = client.enqueue(task(text("task_list_id"), "Running")).id();
+  const v1::Task rested = client.watch_task(running, 0, [&](const taskgrove::Line&) {
+    if (!outcomes.empty()) return;
+    const std::string waiting = client.enqueue(task(text("task_list_id"), "Waiting")).id();
+    states["waiting"] = v1::Task::State_Name(cancelled(waiting, "waiting").state());
+    cancelled(running, "running");
+  });
+  states["running"] = v1::Task::State_Name(rested.state());
+  cancelled(running, "rested");
+  return {{"outcomes", outcomes}, {"states", states}};
+}
+
+Json errors(Client& client) {
+  Client stranger(required("TASKGROVE_TARGET"), text("wrong_token"));
+  Client lost(text("dead_target"));
+  return {{"unknown_task", refusal([&] { client.get_task(text("unknown_task_id")); })},
+          {"unknown_watch", refusal([&] { watched(client, text("unknown_task_id")); })},
+          {"empty_title", refusal([&] { client.enqueue(task(text("task_list_id"), "")); })},
+          {"active_task", refusal([&] { client.continue_task(text("active_task_id"), "Go on."); })},
+          {"wrong_token", refusal([&] { stranger.get_task(text("active_task_id")); })},
+          {"no_server", refusal([&] { lost.get_task(text("active_task_id")); })}};
+}
+
+Json paging(Client& client) {
+  v1::ListTasksRequest request;
+  request.set_task_list_id(text("task_list_id"));
+  request.set_page_size(given().at("page_size").get<int>());
+  const auto page = [&] { return client.call(client.tasks(), &v1::TaskService::Stub::ListTasks, request); };
+  std::vector<std::string> task_ids;
+  do {
+    const v1::ListTasksResponse response = page();
+    for (const auto& task : response.tasks()) task_ids.push_back(task.id());
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  request.set_page_token(text("page_token"));
+  return {{"task_ids", task_ids}, {"made_up_token", refusal(page)}};
+}
+
+Json feed(Client& client) {
+  std::vector<std::int64_t> sequences;
+  std::vector<std::string> kinds;
+  client.watch_events(0, [&](const v1::Event& event) {
+    sequences.push_back(event.sequence());
+    if (event.task_id() != text("task_id")) return true;
+    kinds.push_back(v1::Event::Kind_Name(event.kind()));
+    return event.kind() != v1::Event::KIND_TASK_FINISHED;
+  });
+  const bool dense = std::adjacent_find(sequences.begin(), sequences.end(),
+                                        [](auto one, auto next) { return next != one + 1; }) == sequences.end();
+  return {{"first_sequence", sequences.at(0)}, {"events", sequences.size()}, {"dense", dense}, {"kinds", kinds}};
+}
+
+const std::map<std::string, Json (*)(Client&)> kScenarios = {
+    {"enqueue", enqueue}, {"watch", watch},   {"continue", continue_task}, {"cancel", cancel},
+    {"errors", errors},   {"paging", paging}, {"feed", feed},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  Client client(required("TASKGROVE_TARGET"), required("TASKGROVE_TOKEN"));
+  std::cout << kScenarios.at(argc > 1 ? argv[1] : "")(client) << "\n";
+} catch (const std::exception& error) {
+  std::cerr << error.what() << "\n";
+  return 1;
+}
