@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults bench check lint types imports protos stubs release-image format lock clean
+.PHONY: help setup demo test test-faults test-clients bench check lint types imports protos stubs release-image format lock clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ test: setup ## Runs every test
 
 test-faults: setup ## Runs the fault suite alone, for at most 15 minutes: kills servers, fills disks, cuts logs
 	@timeout --foreground 900 $(BIN)/python -m pytest tests/faults --numprocesses auto --maxprocesses 4 $(PYTEST_ARGS)
+
+test-clients: setup ## Builds the TypeScript and C++ clients, and runs the scenarios of client/conformance in all four clients
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/build_clients.sh && $(BIN)/python -m pytest tests/clients $(PYTEST_ARGS)
 
 bench: setup ## Runs the benchmarks (BENCH_ARGS="streaming --quick" runs one, in short)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH_ARGS)
