@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 from grpc import aio
-from reports import GIVEN, TARGET, TOKEN, Fed, Seen, Watched, outcome, refusal, state
+from reports import GIVEN, TARGET, TOKEN, Fed, Seen, Watched, compared, outcome, refusal, state
 
 import taskgrove
 from taskgrove import errors, watching
@@ -113,6 +113,11 @@ async def feed(client: taskgrove.AsyncClient) -> Seen:
     return fed.seen()
 
 
+async def diff(client: taskgrove.AsyncClient) -> Seen:
+    """Reads what a task has changed."""
+    return compared(await client.diff_worktree(GIVEN["task_id"]))
+
+
 async def watched(client: taskgrove.AsyncClient, task_id: str, after_line: int = 0) -> Seen:
     """Watches a task to its rest, and describes what came."""
     report = Watched(after_line)
@@ -138,6 +143,7 @@ SCENARIOS: dict[str, Callable[[taskgrove.AsyncClient], Awaitable[Seen]]] = {
     "errors": refusals,
     "paging": paging,
     "feed": feed,
+    "diff": diff,
 }
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 import grpc
-from reports import GIVEN, TARGET, TOKEN, Fed, Seen, Watched, outcome, refusal, state
+from reports import GIVEN, TARGET, TOKEN, Fed, Seen, Watched, compared, outcome, refusal, state
 
 import taskgrove
 from taskgrove import errors, watching
@@ -107,6 +107,11 @@ def feed(client: taskgrove.Client) -> Seen:
     return fed.seen()
 
 
+def diff(client: taskgrove.Client) -> Seen:
+    """Reads what a task has changed."""
+    return compared(client.diff_worktree(GIVEN["task_id"]))
+
+
 def watched(client: taskgrove.Client, task_id: str, after_line: int = 0) -> Seen:
     """Watches a task to its rest, and describes what came."""
     report = Watched(after_line)
@@ -132,6 +137,7 @@ SCENARIOS: dict[str, Callable[[taskgrove.Client], Seen]] = {
     "errors": refusals,
     "paging": paging,
     "feed": feed,
+    "diff": diff,
 }
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import taskgrove
 from taskgrove import watching
+from taskgrove.diffs import Diff
+from taskgrove.v1.change_pb2 import ChangedFile
 
 Seen = dict[str, Any]
 
@@ -82,6 +84,27 @@ class Fed:
             "dense": self._sequences == list(range(first, first + len(self._sequences))),
             "kinds": self._kinds,
         }
+
+
+def compared(diff: Diff) -> Seen:
+    """Describes a diff, which the client returns only when it has come to its end."""
+    patches = b"".join(each.patch for each in diff.files)
+    return {
+        "base_commit": diff.summary.base_commit,
+        "head_commit": diff.summary.head_commit,
+        "files": [
+            {
+                "path": each.file.path,
+                "kind": ChangedFile.Kind.Name(each.file.kind),
+                "insertions": each.file.insertions,
+                "deletions": each.file.deletions,
+            }
+            for each in diff.files
+        ],
+        "bytes": len(patches),
+        "sha256": hashlib.sha256(patches).hexdigest(),
+        "ended": True,
+    }
 
 
 def refusal(error: taskgrove.TaskgroveError) -> Seen:

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "taskgrove.h"
+#include "taskgrove/v1/worktree_service.grpc.pb.h"
 
 namespace v1 = taskgrove::v1;
 using Json = nlohmann::json;
@@ -189,9 +190,42 @@ Json feed(Client& client) {
   return {{"first_sequence", sequences.at(0)}, {"events", sequences.size()}, {"dense", dense}, {"kinds", kinds}};
 }
 
+Json diff(Client& client) {
+  const auto worktrees = v1::WorktreeService::NewStub(client.channel());
+  v1::DiffWorktreeRequest request;
+  request.set_task_id(text("task_id"));
+  grpc::ClientContext context;
+  client.authorize(&context);
+  const auto messages = worktrees->DiffWorktree(&context, request);
+
+  Json seen = {{"files", Json::array()}, {"ended", false}};
+  Sha256 digest;
+  std::size_t bytes = 0;
+  for (v1::DiffWorktreeResponse message; messages->Read(&message);) {
+    seen["ended"] = message.has_end();
+    if (message.has_summary()) {
+      seen["base_commit"] = message.summary().base_commit();
+      seen["head_commit"] = message.summary().head_commit();
+    } else if (message.has_file()) {
+      const v1::ChangedFile& file = message.file();
+      seen["files"].push_back({{"path", file.path()},
+                               {"kind", v1::ChangedFile::Kind_Name(file.kind())},
+                               {"insertions", file.insertions()},
+                               {"deletions", file.deletions()}});
+    } else if (message.has_patch()) {
+      digest.update(message.patch().data());
+      bytes += message.patch().data().size();
+    }
+  }
+  if (const grpc::Status status = messages->Finish(); !status.ok()) throw taskgrove::Error(status);
+  seen["bytes"] = bytes;
+  seen["sha256"] = digest.hex();
+  return seen;
+}
+
 const std::map<std::string, Json (*)(Client&)> kScenarios = {
     {"enqueue", enqueue}, {"watch", watch},   {"continue", continue_task}, {"cancel", cancel},
-    {"errors", errors},   {"paging", paging}, {"feed", feed},
+    {"errors", errors},   {"paging", paging}, {"feed", feed},     {"diff", diff},
 };
 
 }  // namespace

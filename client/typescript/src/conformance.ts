@@ -4,9 +4,11 @@ import { createHash } from "node:crypto";
 
 import { status } from "@grpc/grpc-js";
 
+import { ChangedFile_Kind } from "../generated/taskgrove/v1/change.js";
 import { Event_Kind } from "../generated/taskgrove/v1/event.js";
 import { Task_State } from "../generated/taskgrove/v1/task.js";
 import { CancelResponse_Outcome, ListTasksRequest } from "../generated/taskgrove/v1/task_service.js";
+import { DiffWorktreeRequest, type DiffWorktreeResponse } from "../generated/taskgrove/v1/worktree_service.js";
 import { TaskgroveError } from "./errors.js";
 import type { Line } from "./lines.js";
 import { call, Taskgrove } from "./taskgrove.js";
@@ -119,6 +121,33 @@ const scenarios: Record<string, () => Promise<Seen>> = {
       dense: sequences.every((sequence, index) => sequence === first + BigInt(index)),
       kinds,
     };
+  },
+
+  async diff() {
+    const request = DiffWorktreeRequest.create({ taskId: text("task_id") });
+    const digest = createHash("sha256");
+    const files: Seen[] = [];
+    let [commits, bytes, ended]: [Seen, number, boolean] = [{}, 0, false];
+    const messages: AsyncIterable<DiffWorktreeResponse> = taskgrove.worktrees.diffWorktree(request);
+    for await (const { message } of messages) {
+      ended = message?.$case === "end";
+      switch (message?.$case) {
+        case "summary":
+          commits = { base_commit: message.summary.baseCommit, head_commit: message.summary.headCommit };
+          break;
+        case "file": {
+          const { path, kind, insertions, deletions } = message.file;
+          files.push({ path, kind: ChangedFile_Kind[kind], insertions, deletions });
+          break;
+        }
+        case "patch":
+          digest.update(message.patch.data);
+          bytes += message.patch.data.length;
+          break;
+        default: // The end, or a message newer than this client.
+      }
+    }
+    return { ...commits, files, bytes, sha256: digest.digest("hex"), ended };
   },
 };
 

@@ -28,6 +28,7 @@ import {
   GetTaskRequest,
   TaskServiceClient,
 } from "../generated/taskgrove/v1/task_service.js";
+import { WorktreeServiceClient } from "../generated/taskgrove/v1/worktree_service.js";
 import { translated } from "./errors.js";
 import { Feed } from "./feed.js";
 import { follow } from "./resuming.js";
@@ -77,6 +78,7 @@ export class Taskgrove {
   readonly tasks: TaskServiceClient;
   readonly taskLists: TaskListServiceClient;
   readonly events: EventServiceClient;
+  readonly worktrees: WorktreeServiceClient;
 
   /**
    * `target` is an address in gRPC's notation, such as "unix:/run/user/1000/taskgroved.sock" or "localhost:50051".
@@ -88,6 +90,7 @@ export class Taskgrove {
     this.tasks = new TaskServiceClient(target, credentials.createInsecure(), options);
     this.taskLists = new TaskListServiceClient(target, credentials.createInsecure(), options);
     this.events = new EventServiceClient(target, credentials.createInsecure(), options);
+    this.worktrees = new WorktreeServiceClient(target, credentials.createInsecure(), options);
   }
 
   /** Creates a task list. */
@@ -133,6 +136,7 @@ export class Taskgrove {
     this.tasks.close();
     this.taskLists.close();
     this.events.close();
+    this.worktrees.close();
   }
 }
 
