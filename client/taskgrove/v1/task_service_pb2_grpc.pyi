@@ -39,6 +39,10 @@ class TaskServiceStub:
     returns the task of that call as it is now. With another method or body it is refused
     (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
     good choice. A refused call does not use up its id.
+
+    Which calls are safe to repeat when they end with UNAVAILABLE: those that are marked NO_SIDE_EFFECTS, those with
+    a `request_id` that is set, and updates, which set what they set before. DeleteTask, DeleteTaskList, PushBranch
+    and PruneWorktrees are not: a repeat may tell of what the first attempt has done.
     """
 
     @_typing.overload
@@ -77,6 +81,13 @@ class TaskServiceStub:
     Set no deadline. A stream that ends without `rested`, even with OK, was cut off: watch again, with the
     number of the last line received whole as `after_line`. A slow reader loses nothing and holds up nobody.
     A task that is continued after `rested` goes on in the same numbering: watch it again the same way.
+
+    What happened to the task while no stream was open is not sent again: when the task of `opened` differs from
+    the one last shown, show it as a change, once the lines up to `opened.last_line` are shown. A stream was cut
+    off, and is worth another attempt after a growing pause, when it ends with UNAVAILABLE, CANCELLED that the
+    caller did not ask for, or DEADLINE_EXCEEDED; and with INTERNAL or UNKNOWN without an ErrorInfo of
+    "taskgrove.dev", which is how a connection that is reset may look. TOO_MANY_WATCHERS is worth one to who was
+    let in before. Anything else stays as it is.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
     DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
@@ -145,6 +156,10 @@ class TaskServiceAsyncStub(TaskServiceStub):
     returns the task of that call as it is now. With another method or body it is refused
     (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
     good choice. A refused call does not use up its id.
+
+    Which calls are safe to repeat when they end with UNAVAILABLE: those that are marked NO_SIDE_EFFECTS, those with
+    a `request_id` that is set, and updates, which set what they set before. DeleteTask, DeleteTaskList, PushBranch
+    and PruneWorktrees are not: a repeat may tell of what the first attempt has done.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -180,6 +195,13 @@ class TaskServiceAsyncStub(TaskServiceStub):
     Set no deadline. A stream that ends without `rested`, even with OK, was cut off: watch again, with the
     number of the last line received whole as `after_line`. A slow reader loses nothing and holds up nobody.
     A task that is continued after `rested` goes on in the same numbering: watch it again the same way.
+
+    What happened to the task while no stream was open is not sent again: when the task of `opened` differs from
+    the one last shown, show it as a change, once the lines up to `opened.last_line` are shown. A stream was cut
+    off, and is worth another attempt after a growing pause, when it ends with UNAVAILABLE, CANCELLED that the
+    caller did not ask for, or DEADLINE_EXCEEDED; and with INTERNAL or UNKNOWN without an ErrorInfo of
+    "taskgrove.dev", which is how a connection that is reset may look. TOO_MANY_WATCHERS is worth one to who was
+    let in before. Anything else stays as it is.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
     DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
@@ -247,6 +269,10 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     returns the task of that call as it is now. With another method or body it is refused
     (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
     good choice. A refused call does not use up its id.
+
+    Which calls are safe to repeat when they end with UNAVAILABLE: those that are marked NO_SIDE_EFFECTS, those with
+    a `request_id` that is set, and updates, which set what they set before. DeleteTask, DeleteTaskList, PushBranch
+    and PruneWorktrees are not: a repeat may tell of what the first attempt has done.
     """
 
     @_abc_1.abstractmethod
@@ -304,6 +330,13 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         Set no deadline. A stream that ends without `rested`, even with OK, was cut off: watch again, with the
         number of the last line received whole as `after_line`. A slow reader loses nothing and holds up nobody.
         A task that is continued after `rested` goes on in the same numbering: watch it again the same way.
+
+        What happened to the task while no stream was open is not sent again: when the task of `opened` differs from
+        the one last shown, show it as a change, once the lines up to `opened.last_line` are shown. A stream was cut
+        off, and is worth another attempt after a growing pause, when it ends with UNAVAILABLE, CANCELLED that the
+        caller did not ask for, or DEADLINE_EXCEEDED; and with INTERNAL or UNKNOWN without an ErrorInfo of
+        "taskgrove.dev", which is how a connection that is reset may look. TOO_MANY_WATCHERS is worth one to who was
+        let in before. Anything else stays as it is.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
         DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
