@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults test-clients bench check lint types imports protos stubs release-image format lock clean
+.PHONY: help setup demo test test-faults test-clients bench check lint types imports protos stubs errors-page release-image format lock clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -50,10 +50,13 @@ imports: setup
 	@$(BIN)/lint-imports
 
 protos: setup
-	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check_protos.sh
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check_protos.sh && PYTHONPATH=tests $(BIN)/python scripts/errors_page.py --check
 
 stubs: setup ## Regenerates client/taskgrove/v1 from the protos
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/generate_stubs.sh
+
+errors-page: setup ## Makes docs/errors.md anew from the protos' comments
+	@PYTHONPATH=tests $(BIN)/python scripts/errors_page.py
 
 release-image: setup ## At a release: takes the protos as what later ones must not break
 	@$(BIN)/buf build --exclude-source-info -o protos/release.binpb

@@ -97,6 +97,19 @@ class Api:
         answer = self._method(name)(message, timeout=PATIENCE, metadata=self._metadata)
         return list(answer) if METHODS[name].server_streaming else answer
 
+    def call_by_name(self, method: str, **fields: Any) -> Any:
+        """Calls a method with these fields."""
+        return self.call(request(method, **fields))
+
+    def first_answers(self, message: Any) -> None:
+        """As a call, but of a stream that has no end takes the first messages only."""
+        name = type(message).__name__.removesuffix("Request")
+        answer = self._method(name)(message, timeout=PATIENCE, metadata=self._metadata)
+        if METHODS[name].server_streaming:
+            for _ in zip(range(3), answer, strict=False):
+                pass
+            answer.cancel()
+
     def first_answer(self, message: Message) -> Any:
         """As a call, but of a stream returns the first message, and leaves the rest."""
         name = type(message).__name__.removesuffix("Request")

@@ -55,7 +55,7 @@ class ServerServiceServicer(object):
     def GetServerInfo(self, request, context):
         """Returns what the server is, what it can do, and how busy it is.
 
-        Errors: none besides those of every method.
+        Errors: RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class ServerServiceStub:
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]
     """Returns what the server is, what it can do, and how busy it is.
 
-    Errors: none besides those of every method.
+    Errors: RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
 
 @_typing.type_check_only
@@ -55,7 +55,7 @@ class ServerServiceAsyncStub(ServerServiceStub):
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Returns what the server is, what it can do, and how busy it is.
 
-    Errors: none besides those of every method.
+    Errors: RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
 
 class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -73,7 +73,7 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_server_service_pb2.GetServerInfoResponse, _abc.Awaitable[_server_service_pb2.GetServerInfoResponse]]:
         """Returns what the server is, what it can do, and how busy it is.
 
-        Errors: none besides those of every method.
+        Errors: RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
 
 def add_ServerServiceServicer_to_server(servicer: ServerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -253,7 +253,7 @@ class TaskServiceServicer(object):
         """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-        WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+        WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

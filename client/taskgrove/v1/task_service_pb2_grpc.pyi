@@ -131,7 +131,7 @@ class TaskServiceStub:
     """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-    WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+    WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
     ReadLines: _grpc.UnaryStreamMultiCallable[_task_service_pb2.ReadLinesRequest, _task_service_pb2.ReadLinesResponse]
     """Streams a part of a task's lines as they are now, and ends.
@@ -245,7 +245,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-    WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+    WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
     ReadLines: _aio.UnaryStreamMultiCallable[_task_service_pb2.ReadLinesRequest, _task_service_pb2.ReadLinesResponse]  # type: ignore[assignment]
     """Streams a part of a task's lines as they are now, and ends.
@@ -422,7 +422,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-        WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+        WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
 
     @_abc_1.abstractmethod

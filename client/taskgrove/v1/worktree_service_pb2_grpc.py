@@ -41,7 +41,7 @@ class WorktreeServiceStub(object):
     "refs/taskgrove/saved/". `git branch <name> <ref>` makes a branch of it, and Continue goes on from it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
     """
 
     def __init__(self, channel):
@@ -118,7 +118,7 @@ class WorktreeServiceServicer(object):
     "refs/taskgrove/saved/". `git branch <name> <ref>` makes a branch of it, and Continue goes on from it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
     """
 
     def GetWorktreeStatus(self, request, context):
@@ -150,7 +150,7 @@ class WorktreeServiceServicer(object):
         together are what `git diff` prints. The last message is `end`; a stream without it was cut off.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
-        (NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, GIT_FAILED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+        (NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, GIT_FAILED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -320,7 +320,7 @@ class WorktreeService(object):
     "refs/taskgrove/saved/". `git branch <name> <ref>` makes a branch of it, and Continue goes on from it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
     """
 
     @staticmethod

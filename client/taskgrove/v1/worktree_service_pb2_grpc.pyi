@@ -42,7 +42,7 @@ class WorktreeServiceStub:
     "refs/taskgrove/saved/". `git branch <name> <ref>` makes a branch of it, and Continue goes on from it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
     """
 
     @_typing.overload
@@ -70,7 +70,7 @@ class WorktreeServiceStub:
     together are what `git diff` prints. The last message is `end`; a stream without it was cut off.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
-    (NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, GIT_FAILED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+    (NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, GIT_FAILED).
     """
     ListCommits: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.ListCommitsRequest, _worktree_service_pb2.ListCommitsResponse]
     """Lists the commits of a task that its target branch has not, the newest first.
@@ -149,7 +149,7 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     "refs/taskgrove/saved/". `git branch <name> <ref>` makes a branch of it, and Continue goes on from it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -174,7 +174,7 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     together are what `git diff` prints. The last message is `end`; a stream without it was cut off.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
-    (NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, GIT_FAILED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+    (NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, GIT_FAILED).
     """
     ListCommits: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.ListCommitsRequest, _worktree_service_pb2.ListCommitsResponse]  # type: ignore[assignment]
     """Lists the commits of a task that its target branch has not, the newest first.
@@ -252,7 +252,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
     "refs/taskgrove/saved/". `git branch <name> <ref>` makes a branch of it, and Continue goes on from it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
     """
 
     @_abc_1.abstractmethod
@@ -293,7 +293,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         together are what `git diff` prints. The last message is `end`; a stream without it was cut off.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
-        (NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, GIT_FAILED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+        (NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, GIT_FAILED).
         """
 
     @_abc_1.abstractmethod

@@ -48,27 +48,32 @@ class Operations:
         finally:
             with self._lock:
                 self._mine.discard(task_id)
-            self.settle(task_id)
+            self._settle(task_id)
 
-    def settle(self, only: TaskId | None = None) -> None:
-        """Ends notes of calls that are over: by recording a landing that was done, else with nothing."""
+    def settle(self) -> None:
+        """Ends the notes of calls that are over, as of a server that was killed."""
+        for task_id in self._store.worktrees.in_operation():
+            with self._lock:
+                going_on = task_id in self._mine
+            if not going_on:
+                self._settle(task_id)
+
+    def _settle(self, task_id: TaskId) -> None:
+        """Ends a note, if there is one: by recording a landing that was done, else with nothing."""
         try:
-            for task, operation in self._store.worktrees.operations():
-                with self._lock:
-                    going_on = task.id in self._mine
-                if not going_on and only in (None, task.id):
-                    self._settle(task, operation)
+            noted = self._store.worktrees.operation(task_id)
+            if noted is None:
+                return
+            task, operation = noted
+            planned = operation.landing
+            if planned is not None and self._is_done(task, planned):
+                self._store.worktrees.landed(task_id, planned, operation.request).result()
+                log.warning("Task %s had landed on %s, which is recorded now", task_id, planned.target_branch)
+            else:
+                self._store.worktrees.leave(task_id).result()
         except errors.StoreUnavailable as error:
             # Housekeeping comes back to it.
-            log.error("What became of a worktree could not be recorded: %s", error)
-
-    def _settle(self, task: Task, operation: Operation) -> None:
-        planned = operation.landing
-        if planned is not None and self._is_done(task, planned):
-            self._store.worktrees.landed(task.id, planned, operation.request).result()
-            log.warning("Task %s had landed on %s, which is recorded now", task.id, planned.target_branch)
-        else:
-            self._store.worktrees.leave(task.id).result()
+            log.error("What became of the worktree of task %s could not be recorded: %s", task_id, error)
 
     def _is_done(self, task: Task, planned: Landing) -> bool:
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from taskgrove_server.domain import errors, ids
+from taskgrove_server.domain import errors
 from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import RESTING, Task
@@ -100,10 +100,16 @@ class Worktrees:
         return self._writer.submit(change)
 
     @reading()
-    def operations(self) -> list[tuple[Task, Operation]]:
-        """Returns the tasks of whose worktrees a call was noted that has not ended."""
-        query = models.Worktree.select().where(models.Worktree.operation.is_null(False))
-        return [(task_rows.get(ids.TaskId(row.task_id)), _to_operation(row.operation or "")) for row in query]
+    def operation(self, task_id: TaskId) -> tuple[Task, Operation] | None:
+        """Returns the task and what was noted of its worktree, None when nothing is."""
+        row = models.Worktree.get_or_none(models.Worktree.task_id == task_id, models.Worktree.operation.is_null(False))
+        return None if row is None else (task_rows.get(task_id), _to_operation(row.operation or ""))
+
+    @reading()
+    def in_operation(self) -> list[TaskId]:
+        """Returns the tasks of whose worktrees something is noted."""
+        query = models.Worktree.select(models.Worktree.task_id).where(models.Worktree.operation.is_null(False))
+        return [TaskId(row.task_id) for row in query]
 
     @reading()
     def resting(self, task_list_id: TaskListId, after: int, size: int) -> list[tuple[int, Task]]:
