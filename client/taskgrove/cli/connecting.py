@@ -27,9 +27,9 @@ class Server:
         """Tells whether this is the server of the default data directory, which `run` may start."""
         return self.address == connection.default_target()
 
-    def connect(self) -> taskgrove.Client:
-        """Returns a client, to be used in a `with` statement."""
-        return taskgrove.Client(self.target, token=self.token)
+    def connect(self, *, timeout: float = 30.0) -> taskgrove.Client:
+        """Returns a client, to be used in a `with` statement; `timeout` bounds each call, in seconds."""
+        return taskgrove.Client(self.target, token=self.token, timeout=timeout)
 
 
 #: Hands a command the server as its first argument.

@@ -18,17 +18,18 @@ REFUSED = 4
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
-EXPLANATION = """\
-\b
-Exit codes:
-  0    the task succeeded, or the command did what it was asked
-  1    the task failed
-  2    wrong usage
-  3    the task was cancelled
-  4    the server cannot be reached, or refused the call
-  130  interrupted with Ctrl-C
-  141  the reader of the output went away
-"""
+#: What each code means, for --help and for the manual.
+MEANINGS = {
+    SUCCEEDED: "the task succeeded, or the command did what it was asked",
+    FAILED: "the task failed, or the answer is no: it cannot land, a check found a problem, you declined",
+    USAGE: "wrong usage",
+    CANCELLED: "the task was cancelled",
+    REFUSED: "the server cannot be reached, or refused the call",
+    INTERRUPTED: "interrupted with Ctrl-C",
+    PIPE_CLOSED: "the reader of the output went away",
+}
+
+EXPLANATION = "\b\nExit codes:\n" + "".join(f"  {code:<4} {meaning}\n" for code, meaning in MEANINGS.items())
 
 _BY_STATE = {
     task_pb2.Task.STATE_SUCCEEDED: SUCCEEDED,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable, Generator, Iterator
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import taskgrove
 from taskgrove import watching
 from taskgrove.v1 import task_pb2
+
+_Event = TypeVar("_Event")
 
 
 class View(Protocol):
@@ -55,7 +57,7 @@ def follow(
     """
     position = after_line
     opened = False
-    with _deferred_interrupts() as interrupts, view:
+    with deferred_interrupts() as interrupts, view:
         while True:
             try:
                 # An interrupted watch is not read on: it is opened again after the last line that was shown.
@@ -82,7 +84,7 @@ def follow(
                     raise
 
 
-class _Interrupts:
+class Interrupts:
     """Raises KeyboardInterrupt for the first Ctrl-C only while the program waits for the next event.
 
     Elsewhere it would tear what is being printed, or lose an event between its arrival and its display.
@@ -95,11 +97,12 @@ class _Interrupts:
         self._waiting = False
 
     def handle(self, _number: int, _frame: object) -> None:
+        """Handles SIGINT."""
         if self._waiting or self._pending or self.seen:
             raise KeyboardInterrupt
         self._pending = True
 
-    def next_of(self, events: Iterator[watching.WatchEvent]) -> watching.WatchEvent:
+    def next_of(self, events: Iterator[_Event]) -> _Event:
         """Returns the next event; raises KeyboardInterrupt for a Ctrl-C since the last one."""
         self._waiting = True
         try:
@@ -111,8 +114,9 @@ class _Interrupts:
 
 
 @contextlib.contextmanager
-def _deferred_interrupts() -> Generator[_Interrupts]:
-    interrupts = _Interrupts()
+def deferred_interrupts() -> Generator[Interrupts]:
+    """Takes over Ctrl-C, and gives it back at the end."""
+    interrupts = Interrupts()
     before = signal.signal(signal.SIGINT, interrupts.handle)
     try:
         yield interrupts

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from datetime import datetime
+from typing import TypedDict, Unpack
 
 import click
 
 import taskgrove
 from taskgrove import errors
-from taskgrove.cli import connecting, output, views, words
+from taskgrove.cli import completing, connecting, output, parameters, views, words
 from taskgrove.cli.rendering import summary, terminal
-from taskgrove.v1 import task_pb2
+from taskgrove.v1 import task_pb2, task_service_pb2
 
 _STATES = {
     "queued": task_pb2.Task.STATE_QUEUED,
@@ -20,8 +22,27 @@ _STATES = {
     "cancelled": task_pb2.Task.STATE_CANCELLED,
 }
 
+_FAILURES = words.failure_kinds()
+
+_ORDERS = {
+    "newest": task_service_pb2.ListTasksRequest.ORDER_NEWEST_FIRST,
+    "oldest": task_service_pb2.ListTasksRequest.ORDER_OLDEST_FIRST,
+    "changed": task_service_pb2.ListTasksRequest.ORDER_LAST_CHANGED_FIRST,
+}
+
 #: The server's bound for a page.
 _LARGEST_PAGE = 500
+
+
+class _Filters(TypedDict):
+    """Which tasks `ls` lists, and in which order."""
+
+    task_list_id: str | None
+    states: tuple[str, ...]
+    failure_kinds: tuple[str, ...]
+    title_contains: str | None
+    created_after: datetime | None
+    order: str
 
 
 @click.command(
@@ -29,16 +50,48 @@ _LARGEST_PAGE = 500
 \b
 Examples:
   taskgrove ls --state running --state queued
+  taskgrove ls --failure rate_limited --since 2h
+  taskgrove ls --title login --sort changed
   taskgrove ls --limit 500 --json | jq -r 'select(.state == "STATE_FAILED") | .id'
 """
 )
-@click.option("--list", "task_list_id", metavar="ID", help="Only tasks of this list.")
+@click.option(
+    "--list",
+    "task_list_id",
+    metavar="ID",
+    help="Only tasks of this list.",
+    shell_complete=completing.task_lists,
+)
 @click.option(
     "--state",
     "states",
     multiple=True,
     type=click.Choice(list(_STATES)),
     help="Only tasks in this state. May be repeated.",
+)
+@click.option(
+    "--failure",
+    "failure_kinds",
+    multiple=True,
+    metavar="KIND",
+    type=click.Choice(list(_FAILURES)),
+    help="Only tasks that failed in this way, such as auth, rate_limited or timeout. May be repeated.",
+)
+@click.option("--title", "title_contains", metavar="TEXT", help="Only tasks whose title has this text somewhere.")
+@click.option(
+    "--since",
+    "created_after",
+    type=parameters.moment,
+    metavar="TIME",
+    help="Only tasks that were enqueued so long ago or later, such as 2h or 7d, or since a date or time.",
+)
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(list(_ORDERS)),
+    default="newest",
+    show_default=True,
+    help="Which come first: the newest, the oldest, or those that changed last.",
 )
 @click.option(
     "--limit",
@@ -50,13 +103,18 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, instead of a table.")
 @connecting.pass_server
-def ls(server: connecting.Server, task_list_id: str | None, states: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """Lists tasks, the newest first."""
+def ls(server: connecting.Server, /, *, limit: int, as_json: bool, **filters: Unpack[_Filters]) -> None:
+    """Lists tasks, the newest first unless told otherwise."""
+    states, failures = filters["states"], filters["failure_kinds"]
     with server.connect() as client:
         found = itertools.islice(
             client.list_tasks(
-                task_list_id=task_list_id,
+                task_list_id=filters["task_list_id"],
                 states=tuple(_STATES[state] for state in states),
+                failure_kinds=tuple(_FAILURES[kind] for kind in failures),
+                title_contains=filters["title_contains"],
+                created_after=filters["created_after"],
+                order=_ORDERS[filters["order"]],
                 page_size=min(limit, _LARGEST_PAGE),
             ),
             limit,
@@ -68,7 +126,7 @@ def ls(server: connecting.Server, task_list_id: str | None, states: tuple[str, .
         tasks = list(found)
         titles = {one: _list_title(client, one) for one in {task.task_list_id for task in tasks}}
     if not tasks:
-        click.echo("There are no such tasks." if task_list_id or states else "There are no tasks.", err=True)
+        click.echo("There are no such tasks." if _narrows(filters) else "There are no tasks.", err=True)
         return
     terminal.Screen().table(
         ["ID", "STATE", "TITLE", "AGE", "TIME", "RUNS", "LIST"],
@@ -96,7 +154,7 @@ Examples:
   taskgrove show k3v5m2qxw7ab --json | jq -r '.runs[-1].structured_output'
 """
 )
-@click.argument("task_id", metavar="TASK")
+@click.argument("task_id", metavar="TASK", shell_complete=completing.tasks())
 @click.option("--json", "as_json", is_flag=True, help='Print one JSON object: {"task": ..., "runs": [...]}.')
 @connecting.pass_server
 def show(server: connecting.Server, task_id: str, as_json: bool) -> None:
@@ -115,6 +173,10 @@ def show(server: connecting.Server, task_id: str, as_json: bool) -> None:
         screen.print(*summary.of_past_run(run))
     if task.state in words.RESTING:
         screen.print(*summary.of_rest(task, runs, repository=repository, shown=False))
+
+
+def _narrows(filters: _Filters) -> bool:
+    return any(value for name, value in filters.items() if name != "order")
 
 
 def _list_title(client: taskgrove.Client, task_list_id: str) -> str:

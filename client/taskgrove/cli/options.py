@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, cast
@@ -10,7 +11,7 @@ from typing import Any, TypedDict, TypeVar, cast
 import click
 
 import taskgrove
-from taskgrove.cli import parameters
+from taskgrove.cli import completing, parameters
 from taskgrove.v1 import run_config_pb2
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
@@ -114,7 +115,13 @@ _SETTINGS = (
 
 _WORK = (
     click.argument("title"),
-    click.option("--list", "task_list_id", metavar="ID", help="The task list that the task belongs to."),
+    click.option(
+        "--list",
+        "task_list_id",
+        metavar="ID",
+        help="The task list that the task belongs to.",
+        shell_complete=completing.task_lists,
+    ),
     click.option(
         "--dir",
         "directory",
@@ -135,14 +142,40 @@ _WORK = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Single fields of a RunConfig to set and to unset, where the server replaces all of it; false when none."""
+
+    values: run_config_pb2.RunConfig
+    fields: tuple[str, ...]
+
+    @classmethod
+    def of(cls, values: run_config_pb2.RunConfig, unset: Sequence[str]) -> Changes:
+        """Returns the changes that set `values`, and unset the fields of the options named `unset`."""
+        changed = (field.name for field, _ in values.ListFields())
+        return cls(values, (*changed, *(FIELDS[name] for name in unset)))
+
+    def __bool__(self) -> bool:
+        return bool(self.fields)
+
+    def merged(self, before: run_config_pb2.RunConfig) -> run_config_pb2.RunConfig:
+        """Returns the settings with the changes made."""
+        after = run_config_pb2.RunConfig()
+        after.CopyFrom(before)
+        for field in self.fields:
+            after.ClearField(cast("Any", field))
+        after.MergeFrom(self.values)
+        return after
+
+
 def run_settings(function: _Function) -> _Function:
     """Adds the options that say how an agent is run; their values are `Settings`."""
-    return _with(_SETTINGS, function)
+    return added(_SETTINGS, function)
 
 
 def work(function: _Function) -> _Function:
     """Adds the argument and options that describe a new task, run settings included; their values are `Work`."""
-    return _with(_WORK, run_settings(function))
+    return added(_WORK, run_settings(function))
 
 
 def run_config(settings: Settings, command: list[str] | None) -> run_config_pb2.RunConfig:
@@ -173,7 +206,8 @@ def _agent_path(path: str | None) -> str | None:
     return str(Path(path).resolve()) if path is not None and Path(path).exists() else path
 
 
-def _with(options: tuple[Callable[[Any], Any], ...], function: _Function) -> _Function:
+def added(options: tuple[Callable[[Any], Any], ...], function: _Function) -> _Function:
+    """Returns a command with options added, which its help shows in this order."""
     decorated: Any = function
     for option in reversed(options):
         decorated = option(decorated)

@@ -10,9 +10,14 @@ import click
 from google.protobuf import json_format, message
 
 
-def as_dict(resource: message.Message) -> dict[str, Any]:
-    """Returns a resource in protobuf's JSON form, with the names of the protos."""
-    return json_format.MessageToDict(resource, preserving_proto_field_name=True)
+def as_dict(resource: message.Message, *, zeros: bool = False) -> dict[str, Any]:
+    """Returns a resource in protobuf's JSON form, with the names of the protos.
+
+    Fields without a value are left out; with `zeros`, numbers that are 0, flags that are false and the like stay.
+    """
+    return json_format.MessageToDict(
+        resource, preserving_proto_field_name=True, always_print_fields_with_no_presence=zeros
+    )
 
 
 def print_json(value: message.Message | dict[str, Any]) -> None:

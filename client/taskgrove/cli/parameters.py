@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -24,6 +24,20 @@ def duration(value: str) -> timedelta:
         raise click.BadParameter(f"{value!r} is no span of time: write it as 90s, 30m, 1h30m or 2d.")
     parts = re.findall(r"([0-9]+)([dhms])", text)
     return timedelta(seconds=sum(int(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def moment(value: str) -> datetime:
+    """Returns a point in time: so long ago, such as 2h or 7d, or a date or time in ISO 8601, by the local clock."""
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        try:
+            return datetime.now(UTC) - duration(value)
+        except (click.BadParameter, OverflowError) as error:
+            raise click.BadParameter(
+                f"{value!r} is no time: write it as 2h, 7d, 2026-01-31 or 2026-01-31T12:30."
+            ) from error
+    return time.astimezone()
 
 
 def text(value: str) -> str:

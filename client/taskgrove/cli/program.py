@@ -9,16 +9,26 @@ from typing import Any
 import click
 
 from taskgrove import errors
-from taskgrove.cli import connecting, exits, inspecting, lists, working
+from taskgrove.cli import (
+    clearing,
+    completing,
+    connecting,
+    editing,
+    exits,
+    inspecting,
+    landing,
+    lists,
+    manual,
+    reading,
+    reviewing,
+    working,
+)
+from taskgrove.cli.doctor import command
 from taskgrove.cli.rendering import safety
 
 
-class _Program(click.Group):
+class _Program(manual.Group):
     """A group that turns errors into sentences and exit codes."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Returns the commands in the order in which a newcomer meets them."""
-        return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -55,6 +65,8 @@ Examples:
   taskgrove enqueue "Update the changelog" --description @notes.md
   taskgrove watch k3v5m2qxw7ab
   taskgrove ls --state running
+  taskgrove diff k3v5m2qxw7ab
+  taskgrove land k3v5m2qxw7ab
 
 """
     + exits.EXPLANATION,
@@ -84,11 +96,8 @@ def taskgrove(ctx: click.Context, target: str | None, token: str | None) -> None
     ctx.obj = connecting.Server(target or None, token or None)
 
 
-taskgrove.add_command(working.run)
-taskgrove.add_command(working.enqueue)
-taskgrove.add_command(working.watch)
-taskgrove.add_command(working.continue_)
-taskgrove.add_command(working.cancel)
-taskgrove.add_command(inspecting.ls)
-taskgrove.add_command(inspecting.show)
-taskgrove.add_command(lists.lists)
+taskgrove.add_section("Work", working.run, working.enqueue, working.continue_, working.retry, working.cancel)
+taskgrove.add_section("Watch", inspecting.ls, inspecting.show, working.watch, reading.log, reading.events)
+taskgrove.add_section("Review and land", reviewing.diff, landing.land, landing.push, clearing.discard)
+taskgrove.add_section("Tasks and lists", editing.edit, editing.tick, lists.lists, clearing.prune, clearing.rm)
+taskgrove.add_section("Set-up", command.doctor, completing.completion, manual.help_)

@@ -39,8 +39,7 @@ def repository_of(directory: Path) -> Path | None:
             capture_output=True,
             text=True,
             errors="surrogateescape",
-            # Without the variables by which a git hook would redirect it, and with its sentences in English.
-            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"LC_ALL": "C"},
+            env=own_environment(),
         )
     except FileNotFoundError as error:
         raise exits.Refused(
@@ -51,3 +50,8 @@ def repository_of(directory: Path) -> Path | None:
     if "not a git repository" in found.stderr:
         return None
     raise exits.Refused(f"git cannot use the repository at {directory}: {found.stderr.strip()}")
+
+
+def own_environment() -> dict[str, str]:
+    """Returns the environment for git: without what a git hook would redirect it by, with its sentences in English."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"LC_ALL": "C"}

@@ -54,6 +54,32 @@ class JsonView:
         click.echo(safety.plain(text), err=True)
 
 
+class Lines:
+    """Renders the lines of a task, each run below a heading of its own."""
+
+    def __init__(self, client: taskgrove.Client, screen: terminal.Screen, task_id: str = "") -> None:
+        self._client = client
+        self._screen = screen
+        self.task_id = task_id
+        self._run_number = 0
+        self.renderers: list[rows.Renderer] = []
+
+    def show(self, line: taskgrove.Line) -> None:
+        """Renders the line, below a heading if it is the first one of its run."""
+        if line.run_number != self._run_number:
+            self._begin_run(line.run_number)
+        self._screen.print(*self.renderers[-1].feed(line.data))
+
+    def _begin_run(self, number: int) -> None:
+        self._run_number = number
+        run: run_pb2.Run | None = None
+        # The heading is not worth ending the watch for: a server that restarts is waited for there.
+        with contextlib.suppress(errors.TaskgroveError):
+            run = next((run for run in self._client.list_runs(self.task_id) if run.number == number), None)
+        self.renderers.append(_RENDERERS.get(run.agent if run else "", unknown.Renderer)())
+        self._screen.print(summary.of_run(number, run))
+
+
 class PersonView:
     """Renders the lines, with a status line below them on a terminal, and sums up at the end."""
 
@@ -62,9 +88,8 @@ class PersonView:
         self._screen = terminal.Screen()
         self._task = task_pb2.Task()
         self._last_line = 0
-        self._run_number = 0
         self._replay = 0
-        self._renderers: list[rows.Renderer] = []
+        self._lines = Lines(client, self._screen)
         # Last, because it is drawn once at this point.
         self._status = self._screen.status(self._status_text)
 
@@ -78,16 +103,15 @@ class PersonView:
         """Shows which task it is."""
         self.changed(task)
         self._screen.print(summary.of_start(task))
+        self._lines.task_id = task.id
         self._replay = replay
         if not replay:
             self._status.start()
 
     def line(self, line: taskgrove.Line) -> None:
         """Renders the line, below a heading if it is the first one of its run."""
-        if line.run_number != self._run_number:
-            self._begin_run(line.run_number)
         self._last_line = line.number
-        self._screen.print(*self._renderers[-1].feed(line.data))
+        self._lines.show(line)
         if self._replay:
             self._replay -= 1
             # Drawn anew for each line, the status line would make a long replay seven times slower.
@@ -101,13 +125,14 @@ class PersonView:
     def rested(self, task: task_pb2.Task) -> None:
         """Sums up."""
         self._task = task
-        shown = bool(self._renderers) and self._renderers[-1].has_shown(task.result)
+        renderers = self._lines.renderers
+        shown = bool(renderers) and renderers[-1].has_shown(task.result)
         block = summary.of_rest(
             task,
             list(self._client.list_runs(task.id)),
             repository=repository_of(self._client, task),
             shown=shown,
-            unknown=sum(renderer.unknown for renderer in self._renderers),
+            unknown=sum(renderer.unknown for renderer in renderers),
         )
         self._status.stop()
         self._screen.print(*block)
@@ -116,19 +141,10 @@ class PersonView:
         """Prints the sentence where it does not mix with the agent's output."""
         self._screen.notice(text)
 
-    def _begin_run(self, number: int) -> None:
-        self._run_number = number
-        run: run_pb2.Run | None = None
-        # The heading is not worth ending the watch for: a server that restarts is waited for there.
-        with contextlib.suppress(errors.TaskgroveError):
-            run = next((run for run in self._client.list_runs(self._task.id) if run.number == number), None)
-        self._renderers.append(_RENDERERS.get(run.agent if run else "", unknown.Renderer)())
-        self._screen.print(summary.of_run(number, run))
-
     def _status_text(self) -> str:
         task = self._task
         state = "cancelling" if task.cancel_requested else words.task_state(task.state)
-        used = [renderer.usage for renderer in self._renderers]
+        used = [renderer.usage for renderer in self._lines.renderers]
         read, written = sum(one.input_tokens for one in used), sum(one.output_tokens for one in used)
         cost = sum(one.cost_usd for one in used)
         parts = [

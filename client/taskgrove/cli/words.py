@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from google.protobuf import timestamp_pb2
 
-from taskgrove.v1 import failure_pb2, run_pb2, task_pb2
+from taskgrove.v1 import event_pb2, failure_pb2, landing_pb2, run_config_pb2, run_pb2, task_pb2
 
 #: States in which nothing more happens until somebody asks.
 RESTING = frozenset({task_pb2.Task.STATE_SUCCEEDED, task_pb2.Task.STATE_FAILED, task_pb2.Task.STATE_CANCELLED})
+
+#: Of commit ids, so many digits are shown, as git does in a large repository.
+SHORT = 10
 
 #: A rich style for each state, by its word.
 STYLES = {
@@ -34,6 +39,38 @@ def run_state(state: run_pb2.Run.State) -> str:
 def failure_kind(kind: failure_pb2.FailureKind) -> str:
     """Returns the words for a kind of failure, such as "rate limited"."""
     return _word(failure_pb2.FailureKind.items(), kind, "FAILURE_KIND_").replace("_", " ")
+
+
+def event_kind(kind: event_pb2.Event.Kind) -> str:
+    """Returns the word for a kind of event, as --kind takes it, such as "task_queued"."""
+    return _word(event_pb2.Event.Kind.items(), kind, "KIND_")
+
+
+def event_kinds() -> dict[str, event_pb2.Event.Kind]:
+    """Returns the kinds of events by their words."""
+    kinds = [cast("event_pb2.Event.Kind", kind) for kind in event_pb2.Event.Kind.values() if kind]
+    return {event_kind(kind): kind for kind in kinds}
+
+
+def failure_kinds() -> dict[str, failure_pb2.FailureKind]:
+    """Returns the kinds of failures by their words, each joined to one as --failure takes it."""
+    kinds = [cast("failure_pb2.FailureKind", kind) for kind in failure_pb2.FailureKind.values() if kind]
+    return {failure_kind(kind).replace(" ", "_"): kind for kind in kinds}
+
+
+def worktree_state(state: task_pb2.Worktree.State) -> str:
+    """Returns the word for what there is of a worktree."""
+    return _word(task_pb2.Worktree.State.items(), state, "STATE_")
+
+
+def land_strategy(strategy: landing_pb2.LandStrategy) -> str:
+    """Returns the word for a way to land."""
+    return _word(landing_pb2.LandStrategy.items(), strategy, "LAND_STRATEGY_")
+
+
+def command(program: run_config_pb2.Command) -> str:
+    """Returns a program as a person types it into a shell."""
+    return program.shell if program.HasField("shell") else shlex.join(program.argv.values)
 
 
 def _word(values: list[tuple[str, int]], number: int, prefix: str) -> str:

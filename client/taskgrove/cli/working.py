@@ -1,4 +1,4 @@
-"""Commands that give agents work and follow it: run, enqueue, watch, continue, cancel."""
+"""Commands that give agents work and follow it: run, enqueue, watch, continue, retry, cancel."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import click
 import taskgrove
 from taskgrove import errors
 from taskgrove.cli import (
+    batches,
+    completing,
     connecting,
     exits,
     following,
@@ -20,7 +22,6 @@ from taskgrove.cli import (
     views,
     words,
 )
-from taskgrove.cli.rendering import safety
 from taskgrove.v1 import task_pb2, task_service_pb2
 
 _Outcome = task_service_pb2.CancelResponse.Outcome
@@ -116,7 +117,7 @@ Examples:
   taskgrove watch k3v5m2qxw7ab --after-line 120 --json | jq .type
 """
 )
-@click.argument("task_id", metavar="TASK")
+@click.argument("task_id", metavar="TASK", shell_complete=completing.tasks())
 @click.option(
     "--after-line",
     type=click.IntRange(min=0),
@@ -147,7 +148,7 @@ Examples:
   git diff | taskgrove continue k3v5m2qxw7ab - --detach
 """,
 )
-@click.argument("task_id", metavar="TASK")
+@click.argument("task_id", metavar="TASK", shell_complete=completing.tasks(completing.RESTING))
 @click.argument("prompt", metavar="PROMPT", type=parameters.text)
 @click.option("--detach", is_flag=True, help="Do not watch: print the task's id and leave.")
 @_json_lines
@@ -174,11 +175,40 @@ def continue_(
     epilog="""\
 \b
 Examples:
+  taskgrove retry k3v5m2qxw7ab
+  taskgrove ls --state failed --json | jq -r .id | xargs -n 1 taskgrove retry --detach
+"""
+)
+@click.argument("task_id", metavar="TASK", shell_complete=completing.tasks(completing.RESTING))
+@click.option("--detach", is_flag=True, help="Do not watch: print the task's id and leave.")
+@_json_lines
+@connecting.pass_server
+@click.pass_context
+def retry(ctx: click.Context, server: connecting.Server, task_id: str, *, detach: bool, as_json: bool) -> None:
+    """Has a resting task done again from the start.
+
+    The agent begins a new session, in a new worktree and on a new branch. What the task did before and was not landed
+    is saved to a ref. Then shows its work until it rests again; Ctrl-C stops watching, and the task goes on.
+    """
+    with server.connect() as client:
+        task = client.retry_task(task_id)
+        if detach:
+            click.echo(task.id)
+            return
+        ctx.exit(_watch(client, task.id, after_line=task.last_line, as_json=as_json))
+
+
+@click.command(
+    epilog="""\
+\b
+Examples:
   taskgrove cancel k3v5m2qxw7ab
   taskgrove ls --state queued --json | jq -r .id | xargs taskgrove cancel
 """
 )
-@click.argument("task_ids", metavar="TASK...", nargs=-1, required=True)
+@click.argument(
+    "task_ids", metavar="TASK...", nargs=-1, required=True, shell_complete=completing.tasks(completing.ACTIVE)
+)
 @connecting.pass_server
 @click.pass_context
 def cancel(ctx: click.Context, server: connecting.Server, task_ids: tuple[str, ...]) -> None:
@@ -186,17 +216,8 @@ def cancel(ctx: click.Context, server: connecting.Server, task_ids: tuple[str, .
 
     A queued task rests at once; a running one is stopped, with every process that it started.
     """
-    code = exits.SUCCEEDED
     with server.connect() as client:
-        for task_id in task_ids:
-            try:
-                click.echo(_cancelled(client.cancel(task_id)))
-            except errors.ServerUnavailable:
-                raise
-            except errors.TaskgroveError as error:
-                click.echo(f"taskgrove: {safety.plain(error.message)}", err=True)
-                code = exits.REFUSED
-    ctx.exit(code)
+        ctx.exit(batches.each(task_ids, lambda task_id: click.echo(_cancelled(client.cancel(task_id)))))
 
 
 def _enqueue(client: taskgrove.Client, work: options.Work, config: taskgrove.RunConfig) -> task_pb2.Task:

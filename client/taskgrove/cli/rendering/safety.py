@@ -1,7 +1,8 @@
 """Makes text that an agent wrote harmless to a terminal.
 
 A terminal obeys what is printed on it: titles, the clipboard, cursor moves that overwrite earlier text, answers
-typed into the shell. Nothing that an agent wrote, or a server sent, is printed before it went through `plain`.
+typed into the shell. Nothing that an agent wrote, or a server sent, is printed on one before it went through `plain`
+or `visible`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,14 @@ def plain(text: str) -> str:
     if not _CONTROLS.search(text):
         return text
     text = _SEQUENCES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROLS.sub(_shown, text)
+
+
+def visible(text: str) -> str:
+    """Returns the text with a picture for everything in it that a terminal would obey, except newlines and tabs.
+
+    Nothing is dropped: who reviews a file must see what it contains.
+    """
     return _CONTROLS.sub(_shown, text)
 
 

@@ -10,9 +10,6 @@ from taskgrove.cli.rendering import rows
 from taskgrove.cli.rendering.rows import Row
 from taskgrove.v1 import run_pb2, task_pb2
 
-#: Of commit ids, what git itself shows.
-_SHORT = 10
-
 _SIGNS = {"succeeded": "✔", "failed": "✘", "cancelled": "◼"}
 
 
@@ -71,8 +68,7 @@ def of_task(task: task_pb2.Task, task_list: str) -> list[Row]:
     if task.HasField("finish_time"):
         block.append(_field("finished", words.local_time(task.finish_time)))
     if task.HasField("worktree"):
-        block.append(_field("worktree", task.worktree.path))
-        block.append(_field("base", task.worktree.base_commit[:_SHORT]))
+        block += [_field(name, value) for name, value in _worktree(task.worktree)]
     elif task.directory:
         block.append(_field("directory", task.directory))
     if task.description:
@@ -124,6 +120,21 @@ def _consumption(runs: Sequence[run_pb2.Run]) -> Iterator[tuple[str, str]]:
         yield "cost", words.money(sum(run.cost_usd for run in runs))
 
 
+def _worktree(tree: task_pb2.Worktree) -> Iterator[tuple[str, str]]:
+    present = tree.state in {task_pb2.Worktree.STATE_UNSPECIFIED, task_pb2.Worktree.STATE_PRESENT}
+    yield "worktree", tree.path if present else f"{tree.path} ({words.worktree_state(tree.state)})"
+    yield "base", tree.base_commit[: words.SHORT]
+    if tree.HasField("landing"):
+        landing = tree.landing
+        how = words.land_strategy(landing.strategy)
+        time = words.local_time(landing.land_time)
+        yield "landed", f"on {landing.target_branch} as {landing.commit[: words.SHORT]}, by {how}, {time}"
+    if tree.saved_ref:
+        yield "saved", tree.saved_ref
+    if tree.setup_log_path:
+        yield "setup log", tree.setup_log_path
+
+
 def _work(task: task_pb2.Task, repository: str) -> Iterator[tuple[str, str]]:
     tree = task.worktree
     if not task.HasField("worktree"):
@@ -136,6 +147,8 @@ def _work(task: task_pb2.Task, repository: str) -> Iterator[tuple[str, str]]:
     if tree.head_commit == tree.base_commit:
         yield "commit", "none: the agent changed nothing"
         return
-    yield "commit", tree.head_commit[:_SHORT]
+    yield "commit", tree.head_commit[: words.SHORT]
+    if tree.state == task_pb2.Worktree.STATE_DISCARDED:
+        return
     place = shlex.quote(repository or tree.path)
-    yield "diff", f"git -C {place} diff {tree.base_commit[:_SHORT]}..{shlex.quote(tree.branch)}"
+    yield "diff", f"git -C {place} diff {tree.base_commit[: words.SHORT]}..{shlex.quote(tree.branch)}"

@@ -1,0 +1,233 @@
+"""Commands that clear away what is no longer needed: discard, prune, rm."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import timedelta
+
+import click
+
+from taskgrove.cli import batches, completing, confirming, connecting, exits, output, parameters, views, words
+from taskgrove.cli.rendering import safety
+from taskgrove.v1 import task_pb2, worktree_service_pb2
+
+_json_removals = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each removal.")
+
+
+@click.command(
+    epilog="""\
+\b
+Examples:
+  taskgrove discard k3v5m2qxw7ab --dry-run
+  taskgrove ls --state failed --json | jq -r .id | xargs taskgrove discard --yes
+"""
+)
+@click.argument(
+    "task_ids", metavar="TASK...", nargs=-1, required=True, shell_complete=completing.tasks(completing.RESTING)
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Only show what would be removed.")
+@confirming.yes_option
+@_json_removals
+@connecting.pass_server
+@click.pass_context
+def discard(
+    ctx: click.Context,
+    server: connecting.Server,
+    /,
+    *,
+    task_ids: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Removes the worktrees and branches of resting tasks.
+
+    What is not landed is saved to a ref first, from which git branch or continue get it back. Files that git
+    ignores are removed for good.
+    """
+    with server.connect() as client:
+        due: list[str] = []
+
+        def preview(task_id: str) -> None:
+            removal = client.discard_worktree(task_id, dry_run=True).removal
+            if removal.path or removal.branch:
+                due.append(task_id)
+            if as_json and dry_run:
+                output.print_json(output.as_dict(removal, zeros=True))
+            elif not as_json:
+                # Only the plan was asked for, or else it leads to a question.
+                click.echo(_planned(removal), err=not dry_run)
+
+        code = batches.each(task_ids, preview)
+        if dry_run or not due:
+            ctx.exit(code)
+        if not yes and not confirming.confirmed(f"Discard {_counted(due, 'worktree')}?"):
+            click.echo("Nothing was discarded.", err=True)
+            ctx.exit(exits.FAILED)
+
+        def remove(task_id: str) -> None:
+            response = client.discard_worktree(task_id)
+            if as_json:
+                output.print_json(output.as_dict(response.removal, zeros=True))
+            else:
+                click.echo(_discarded(response, views.repository_of(client, response.task)))
+
+        ctx.exit(max(code, batches.each(due, remove)))
+
+
+@click.command(
+    epilog="""\
+\b
+Examples:
+  taskgrove prune
+  taskgrove prune --list k3v5m2qxw7ab --rested-for 30d --dry-run
+"""
+)
+@click.option("--list", "task_list_id", metavar="ID", help="Only of this list.", shell_complete=completing.task_lists)
+@click.option(
+    "--rested-for",
+    type=parameters.duration,
+    metavar="TIME",
+    help="Remove the worktrees of tasks that have rested for at least so long, such as 30d.  "
+    "[default: what the lists' clean-up settings say]",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Only show what would be removed.")
+@_json_removals
+@connecting.pass_server
+@click.pass_context
+def prune(
+    ctx: click.Context,
+    server: connecting.Server,
+    /,
+    *,
+    task_list_id: str | None,
+    rested_for: timedelta | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Removes the directories of worktrees that have had their time.
+
+    Branches stay, unless their work was landed; what is not committed is saved to a ref first. Continue makes a
+    worktree again. The server does the same by itself for lists that have clean-up settings; see lists update.
+    """
+    count = 0
+    with server.connect() as client:
+        while True:
+            response = client.prune_worktrees(task_list_id=task_list_id, rested_for=rested_for, dry_run=dry_run)
+            for removal in response.removals:
+                count += 1
+                if as_json:
+                    output.print_json(output.as_dict(removal, zeros=True))
+                else:
+                    click.echo(_planned(removal) if dry_run else _pruned(removal))
+            # A dry run would tell of the same ones again, and so would those that cannot be removed.
+            if dry_run or not response.more or not response.removals:
+                break
+    if dry_run and response.more:
+        click.echo("More worktrees are due than are shown.", err=True)
+    if not count:
+        click.echo("No worktree is due.", err=True)
+    if response.failures:
+        click.echo(f"taskgrove: {response.failures} could not be removed; the log of the server tells why.", err=True)
+        ctx.exit(exits.REFUSED)
+
+
+@click.command(
+    epilog="""\
+\b
+Examples:
+  taskgrove rm k3v5m2qxw7ab
+  taskgrove rm k3v5m2qxw7ab --discard-worktree --yes
+"""
+)
+@click.argument(
+    "task_ids", metavar="TASK...", nargs=-1, required=True, shell_complete=completing.tasks(completing.RESTING)
+)
+@click.option(
+    "--discard-worktree",
+    is_flag=True,
+    help="Discard the worktree and branch as well, with what is not landed saved to a ref, or remove the sandbox.",
+)
+@confirming.yes_option
+@connecting.pass_server
+@click.pass_context
+def rm(
+    ctx: click.Context, server: connecting.Server, task_ids: tuple[str, ...], *, discard_worktree: bool, yes: bool
+) -> None:
+    """Deletes resting tasks, with their runs and logs.
+
+    A task that still has its worktree or sandbox is kept, unless that is to be discarded.
+    """
+    with server.connect() as client:
+        found: dict[str, task_pb2.Task] = {}
+
+        def look(task_id: str) -> None:
+            found[task_id] = task = client.get_task(task_id)
+            if not yes:
+                click.echo(safety.plain(f"{task.id}  {words.task_state(task.state):<9}  {task.title}"), err=True)
+
+        code = batches.each(task_ids, look)
+        if not found:
+            ctx.exit(code)
+        if not yes and not confirming.confirmed(f"Delete {_counted(list(found), 'task')} for good?"):
+            click.echo("Nothing was deleted.", err=True)
+            ctx.exit(exits.FAILED)
+
+        def remove(task_id: str) -> None:
+            repository = views.repository_of(client, found[task_id])
+            saved = client.delete_task(task_id, discard_worktree=discard_worktree)
+            click.echo(f"Task {task_id} is deleted.")
+            if saved:
+                click.echo(_way_back(saved, found[task_id].worktree.branch, repository))
+
+        ctx.exit(max(code, batches.each(list(found), remove)))
+
+
+def _planned(removal: worktree_service_pb2.Removal) -> str:
+    """Returns what would be removed, in a line or more."""
+    if not removal.path and not removal.branch:
+        return f"Task {removal.task_id}: there is nothing left to remove."
+    lines = [f"Task {removal.task_id}:"]
+    if removal.path:
+        lines.append(f"  worktree   {removal.path}")
+    if removal.branch:
+        lines.append(f"  branch     {removal.branch}")
+    if work := _unlanded(removal):
+        lines.append(f"  saves      {work}")
+    return safety.plain("\n".join(lines))
+
+
+def _pruned(removal: worktree_service_pb2.Removal) -> str:
+    saved = f"; what was not landed is saved at {removal.saved_ref}" if removal.saved_ref else ""
+    return safety.plain(f"Task {removal.task_id}: {removal.path or removal.branch} is removed{saved}.")
+
+
+def _discarded(response: worktree_service_pb2.DiscardWorktreeResponse, repository: str) -> str:
+    removal = response.removal
+    said = f"Task {removal.task_id}: the worktree is discarded."
+    if removal.saved_ref:
+        branch = removal.branch or response.task.worktree.branch
+        said += "\n" + _way_back(removal.saved_ref, branch, repository)
+    return safety.plain(said)
+
+
+def _way_back(saved_ref: str, branch: str, repository: str) -> str:
+    """Returns where work was saved, and the command that makes a branch of it."""
+    place = f"git -C {shlex.quote(repository)}" if repository else "git"
+    return safety.plain(
+        f"  its work is saved at {saved_ref}; to get it back:\n"
+        f"  {place} branch {shlex.quote(branch)} {shlex.quote(saved_ref)}"
+    )
+
+
+def _unlanded(removal: worktree_service_pb2.Removal) -> str:
+    parts = [
+        (removal.unlanded_commits, "commit that is not landed", "commits that are not landed"),
+        (removal.uncommitted_files, "file that is not committed", "files that are not committed"),
+    ]
+    return ", ".join(f"{count} {one if count == 1 else several}" for count, one, several in parts if count)
+
+
+def _counted(things: Sequence[str], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"

@@ -1,0 +1,152 @@
+"""Commands that bring the work of a task to where it is wanted: land, push."""
+
+from __future__ import annotations
+
+from typing import TypedDict, Unpack
+
+import click
+
+from taskgrove import errors
+from taskgrove.cli import completing, connecting, exits, obstacles, output, words
+from taskgrove.cli.rendering import safety
+from taskgrove.v1 import landing_pb2, task_pb2, worktree_service_pb2
+
+_Check = worktree_service_pb2.CheckLandResponse
+
+
+class _Options(TypedDict):
+    target_branch: str | None
+    merge: bool
+    squash: bool
+    rebase: bool
+    message: str | None
+    commit_uncommitted: bool
+    check: bool
+    as_json: bool
+
+
+@click.command(
+    epilog="""\
+\b
+Examples:
+  taskgrove land k3v5m2qxw7ab --check
+  taskgrove land k3v5m2qxw7ab --squash
+  taskgrove land k3v5m2qxw7ab --onto release --message "Mend the login"
+"""
+)
+@click.argument("task_id", metavar="TASK", shell_complete=completing.tasks(completing.RESTING))
+@click.option(
+    "--onto",
+    "target_branch",
+    metavar="BRANCH",
+    help="The local branch to land on.  [default: the list's base branch, else the one that is checked out]",
+)
+@click.option("--merge", is_flag=True, help="Make a merge commit. This is the default.")
+@click.option("--squash", is_flag=True, help="Make one commit of all changes.")
+@click.option("--rebase", is_flag=True, help="Make each commit again on top of the branch.")
+@click.option("-m", "--message", metavar="TEXT", help="The message of the commit that is made.")
+@click.option("--commit-uncommitted", is_flag=True, help="Commit what the worktree has uncommitted, and land that too.")
+@click.option("--check", is_flag=True, help="Only tell whether it can land: exit with 0 if so, else with 1.")
+@click.option("--json", "as_json", is_flag=True, help="Print the task, or with --check the answer, as JSON.")
+@connecting.pass_server
+@click.pass_context
+def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **options: Unpack[_Options]) -> None:
+    """Lands the work of a resting task on a branch.
+
+    All of it lands, or nothing moves. Where the branch is checked out, its files follow, provided that the checkout
+    has no changes of its own. The task's own branch and worktree stay; discard removes them.
+    """
+    strategy = _strategy(options)
+    with server.connect() as client:
+        check = client.check_land(task_id, target_branch=options["target_branch"], strategy=strategy)
+        # Of the uncommitted changes it was asked to take, Land itself must tell whether they can land.
+        dirty = check.obstacle == _Check.OBSTACLE_WORKTREE_DIRTY and options["commit_uncommitted"]
+        if options["check"]:
+            ctx.exit(_told(task_id, check, as_json=options["as_json"]))
+        if not check.can_land and not dirty:
+            raise exits.Refused(safety.plain(obstacles.explain(task_id, check).text))
+        try:
+            task = client.land(
+                task_id,
+                target_branch=check.target_branch or None,
+                strategy=strategy,
+                message=options["message"],
+                expected_head=check.head_commit or None,
+                commit_uncommitted=options["commit_uncommitted"],
+            )
+        except errors.TaskgroveError as error:
+            raise exits.Refused(safety.plain(obstacles.after(task_id, check, error).text)) from error
+    if options["as_json"]:
+        output.print_json(task)
+    else:
+        click.echo(safety.plain(_landed(task)))
+
+
+@click.command(
+    epilog="""\
+\b
+Examples:
+  taskgrove push k3v5m2qxw7ab
+  taskgrove push k3v5m2qxw7ab --remote fork --branch mend-the-login
+"""
+)
+@click.argument("task_id", metavar="TASK", shell_complete=completing.tasks(completing.RESTING))
+@click.option("--remote", metavar="NAME", default="origin", show_default=True, help="A remote of the repository.")
+@click.option(
+    "--branch",
+    "remote_branch",
+    metavar="NAME",
+    help="The branch in the remote repository.  [default: the name of the task's branch]",
+)
+@click.option("--force", is_flag=True, help="Replace a branch that has other commits, if nobody has moved it since.")
+@click.option("--json", "as_json", is_flag=True, help="Print where it was pushed as JSON.")
+@connecting.pass_server
+def push(
+    server: connecting.Server, task_id: str, *, remote: str, remote_branch: str | None, force: bool, as_json: bool
+) -> None:
+    """Pushes the work of a resting task to a branch of a remote repository.
+
+    From there it can become a pull request. The server's own git credentials are used, and none are asked for.
+    """
+    with server.connect() as client:
+        pushed = client.push_branch(task_id, remote=remote, remote_branch=remote_branch, force=force)
+    if as_json:
+        output.print_json(pushed)
+        return
+    # What the remote says, such as where to open a pull request, is for the person, not for the pipe.
+    if pushed.remote_message:
+        click.echo(safety.plain(pushed.remote_message.rstrip("\n")), err=True)
+    commit = pushed.commit[: words.SHORT]
+    click.echo(safety.plain(f"Pushed {commit} to {pushed.remote}, branch {pushed.remote_branch}."))
+
+
+def _strategy(options: _Options) -> landing_pb2.LandStrategy:
+    chosen = {
+        landing_pb2.LAND_STRATEGY_MERGE: options["merge"],
+        landing_pb2.LAND_STRATEGY_SQUASH: options["squash"],
+        landing_pb2.LAND_STRATEGY_REBASE: options["rebase"],
+    }
+    named = [strategy for strategy, is_chosen in chosen.items() if is_chosen]
+    if len(named) > 1:
+        raise click.UsageError("--merge, --squash and --rebase exclude each other.")
+    if options["message"] is not None and options["rebase"]:
+        raise click.UsageError("--message is for --merge and --squash: --rebase keeps the messages that there are.")
+    return named[0] if named else landing_pb2.LAND_STRATEGY_MERGE
+
+
+def _told(task_id: str, check: _Check, *, as_json: bool) -> int:
+    """Prints what a check found, which is the answer that was asked for; returns the exit code."""
+    if as_json:
+        output.print_json(output.as_dict(check, zeros=True))
+    elif check.can_land:
+        commits = f"{check.commits} commit{'' if check.commits == 1 else 's'}"
+        follows = f"; the files in {check.checkout_path} will follow" if check.checkout_path else ""
+        click.echo(safety.plain(f"Task {task_id} can land on {check.target_branch}: {commits}{follows}."))
+    else:
+        click.echo(safety.plain(obstacles.explain(task_id, check).text))
+    return exits.SUCCEEDED if check.can_land else exits.FAILED
+
+
+def _landed(task: task_pb2.Task) -> str:
+    landing = task.worktree.landing
+    return f"Task {task.id} has landed on {landing.target_branch} as {landing.commit[: words.SHORT]}."
