@@ -9,64 +9,19 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 
 from support import claude_cli, repositories
+from support.cli_shell import PATIENCE, Shell, await_line, finish, shown, task_id_in
 from support.model_api import ModelApi, Step
 from support.server import RunningServer
 
-#: Seconds in which a command must do what a test waits for.
-PATIENCE = 60.0
-
-PROGRAM = str(Path(sys.executable).with_name("taskgrove"))
-
 #: Says so, and works until it is stopped.
 ENDLESS = ("--", "sh", "-c", "echo begun; exec sleep 600")
-
-
-class Shell:
-    """Runs `taskgrove` in a directory, with the environment of a person who has nothing but a data directory."""
-
-    def __init__(self, place: RunningServer, directory: Path, **environment: str) -> None:
-        self.place = place
-        self._directory = directory
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(place.home),
-            "LANG": "C.UTF-8",
-            "TASKGROVE_DATA_DIR": str(place.data),
-            **environment,
-        }
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Starts a command."""
-        return subprocess.Popen(
-            [PROGRAM, *arguments],
-            cwd=self._directory,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        """Runs a command to its end."""
-        return finish(self.start(*arguments))
-
-    def server_pid(self) -> int | None:
-        """Returns the process id of the server that owns the data directory, if it is alive."""
-        try:
-            pid = int((self.place.data / "lock").read_text())
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (OSError, ValueError):
-            return None
-        return pid if b"taskgroved" in command else None
 
 
 @pytest.fixture
@@ -81,34 +36,6 @@ def shell(repository: Path) -> Iterator[Shell]:
         place.__exit__()
 
 
-@pytest.fixture
-def served(server: RunningServer, repository: Path) -> Shell:
-    """A shell in a repository, where the default server runs."""
-    return Shell(server, repository)
-
-
-def finish(command: subprocess.Popen[bytes]) -> subprocess.CompletedProcess[bytes]:
-    try:
-        stdout, stderr = command.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        command.kill()
-        stdout, stderr = command.communicate()
-        pytest.fail(f"{command.args!r} did not end: {stdout!r} {stderr!r}")
-    assert b"Traceback" not in stderr
-    return subprocess.CompletedProcess(command.args, command.returncode, stdout, stderr)
-
-
-def await_line(stream: IO[bytes] | None, text: bytes) -> bytes:
-    """Reads lines until one contains the text, and returns what was read; the test's timeout bounds it."""
-    assert stream is not None
-    read = b""
-    for line in stream:
-        read += line
-        if text in line:
-            return read
-    pytest.fail(f"No line with {text!r} came: {read!r}")
-
-
 def end_server(shell: Shell) -> None:
     pid = shell.server_pid()
     if pid is None:
@@ -119,19 +46,6 @@ def end_server(shell: Shell) -> None:
     while shell.server_pid() is not None:
         assert time.monotonic() < deadline, "The private server does not end."
         time.sleep(0.02)
-
-
-def shown(shell: Shell, task_id: str) -> dict[str, Any]:
-    """Returns what `show` has of a task, on a server that runs."""
-    parsed: dict[str, Any] = json.loads(shell.run("show", task_id, "--json").stdout)
-    return parsed
-
-
-def task_id_in(output: bytes) -> str:
-    """Returns the first task id in a person's output."""
-    found = re.search(rb"\btask ([a-z2-7]{12})\b", output, re.IGNORECASE)
-    assert found, output
-    return found[1].decode()
 
 
 def test_run_does_everything_where_nothing_was_set_up(shell: Shell, repository: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -49,3 +49,16 @@ def test_a_schema_must_be_a_json_object(tmp_path: Path) -> None:
     schema.write_text("{", encoding="utf-8")
     with pytest.raises(click.BadParameter, match="is not JSON"):
         parameters.json_object_file(str(schema))
+
+
+def test_a_moment_is_so_long_ago_or_a_time_by_the_local_clock() -> None:
+    before = datetime.now(UTC)
+    assert before - timedelta(hours=2) <= parameters.moment("2h") <= datetime.now(UTC) - timedelta(hours=2)
+    assert parameters.moment("2026-01-31") == datetime(2026, 1, 31).astimezone()
+    assert parameters.moment("2026-01-31T12:30+02:00") == datetime(2026, 1, 31, 10, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["yesterday", "2026-13-01", "999999999d"])
+def test_what_is_no_time_is_refused(value: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no time"):
+        parameters.moment(value)

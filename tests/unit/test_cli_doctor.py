@@ -1,0 +1,205 @@
+"""What the doctor finds."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import grpc
+import pytest
+
+import taskgrove
+from support import repositories
+from support.cli_stand_in import StandIn, invoke
+from taskgrove import errors
+from taskgrove.cli import connecting, exits
+from taskgrove.cli.doctor import findings, places, programs, service
+
+
+@dataclass
+class Usage:
+    free: int
+
+
+def old(_: str) -> str:
+    return "1.9.5"
+
+
+SERVER = connecting.Server("localhost:1", None)
+
+
+def a_program(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def test_python_must_be_new_enough() -> None:
+    assert programs.python().status == "ok"
+    old = programs.python((3, 10, 4))
+    assert (old.status, old.advice) == ("problem", "Install Python 3.11 or newer.")
+
+
+def test_packages_have_the_floors_that_the_project_declares() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = dict(one.split(">=") for one in (*project["dependencies"], *project["optional-dependencies"]["cli"]))
+    assert {name: ".".join(map(str, floor)) for name, floor in programs.PACKAGES.items()} == declared
+    assert {programs.package(name).status for name in declared} == {"ok"}
+
+
+def test_a_package_that_is_too_old_or_missing_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", old)
+    found = programs.package("grpcio")
+    assert (found.status, found.advice) == ("problem", "Run: pip install 'grpcio>=1.80'")
+
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", missing)
+    assert programs.package("grpcio").what == "grpcio is not installed"
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ("echo git version 2.38.0", "ok"),
+        ("echo git version 2.100.1.windows.1", "ok"),
+        ("echo git version 2.37.9", "problem"),
+        ("echo what", "problem"),
+        ("exit 1", "problem"),
+    ],
+)
+def test_git_must_be_able_to_land(script: str, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_program(tmp_path / "git", script)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert programs.git().status == status
+    monkeypatch.setenv("PATH", "")
+    assert programs.git().what == "git is not on PATH"
+
+
+def test_claude_is_looked_for_where_the_server_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = {"PATH": str(tmp_path)}
+    assert programs.claude(path).status == "warning"
+    a_program(tmp_path / "claude", "echo 2.1.0 '(Claude Code)'")
+    assert programs.claude(path).what == f"2.1.0 (Claude Code) at {tmp_path}/claude"
+    mine = a_program(tmp_path / "mine", "exec sleep 60")
+    monkeypatch.setattr(programs, "_PATIENCE", 0.2)
+    assert programs.claude({**path, "TASKGROVE_CLAUDE": str(mine)}).status == "problem"
+
+
+def test_an_editor_is_found(tmp_path: Path) -> None:
+    assert programs.editor({"EDITOR": "nano"}).what == "EDITOR is nano"
+    assert programs.editor({"VISUAL": "code --wait", "EDITOR": "nano"}).what == "VISUAL is code --wait"
+    assert programs.editor({"PATH": str(tmp_path)}).status == "warning"
+    a_program(tmp_path / "vi", "")
+    assert "opens vi" in programs.editor({"PATH": str(tmp_path)}).what
+
+
+def test_a_server_that_answers_is_well(stand_in: StandIn) -> None:
+    assert service.answer(SERVER) == findings.ok("server", "A server answers at localhost:1")
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "advice"),
+    [
+        (errors.Unauthenticated("No."), "problem", "TASKGROVE_TOKEN"),
+        (errors.ServerUnavailable("No.", code=grpc.StatusCode.UNAVAILABLE), "problem", "--target"),
+        (errors.ServerDraining("No.", reason="SERVER_DRAINING"), "warning", "Try again"),
+        (errors.InternalServerError("No."), "problem", "log"),
+    ],
+)
+def test_a_server_that_does_not_answer_comes_with_advice(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, failure: errors.TaskgroveError, status: str, advice: str
+) -> None:
+    def fails(**_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(stand_in, "list_task_lists", fails)
+    found = service.answer(SERVER)
+    assert found.status == status
+    assert advice in found.advice
+
+
+def test_a_default_server_that_is_not_there_is_only_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TASKGROVE_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("TASKGROVE_TARGET", raising=False)
+
+    def fails(*_: object, **__: object) -> None:
+        raise errors.ServerUnavailable("No.", code=grpc.StatusCode.UNAVAILABLE)
+
+    monkeypatch.setattr(taskgrove, "Client", fails)
+    found = service.answer(connecting.Server(None, None))
+    assert found.status == "warning"
+    assert f"unix:{tmp_path}/taskgroved.sock (the default)" in found.what
+
+
+def test_the_socket_must_be_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert service.socket_directory("localhost:1") is None
+    assert service.socket_directory("unix:/nowhere/at/all/s") is None
+    place = tmp_path / "data"
+    place.mkdir(mode=0o700)
+    for address in (f"unix:{place}/s", f"unix://{place}/s"):
+        found = service.socket_directory(address)
+        assert found is not None
+        assert found.status == "ok"
+    place.chmod(0o750)
+    found = service.socket_directory(f"unix:{place}/s")
+    assert found is not None
+    assert (found.status, found.advice) == ("problem", f"Run: chmod 700 '{place}'")
+    monkeypatch.setattr(os, "getuid", lambda: -1)
+    found = service.socket_directory(f"unix:{place}/s")
+    assert found is not None
+    assert "another user" in found.what
+
+
+def test_the_token_must_be_private(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    assert service.token_file(token) is None
+    token.touch(mode=0o600)
+    found = service.token_file(token)
+    assert found is not None
+    assert found.status == "ok"
+    token.chmod(0o644)
+    found = service.token_file(token)
+    assert found is not None
+    assert found.status == "problem"
+
+
+@pytest.mark.parametrize(("mebibytes", "status"), [(50, "problem"), (500, "warning"), (5000, "ok")])
+def test_there_must_be_room(mebibytes: int, status: str, tmp_path: Path) -> None:
+    asked: list[Path] = []
+
+    def usage(place: Path) -> Usage:
+        asked.append(place)
+        return Usage(free=mebibytes * 1024 * 1024)
+
+    assert places.disk(tmp_path / "not" / "yet", usage).status == status
+    assert asked == [tmp_path]
+
+
+def test_a_repository_must_have_a_commit(tmp_path: Path) -> None:
+    assert places.repository(tmp_path).status == "warning"
+    empty = repositories.make_empty_repository(tmp_path / "empty")
+    assert places.repository(empty).status == "problem"
+    assert places.repository(repositories.make_bare_repository(tmp_path / "bare.git")).status == "problem"
+    top = repositories.make_repository(tmp_path / "project")
+    assert places.repository(top / "src") == findings.ok("repository", f"The repository {top} can be worked on")
+
+
+def test_the_exit_code_tells_of_problems_and_not_of_warnings(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TASKGROVE_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(repositories.make_repository(tmp_path / "project"))
+    monkeypatch.setenv("TASKGROVE_CLAUDE", "/nowhere/claude")
+    fine = invoke("doctor")
+    assert fine.exit_code == exits.SUCCEEDED, fine.stdout
+    assert re.search(r"^warning  Claude Code \(/nowhere/claude\) is not on PATH\. Install", fine.stdout, re.MULTILINE)
+    (tmp_path / "token").touch(mode=0o644)
+    ill = invoke("doctor")
+    assert ill.exit_code == exits.FAILED
+    assert re.search(r"^problem  Others can read .*token \(mode 0644\)\. Run: chmod 600", ill.stdout, re.MULTILINE)
