@@ -79,7 +79,7 @@ def help_(ctx: click.Context, words: tuple[str, ...], *, no_pager: bool) -> None
     On a terminal through a pager, as man does. Without a command, shows the manual of the program.
     """
     root = ctx.find_root()
-    page_ctx = click.Context(root.command, info_name="taskgrove", max_content_width=_WIDEST)
+    page_ctx = click.Context(root.command, info_name="taskgrove", help_option_names=ctx.help_option_names)
     path: list[click.Command] = [root.command]
     for word in words:
         group = path[-1]
