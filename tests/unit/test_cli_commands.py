@@ -31,6 +31,14 @@ def test_an_unreachable_server_is_named(stand_in: StandIn) -> None:
     assert result.stderr == "taskgrove: Cannot reach localhost:1: connection refused\n"
 
 
+def test_a_connection_that_cannot_be_made_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKGROVE_TLS_CA", "/nowhere/ca.pem")
+    result = invoke("ls")
+    assert result.exit_code == exits.REFUSED
+    assert result.stderr.startswith("taskgrove: Cannot connect to localhost:1: ")
+    assert "/nowhere/ca.pem" in result.stderr
+
+
 def test_enqueue_prints_the_id_alone(stand_in: StandIn) -> None:
     assert invoke("enqueue", "Fix it", "--list", "listlistlist").stdout == f"{ID}\n"
     shown = json.loads(invoke("enqueue", "Fix it", "--list", "listlistlist", "--json").stdout)

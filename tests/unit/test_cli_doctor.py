@@ -124,6 +124,14 @@ def test_a_server_that_does_not_answer_comes_with_advice(
     assert advice in found.advice
 
 
+def test_a_token_that_would_travel_unencrypted_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TASKGROVE_TLS_CA", raising=False)
+    found = service.answer(connecting.Server("example.org:1", "secret"))
+    assert found.status == "problem"
+    assert "unencrypted" in found.what
+    assert "secret" not in found.text
+
+
 def test_a_default_server_that_is_not_there_is_only_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TASKGROVE_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("TASKGROVE_TARGET", raising=False)

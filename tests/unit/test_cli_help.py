@@ -111,6 +111,10 @@ def test_ids_are_completed_from_the_server(stand_in: StandIn) -> None:
     assert _completed("--target", "localhost:1", "show", "") == []
 
 
+def test_what_cannot_be_connected_to_completes_nothing() -> None:
+    assert _completed("--target", "example.org:1", "--token", "secret", "show", "") == []
+
+
 def test_words_of_options_are_completed() -> None:
     assert [value for value, _ in _completed("ls", "--failure", "rate")] == ["rate_limited"]
     assert [value for value, _ in _completed("events", "--kind", "task_q")] == ["task_queued"]

@@ -10,7 +10,7 @@ from click import shell_completion
 
 import taskgrove
 from taskgrove import errors
-from taskgrove.cli import words
+from taskgrove.cli import connecting, exits, words
 from taskgrove.cli.rendering import rows
 from taskgrove.v1 import task_pb2
 
@@ -68,12 +68,11 @@ def _items(
 ) -> list[shell_completion.CompletionItem]:
     # The program itself is not invoked while a command line is being completed: its options are only parsed.
     options = ctx.find_root().params
+    server = connecting.Server(options.get("target") or None, options.get("token") or None)
     try:
-        with taskgrove.Client(
-            options.get("target") or None, token=options.get("token") or None, timeout=_PATIENCE
-        ) as client:
+        with server.connect(timeout=_PATIENCE) as client:
             some = list(itertools.islice(found(client), _MOST))
-    except errors.TaskgroveError:
+    except (errors.TaskgroveError, exits.Refused):
         # A shell that completes nothing is better than one that prints an error into the line.
         return []
     return [

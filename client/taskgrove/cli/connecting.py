@@ -8,6 +8,7 @@ import click
 
 import taskgrove
 from taskgrove import connection
+from taskgrove.cli import exits
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,15 @@ class Server:
         return self.address == connection.default_target()
 
     def connect(self, *, timeout: float = 30.0) -> taskgrove.Client:
-        """Returns a client, to be used in a `with` statement; `timeout` bounds each call, in seconds."""
-        return taskgrove.Client(self.target, token=self.token, timeout=timeout)
+        """Returns a client, to be used in a `with` statement; `timeout` bounds each call, in seconds.
+
+        Raises Refused when the connection cannot be made as it was asked for.
+        """
+        try:
+            return taskgrove.Client(self.target, token=self.token, timeout=timeout)
+        except (OSError, ValueError) as error:
+            # A certificate that cannot be read, or a token that would travel unencrypted.
+            raise exits.Refused(f"Cannot connect to {self.address}: {error}") from error
 
 
 #: Hands a command the server as its first argument.

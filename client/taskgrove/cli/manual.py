@@ -16,6 +16,11 @@ _ENVIRONMENT: Sequence[tuple[str, str, frozenset[str]]] = (
     ("TASKGROVE_TARGET", "The server, where --target does not name one.", frozenset()),
     ("TASKGROVE_TOKEN", "The server's bearer token, where --token does not give it.", frozenset()),
     (
+        "TASKGROVE_TLS_*",
+        "What an encrypted connection is made with: CA, CERT and KEY are PEM files, SERVER_NAME is a name.",
+        frozenset(),
+    ),
+    (
         "TASKGROVE_DATA_DIR",
         "Where the default server keeps its socket and its token.  [default: ~/.local/share/taskgrove]",
         frozenset(),

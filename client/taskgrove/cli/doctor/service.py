@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from taskgrove import errors
-from taskgrove.cli import connecting
+from taskgrove.cli import connecting, exits
 from taskgrove.cli.doctor import findings
 from taskgrove.cli.doctor.findings import Finding
 
@@ -27,6 +27,8 @@ def answer(server: connecting.Server) -> Finding:
     try:
         with server.connect(timeout=_PATIENCE) as client:
             next(client.list_task_lists(page_size=1), None)
+    except exits.Refused as error:
+        return findings.problem("server", error.message.rstrip("."), "Check TASKGROVE_TLS_CA and what belongs to it.")
     except errors.Unauthenticated:
         return findings.problem(
             "server",
