@@ -139,14 +139,17 @@ def resolve(target: str | None, token: str | None, tls: Tls | bool | None = None
     return Connection(target, (("authorization", f"Bearer {token}"),) if token else (), secured)
 
 
-def _tls_of_environment() -> Tls | None:
-    values = {name: os.environ.get(f"TASKGROVE_TLS_{name.upper()}") or None for name in ("ca", "cert", "key")}
-    server_name = os.environ.get("TASKGROVE_TLS_SERVER_NAME") or None
-    if not any(values.values()):
+def tls_of(*, ca: str | None, cert: str | None, key: str | None, server_name: str | None) -> Tls | None:
+    """Returns what texts ask for, None when they ask for nothing; "default" as `ca` stands for what gRPC brings."""
+    if not (ca or cert or key):
         return None
-    # The word stands for the authorities that gRPC brings.
-    ca = None if values["ca"] == "default" else values["ca"]
-    return Tls(ca=ca, cert=values["cert"], key=values["key"], server_name=server_name)
+    authority = None if ca in ("default", "", None) else ca
+    return Tls(ca=authority, cert=cert or None, key=key or None, server_name=server_name or None)
+
+
+def _tls_of_environment() -> Tls | None:
+    given = {name: os.environ.get(f"TASKGROVE_TLS_{name.upper()}") for name in ("ca", "cert", "key", "server_name")}
+    return tls_of(**given)
 
 
 def _content(path: str | os.PathLike[str] | None) -> bytes | None:

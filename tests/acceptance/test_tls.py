@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +88,14 @@ def test_the_environment_says_how_to_connect(
     monkeypatch.setenv("TASKGROVE_TLS_CA", str(certificates.ca))
     with connect(server, None) as client:
         assert client.get_server_info().slots
+
+
+def test_the_command_line_speaks_tls(server: RunningServer, certificates: Certificates) -> None:
+    token = (server.data / "token").read_text().strip()
+    program = Path(sys.executable).with_name("taskgrove")
+    options = ["--target", server.target, "--token", token, "--tls-ca", str(certificates.ca)]
+    ended = subprocess.run([program, *options, "ls"], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "There are no tasks.\n")
 
 
 def test_the_token_is_wanted_over_tls_too(server: RunningServer, certificates: Certificates) -> None:

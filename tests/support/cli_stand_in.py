@@ -14,6 +14,7 @@ from taskgrove import diffs, errors, watching
 from taskgrove.cli import program
 from taskgrove.v1 import change_pb2, event_pb2, run_pb2, task_list_pb2, task_pb2, task_service_pb2
 from taskgrove.v1 import worktree_service_pb2 as worktrees_pb2
+from taskgrove.v1.server_service_pb2 import GetServerInfoResponse
 
 Task = task_pb2.Task
 CancelResponse = task_service_pb2.CancelResponse
@@ -60,6 +61,7 @@ class StandIn:
         self.saved_ref: str | None = None
         self.log: list[taskgrove.Line] = []
         self.setup_log = b""
+        self.info = GetServerInfoResponse(version=taskgrove.__version__)
         #: Steps of the feed.
         self.feed: list[event_pb2.Event | Callable[[], object]] = []
 
@@ -73,6 +75,9 @@ class StandIn:
         assert task_id == ID
         self.watched_after.append(after_line)
         return Watch(self.watches.pop(0))
+
+    def get_server_info(self) -> GetServerInfoResponse:
+        return self.info
 
     def get_task(self, task_id: str) -> Task:
         self._ask("get_task", task_id)

@@ -18,6 +18,7 @@ from support.cli_stand_in import StandIn, invoke
 from taskgrove import errors
 from taskgrove.cli import connecting, exits
 from taskgrove.cli.doctor import findings, places, programs, service
+from taskgrove.v1.server_service_pb2 import Agent, GetServerInfoResponse
 
 
 @dataclass
@@ -100,7 +101,29 @@ def test_an_editor_is_found(tmp_path: Path) -> None:
 
 
 def test_a_server_that_answers_is_well(stand_in: StandIn) -> None:
-    assert service.answer(SERVER) == findings.ok("server", "A server answers at localhost:1")
+    (found,) = service.examine(SERVER)
+    assert found == findings.ok("server", f"Version {taskgrove.__version__} answers at localhost:1")
+
+
+def test_what_the_server_tells_of_itself_is_told(stand_in: StandIn) -> None:
+    stand_in.info = GetServerInfoResponse(
+        version="0.0.1",
+        space_short=True,
+        agents=[
+            Agent(name="claude", available=True, version="2.1.0", path="/opt/claude"),
+            Agent(name="other", problem="Not found. Install it."),
+        ],
+    )
+    server, versions, disk, claude, other = service.examine(SERVER)
+    assert [found.status for found in (server, versions, disk, claude, other)] == [
+        "ok",
+        "warning",
+        "problem",
+        "ok",
+        "warning",
+    ]
+    assert "2.1.0 at /opt/claude" in claude.what
+    assert "Install it" in other.what
 
 
 @pytest.mark.parametrize(
@@ -118,15 +141,15 @@ def test_a_server_that_does_not_answer_comes_with_advice(
     def fails(**_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(stand_in, "list_task_lists", fails)
-    found = service.answer(SERVER)
+    monkeypatch.setattr(stand_in, "get_server_info", fails)
+    (found,) = service.examine(SERVER)
     assert found.status == status
     assert advice in found.advice
 
 
 def test_a_token_that_would_travel_unencrypted_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TASKGROVE_TLS_CA", raising=False)
-    found = service.answer(connecting.Server("example.org:1", "secret"))
+    (found,) = service.examine(connecting.Server("example.org:1", "secret"))
     assert found.status == "problem"
     assert "unencrypted" in found.what
     assert "secret" not in found.text
@@ -140,7 +163,7 @@ def test_a_default_server_that_is_not_there_is_only_a_warning(monkeypatch: pytes
         raise errors.ServerUnavailable("No.", code=grpc.StatusCode.UNAVAILABLE)
 
     monkeypatch.setattr(taskgrove, "Client", fails)
-    found = service.answer(connecting.Server(None, None))
+    (found,) = service.examine(connecting.Server(None, None))
     assert found.status == "warning"
     assert f"unix:{tmp_path}/taskgroved.sock (the default)" in found.what
 

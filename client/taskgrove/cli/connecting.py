@@ -17,6 +17,7 @@ class Server:
 
     target: str | None
     token: str | None
+    tls: connection.Tls | None = None
 
     @property
     def address(self) -> str:
@@ -34,7 +35,7 @@ class Server:
         Raises Refused when the connection cannot be made as it was asked for.
         """
         try:
-            return taskgrove.Client(self.target, token=self.token, timeout=timeout)
+            return taskgrove.Client(self.target, token=self.token, tls=self.tls, timeout=timeout)
         except (OSError, ValueError) as error:
             # A certificate that cannot be read, or a token that would travel unencrypted.
             raise exits.Refused(f"Cannot connect to {self.address}: {error}") from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from taskgrove import errors
+from taskgrove import connection, errors
 from taskgrove.cli import (
     clearing,
     completing,
@@ -86,14 +86,48 @@ Examples:
     metavar="TOKEN",
     help="The server's bearer token. A Unix socket needs none; for a server on this machine it is found.",
 )
+@click.option(
+    "--tls-ca",
+    envvar="TASKGROVE_TLS_CA",
+    show_envvar=True,
+    metavar="FILE",
+    help="Encrypts the connection to a TCP server, whose certificate has to come from this authority, in PEM; "
+    "'default' stands for those that everybody knows.",
+)
+@click.option(
+    "--tls-cert",
+    envvar="TASKGROVE_TLS_CERT",
+    show_envvar=True,
+    metavar="FILE",
+    help="Your own certificate, where the server wants one.",
+)
+@click.option(
+    "--tls-key", envvar="TASKGROVE_TLS_KEY", show_envvar=True, metavar="FILE", help="The private key of --tls-cert."
+)
+@click.option(
+    "--tls-server-name",
+    envvar="TASKGROVE_TLS_SERVER_NAME",
+    show_envvar=True,
+    metavar="NAME",
+    help="The name in the server's certificate, where you reach it by another.",
+)
 @click.version_option(package_name="taskgrove", message="%(prog)s %(version)s")
 @click.pass_context
-def taskgrove(ctx: click.Context, target: str | None, token: str | None) -> None:
+def taskgrove(
+    ctx: click.Context,
+    target: str | None,
+    token: str | None,
+    tls_ca: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_server_name: str | None,
+) -> None:
     """Queues tasks for coding agents and shows what they do.
 
     Each task runs unattended, in a git worktree and on a branch of its own.
     """
-    ctx.obj = connecting.Server(target or None, token or None)
+    tls = connection.tls_of(ca=tls_ca, cert=tls_cert, key=tls_key, server_name=tls_server_name)
+    ctx.obj = connecting.Server(target or None, token or None, tls)
 
 
 taskgrove.add_section("Work", working.run, working.enqueue, working.continue_, working.retry, working.cancel)

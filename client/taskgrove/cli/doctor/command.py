@@ -56,7 +56,7 @@ def _examine(server: connecting.Server) -> Iterator[Finding]:
     yield programs.git()
     yield programs.server_program()
     yield programs.claude(os.environ)
-    yield service.answer(server)
+    yield from service.examine(server)
     for finding in (service.socket_directory(server.address), service.token_file(data_directory / "token")):
         if finding is not None:
             yield finding

@@ -1,18 +1,18 @@
-"""Checks of the server, and of who can get at it.
-
-What the server itself can tell, such as which agents it has, belongs here as well, after `answer`.
-"""
+"""Checks of the server: whether it answers, what it tells of itself, and who can get at it."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
+import taskgrove
 from taskgrove import errors
 from taskgrove.cli import connecting, exits
 from taskgrove.cli.doctor import findings
 from taskgrove.cli.doctor.findings import Finding
+from taskgrove.v1.server_service_pb2 import GetServerInfoResponse
 
 #: Permissions of anybody but the owner.
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -21,12 +21,39 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _PATIENCE = 5.0
 
 
-def answer(server: connecting.Server) -> Finding:
-    """Checks that a server answers at the target."""
+def examine(server: connecting.Server) -> Iterator[Finding]:
+    """Yields whether a server answers at the target, and what is to be said of it."""
+    answered = _ask(server)
+    if isinstance(answered, Finding):
+        yield answered
+        return
+    where = f"{server.address} (the default)" if server.is_default else server.address
+    yield findings.ok("server", f"Version {answered.version} answers at {where}")
+    if answered.version != taskgrove.__version__:
+        yield findings.warning(
+            "versions",
+            f"The server has version {answered.version}, this command {taskgrove.__version__}",
+            "Install the same version on both sides, unless one is being renewed.",
+        )
+    if answered.space_short:
+        yield findings.problem(
+            "server's disk", "The server starts no task, for want of room", "Free some, or lower its min_free_space."
+        )
+    for agent in answered.agents:
+        if agent.available:
+            version = f" {agent.version} at {agent.path}" if agent.version else ""
+            yield findings.ok(f"agent {agent.name}", f"The server's agent {agent.name}{version} can be started")
+        else:
+            # The one that most people have need not be there for those who run commands.
+            what = f"The server's agent {agent.name} cannot be started: {agent.problem.rstrip('.')}"
+            yield findings.warning(f"agent {agent.name}", what, "Tasks of this agent will fail until then.")
+
+
+def _ask(server: connecting.Server) -> GetServerInfoResponse | Finding:
     where = f"{server.address} (the default)" if server.is_default else server.address
     try:
         with server.connect(timeout=_PATIENCE) as client:
-            next(client.list_task_lists(page_size=1), None)
+            return client.get_server_info()
     except exits.Refused as error:
         return findings.problem("server", error.message.rstrip("."), "Check TASKGROVE_TLS_CA and what belongs to it.")
     except errors.Unauthenticated:
@@ -47,7 +74,6 @@ def answer(server: connecting.Server) -> Finding:
         return findings.problem("server", f"No server answers at {where}", "Check --target or TASKGROVE_TARGET.")
     except errors.TaskgroveError as error:
         return findings.problem("server", f"The server at {where} fails: {error.message}", "Look into its log.")
-    return findings.ok("server", f"A server answers at {where}")
 
 
 def socket_directory(address: str) -> Finding | None:
@@ -81,8 +107,6 @@ def token_file(path: Path) -> Finding | None:
         return None
     mode = stat.S_IMODE(status.st_mode)
     if mode & _OTHERS:
-        advice = (
-            f"Run: chmod 600 '{path}', then remove the file and start the server again if others are on this machine."
-        )
+        advice = f"Run: chmod 600 '{path}', and taskgroved --rotate-token if others are on this machine."
         return findings.problem("token", f"Others can read {path} (mode {mode:04o})", advice)
     return findings.ok("token", f"{path} is private (mode {mode:04o})")
