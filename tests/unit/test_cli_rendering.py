@@ -265,6 +265,20 @@ def test_states_and_kinds_that_are_newer_than_the_program_have_a_number() -> Non
 
 
 @pytest.mark.parametrize(
+    ("task", "shown"),
+    [
+        (task_pb2.Task(state=task_pb2.Task.STATE_QUEUED), "queued"),
+        (task_pb2.Task(state=task_pb2.Task.STATE_QUEUED, slot=2), "preparing"),
+        (task_pb2.Task(state=task_pb2.Task.STATE_RUNNING, slot=2), "running"),
+        (task_pb2.Task(state=task_pb2.Task.STATE_RUNNING, slot=2, cancel_requested=True), "cancelling"),
+        (task_pb2.Task(state=task_pb2.Task.STATE_CANCELLED, cancel_requested=True), "cancelled"),
+    ],
+)
+def test_a_task_is_shown_where_it_stands(task: task_pb2.Task, shown: str) -> None:
+    assert words.standing(task) == shown
+
+
+@pytest.mark.parametrize(
     ("seconds", "shown"),
     [(-5, "0s"), (59.9, "59s"), (60, "1m 00s"), (3599, "59m 59s"), (3660, "1h 01m"), (90000, "1d 01h")],
 )

@@ -133,7 +133,7 @@ def ls(server: connecting.Server, /, *, limit: int, as_json: bool, **filters: Un
         [
             [
                 task.id,
-                "cancelling" if task.cancel_requested else words.task_state(task.state),
+                words.standing(task),
                 task.title,
                 words.age(task.create_time),
                 words.elapsed(task),

@@ -143,12 +143,11 @@ class PersonView:
 
     def _status_text(self) -> str:
         task = self._task
-        state = "cancelling" if task.cancel_requested else words.task_state(task.state)
         used = [renderer.usage for renderer in self._lines.renderers]
         read, written = sum(one.input_tokens for one in used), sum(one.output_tokens for one in used)
         cost = sum(one.cost_usd for one in used)
         parts = [
-            state,
+            words.standing(task),
             words.elapsed(task),
             f"line {self._last_line}" if self._last_line else "",
             f"{words.amount(read)} in, {words.amount(written)} out" if read or written else "",

@@ -31,6 +31,16 @@ def task_state(state: task_pb2.Task.State) -> str:
     return _word(task_pb2.Task.State.items(), state, "STATE_")
 
 
+def standing(task: task_pb2.Task) -> str:
+    """Returns the word for where a task stands, a little finer than its state."""
+    if task.cancel_requested and task.state not in RESTING:
+        return "cancelling"
+    # Its worktree is made, and set up as the list says.
+    if task.state == task_pb2.Task.STATE_QUEUED and task.slot:
+        return "preparing"
+    return task_state(task.state)
+
+
 def run_state(state: run_pb2.Run.State) -> str:
     """Returns the word for a run's state."""
     return _word(run_pb2.Run.State.items(), state, "STATE_")
