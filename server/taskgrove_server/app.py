@@ -170,7 +170,7 @@ class App:
             if not self._dispatcher.wait(PATIENCE):
                 self._worktrees.stop()
                 self._dispatcher.wait(None)
-            self._offloading.close()
+            self._offloading.close(PATIENCE, self._worktrees.stop)
             starting.standby.dismiss()
             self._journal.close()
             self._reads.close()

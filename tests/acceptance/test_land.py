@@ -226,6 +226,33 @@ def test_what_cannot_land_is_told(project: Project, client: taskgrove.Client, tm
         client.land(tasks_work.run(client, "true").id)
 
 
+def test_a_push_that_hangs_ends_with_its_caller(
+    project: Project, client: taskgrove.Client, server: RunningServer, tmp_path: Path
+) -> None:
+    remote = repositories.make_bare_repository(tmp_path / "remote.git")
+    project.git("remote", "add", "origin", str(remote))
+    task = project.run("echo x > x")
+    with tasks_gates.Gate(tmp_path / "gate") as gate:
+        hook = remote / "hooks" / "pre-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\n{gate.pass_through}\n")
+        hook.chmod(0o755)
+        with (
+            taskgrove.Client(server.target, timeout=1) as impatient,
+            pytest.raises(taskgrove.DeadlineExceeded),
+        ):
+            impatient.push_branch(task.id)
+
+        def is_free() -> bool:
+            with pytest.raises((taskgrove.RemoteNotFound, taskgrove.WorktreeBusy)) as caught:
+                client.push_branch(task.id, remote="nowhere")
+            return caught.type is taskgrove.RemoteNotFound
+
+        # While the remote repository still waits.
+        tasks_gates.until(is_free, "the end of the push")
+    assert repositories.branches(remote) == ["main"]
+
+
 def test_work_is_pushed_to_a_remote(project: Project, client: taskgrove.Client, tmp_path: Path) -> None:
     theirs = repositories.make_repository(tmp_path / "theirs", files={"theirs": "theirs"})
     remote = tmp_path / "remote.git"

@@ -207,6 +207,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             TaskListId(request.task_list_id) if request.task_list_id else None,
             converted.to_span(request, "rested_for"),
             dry_run=request.dry_run,
+            stopped=lambda: self._offload.closing,
         )
         removals = [converted.from_removal(task_id, removal) for task_id, removal in pruned.removals]
         return messages.PruneWorktreesResponse(removals=removals, more=pruned.more, failures=pruned.failures)
