@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +36,7 @@ _QUOTED = 2000
 
 
 class SetupFailed(Exception):
-    """The list's setup command failed, or took too long."""
+    """Files could not be copied in time, or the list's setup command failed or took too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +115,28 @@ class Preparation:
         self, task: Task, task_list: TaskList, repository: str, worktree: Worktree, mailbox: Mailbox
     ) -> Worktree:
         settings = task_list.worktree_settings
-        copied = self._copy_in(repository, worktree.path, settings.copied_files)
+        timeout = (settings.setup_timeout or SETUP_TIMEOUT).total_seconds()
+        copied = self._copy_in(repository, worktree.path, settings.copied_files, timeout, mailbox)
         log_path = None
         if settings.setup_command is not None:
             log_path = self._clearing.setup_log(task.id)
-            timeout = (settings.setup_timeout or SETUP_TIMEOUT).total_seconds()
             self._run_setup(settings.setup_command, worktree.path, log_path, timeout, mailbox)
         known = dict.fromkeys((*worktree.copied_files, *copied))
         return replace(worktree, copied_files=tuple(known), setup_log_path=log_path)
 
-    def _copy_in(self, repository: str, path: str, patterns: Sequence[str]) -> Sequence[str]:
+    def _copy_in(
+        self, repository: str, path: str, patterns: Sequence[str], timeout: float, mailbox: Mailbox
+    ) -> Sequence[str]:
         """Copies files, and returns those that have to be kept out of commits."""
-        copied = copying.copy_in(repository, path, patterns)
+        deadline = time.monotonic() + timeout
+
+        def proceed() -> None:
+            if mailbox.told:
+                raise SetupFailed("Copying files into the worktree was stopped.")
+            if time.monotonic() > deadline:
+                raise SetupFailed(f"Copying files into the worktree did not end within {timeout:g} seconds.")
+
+        copied = copying.copy_in(repository, path, patterns, proceed)
         if len(copied) <= _REMEMBERED:
             return copied
         # As of installed dependencies, which git ignores anyhow.

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 
-def copy_in(repository: str, worktree: str, patterns: Sequence[str]) -> tuple[str, ...]:
+def copy_in(
+    repository: str, worktree: str, patterns: Sequence[str], proceed: Callable[[], None] = lambda: None
+) -> tuple[str, ...]:
     """Copies what the patterns match, links as links, and returns the files, relative to the worktree.
 
     Nothing that is there is replaced, and nothing is read from or written to a place outside of the two, whatever
-    links lead there. Raises OSError.
+    links lead there. `proceed` is called for each file, and raises what is to end the copying. Raises OSError.
     """
     copied: dict[str, None] = {}
     for pattern in patterns:
-        for relative in _matches(repository, pattern):
+        for relative in _matches(repository, pattern, proceed):
             if relative not in copied and _copy(Path(repository, relative), Path(worktree, relative), worktree):
                 copied[relative] = None
     return tuple(copied)
 
 
-def _matches(repository: str, pattern: str) -> Iterator[str]:
+def _matches(repository: str, pattern: str, proceed: Callable[[], None]) -> Iterator[str]:
     """Yields the files that a pattern matches, or that lie below a directory that it matches."""
     top = os.path.realpath(repository)
-    for match in sorted(Path(repository).glob(pattern)):
+    for match in Path(repository).glob(pattern):
+        proceed()
         relative = match.relative_to(repository)
         if ".git" in relative.parts or not _inside(top, match.parent):
             continue
@@ -33,7 +36,8 @@ def _matches(repository: str, pattern: str) -> Iterator[str]:
             for directory, names, files in os.walk(match):
                 names[:] = [name for name in names if name != ".git"]
                 links = [name for name in names if Path(directory, name).is_symlink()]
-                for name in sorted((*files, *links)):
+                for name in (*files, *links):
+                    proceed()
                     yield str(Path(directory, name).relative_to(repository))
         else:
             yield str(relative)
