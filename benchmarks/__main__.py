@@ -22,6 +22,7 @@ BENCHMARKS = (
     "many_lines",
     "cancelling",
     "starting",
+    "reviewing",
 )
 
 RESULTS = Path(__file__).parent / "results"

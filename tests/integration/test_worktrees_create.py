@@ -70,7 +70,7 @@ def test_the_users_checkout_is_never_touched(grove: worktrees.Worktrees, reposit
     grove.commit(worktree, title="T", task_id=TASK, task_list_title="L", run_number=1)
     shutil.rmtree(worktree.path)
     grove.restore(repository, worktree)
-    grove.prune(repository)
+    grove.discard(repository, TASK, "Fix the login")
     assert picture() == before
 
 
@@ -106,28 +106,29 @@ def test_an_upstream_is_never_tracked(grove: worktrees.Worktrees, tmp_path: Path
 
 
 @pytest.mark.parametrize("make", [made.make_repository, made.make_clone])
-def test_24_tasks_at_once_beside_a_prune_all_get_their_worktrees(
+def test_24_tasks_at_once_beside_discards_all_get_their_worktrees(
     grove: worktrees.Worktrees, tmp_path: Path, make: Callable[[Path], Path]
 ) -> None:
     repository = str(make(tmp_path / "project"))
     tasks = [ids.new_task_id() for _ in range(24)]
     done = threading.Event()
 
-    def prune() -> int:
+    def discard() -> int:
         count = 0
         while not done.is_set():
-            grove.prune(repository)
+            grove.create(repository, TASK, "Another")
+            grove.discard(repository, TASK, "Another")
             count += 1
         return count
 
     with ThreadPoolExecutor(25) as threads:
-        pruned = threads.submit(prune)
+        discarded = threads.submit(discard)
         try:
             adding = [threads.submit(grove.create, repository, task, "Fix the login") for task in tasks]
             created = [worktree.result(timeout=60) for worktree in adding]
         finally:
             done.set()
-        assert pruned.result(timeout=30) > 0
+        assert discarded.result(timeout=30) > 0
     assert made.worktree_paths(repository) == sorted(worktree.path for worktree in created)
     assert set(made.branches(repository)) == {"main", *(f"taskgrove/{task}-fix-the-login" for task in tasks)}
     assert all(made.git(worktree.path, "status", "--porcelain") == "" for worktree in created)
@@ -144,7 +145,7 @@ def test_different_repositories_do_not_wait_for_each_other_and_the_same_one_does
         try:
             # Opening the gate to write waits until git's filter reads from it: the first add is under way.
             with (tmp_path / "gate").open("wb"):
-                waiting = threads.submit(grove.prune, str(slow))
+                waiting = threads.submit(grove.discard, str(slow), TASK, "Another")
                 grove.create(str(other), ids.new_task_id(), "Quick")
                 assert not first.done()
                 assert not waiting.done()

@@ -67,7 +67,7 @@ def test_a_worktree_that_is_gone_is_made_again_with_its_commits(
     if how == "emptied":
         path.mkdir()
     if how == "pruned":
-        grove.prune(repository)
+        made.git(repository, "worktree", "prune")
         assert made.worktree_paths(repository) == []
     grove.restore(repository, worktree)
     assert made.head(path) == work
@@ -119,7 +119,7 @@ def test_a_branch_that_the_user_has_checked_out_is_refused_in_gits_words(
     grove: worktrees.Worktrees, repository: str, worktree: Worktree
 ) -> None:
     shutil.rmtree(worktree.path)
-    grove.prune(repository)
+    made.git(repository, "worktree", "prune")
     made.git(repository, "checkout", "--quiet", worktree.branch)
     with pytest.raises(locks.WorktreeFailed, match=f"'{worktree.branch}' is already"):
         grove.restore(repository, worktree)
@@ -137,17 +137,6 @@ def test_a_commit_that_is_gone_fails_and_leaves_nothing(
         grove.restore(repository, lost)
     assert made.branches(repository) == ["main"]
     assert made.worktree_paths(repository) == []
-
-
-def test_prune_forgets_worktrees_whose_directories_are_gone(
-    grove: worktrees.Worktrees, repository: str, worktree: Worktree
-) -> None:
-    grove.prune(repository)
-    assert made.worktree_paths(repository) == [worktree.path]
-    shutil.rmtree(worktree.path)
-    grove.prune(repository)
-    assert made.worktree_paths(repository) == []
-    assert worktree.branch in made.branches(repository)
 
 
 def leave_locks(worktree: Worktree) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
@@ -144,10 +144,8 @@ def _size(path: str) -> int:
     size = 0
     for directory, _, files in os.walk(path):
         for name in files:
-            try:
-                size += Path(directory, name).lstat().st_size
-            except OSError:
-                continue
+            with suppress(OSError):
+                size += os.lstat(f"{directory}/{name}").st_size
         if time.monotonic() > deadline:
             break
     return size

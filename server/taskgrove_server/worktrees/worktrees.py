@@ -167,11 +167,6 @@ class Worktrees:
         text = commits.message(title=title, task_id=task_id, task_list_title=task_list_title, run_number=run_number)
         return commits.commit(self.git, worktree, self._author, text)
 
-    def prune(self, repository: str) -> None:
-        """Has git forget worktrees whose directories are gone; raises WorktreeFailed."""
-        with self.locks.exclusively(repository):
-            self.git(repository, "worktree", "prune")
-
     def _add_with_branch(self, repository: str, path: str, branch: str, start: str) -> None:
         try:
             # --no-track and a commit id for the start: to write an upstream takes the lock of the repository's
