@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -224,6 +226,26 @@ def test_what_cannot_land_is_told(project: Project, client: taskgrove.Client, tm
     tasks_work.rest(client, busy.id)
     with pytest.raises(taskgrove.NoWorktree):
         client.land(tasks_work.run(client, "true").id)
+
+
+def test_a_git_that_is_too_old_to_land_is_named(tmp_path: Path) -> None:
+    old = tmp_path / "bin" / "git"
+    old.parent.mkdir()
+    # As git 2.34 answers options that its merge-tree does not know.
+    refusal = "echo 'usage: git merge-tree <base-tree> <branch1> <branch2>' >&2; exit 129"
+    old.write_text(f'#!/bin/sh\ncase " $* " in *" merge-tree "*) {refusal};; esac\nexec {shutil.which("git")} "$@"\n')
+    old.chmod(0o755)
+    with (
+        RunningServer(environment={"PATH": f"{old.parent}:{os.environ['PATH']}"}) as server,
+        server.client() as client,
+    ):
+        project = Project(client, tmp_path / "project")
+        task = project.run("echo x > x")
+        before = repositories.head(project.path)
+        for call in (client.check_land, client.land):
+            with pytest.raises(taskgrove.RepositoryFailed, match=r"git 2\.38 or newer"):
+                call(task.id)
+        assert repositories.head(project.path) == before
 
 
 def test_a_push_that_hangs_ends_with_its_caller(

@@ -109,19 +109,22 @@ def test_what_the_server_tells_of_itself_is_told(stand_in: StandIn) -> None:
     stand_in.info = GetServerInfoResponse(
         version="0.0.1",
         space_short=True,
+        git_version="2.34.1",
         agents=[
             Agent(name="claude", available=True, version="2.1.0", path="/opt/claude"),
             Agent(name="other", problem="Not found. Install it."),
         ],
     )
-    server, versions, disk, claude, other = service.examine(SERVER)
-    assert [found.status for found in (server, versions, disk, claude, other)] == [
+    server, versions, disk, git, claude, other = service.examine(SERVER)
+    assert [found.status for found in (server, versions, disk, git, claude, other)] == [
         "ok",
         "warning",
+        "problem",
         "problem",
         "ok",
         "warning",
     ]
+    assert git.what == "Its git 2.34.1 is too old"
     assert "2.1.0 at /opt/claude" in claude.what
     assert "Install it" in other.what
 

@@ -21,6 +21,9 @@ from taskgrove_server.worktrees.work import Work
 #: What a git directory holds while its checkout is in the middle of something.
 _UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply", "BISECT_LOG")
 
+#: Git's status for options that it does not know.
+_USAGE = 129
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -101,9 +104,13 @@ def apply(git: commands.Git, mover: commands.Git, repository: str, planned: Plan
 
 def _merge(git: commands.Git, work: Work, ours: str, theirs: str, target: Branch) -> str:
     """Returns the tree of a merge; raises LandConflict."""
-    status, answer = git.outcome(
-        work.repository, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs
-    )
+    options = ("--write-tree", "-z", "--name-only", "--no-messages")
+    try:
+        status, answer = git.outcome(work.repository, "merge-tree", *options, ours, theirs)
+    except commands.GitFailed as failure:
+        if failure.status == _USAGE:
+            raise commands.GitFailed("Landing needs git 2.38 or newer on the server.", failure.status) from failure
+        raise
     tree, *files = answer.rstrip("\0").split("\0")
     if status == 1:
         raise errors.LandConflict(work.task_id, target.name, sorted(set(files)))

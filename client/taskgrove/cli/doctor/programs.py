@@ -68,10 +68,15 @@ def git() -> Finding:
     said = said_by(path, "--version")
     if said is None:
         return findings.problem("git", f"{path} does not tell its version", "Try: git --version")
-    if _version(said) < _GIT:
-        advice = f"Install {_dotted(_GIT)} or newer: `land` needs its merge-tree --write-tree."
-        return findings.problem("git", f"{said} is too old", advice)
-    return findings.ok("git", f"{said} at {path}")
+    return too_old_git("git", said) or findings.ok("git", f"{said} at {path}")
+
+
+def too_old_git(name: str, said: str) -> Finding | None:
+    """Returns what is wrong with a version of git, such as "git version 2.34.1"; None when it can do all."""
+    if _version(said) >= _GIT:
+        return None
+    advice = f"Install {_dotted(_GIT)} or newer: `land` needs its merge-tree --write-tree."
+    return findings.problem(name, f"{said} is too old", advice)
 
 
 def claude(environment: Mapping[str, str]) -> Finding:

@@ -10,7 +10,7 @@ from pathlib import Path
 import taskgrove
 from taskgrove import errors
 from taskgrove.cli import connecting, exits
-from taskgrove.cli.doctor import findings
+from taskgrove.cli.doctor import findings, programs
 from taskgrove.cli.doctor.findings import Finding
 from taskgrove.v1.server_service_pb2 import GetServerInfoResponse
 
@@ -39,6 +39,8 @@ def examine(server: connecting.Server) -> Iterator[Finding]:
         yield findings.problem(
             "server's disk", "The server starts no task, for want of room", "Free some, or lower its min_free_space."
         )
+    if answered.git_version and (finding := programs.too_old_git("server's git", f"Its git {answered.git_version}")):
+        yield finding
     for agent in answered.agents:
         if agent.available:
             version = f" {agent.version} at {agent.path}" if agent.version else ""
