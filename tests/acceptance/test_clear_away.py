@@ -158,6 +158,25 @@ def test_a_retry_begins_anew_and_keeps_what_was_done(project: Project) -> None:
     assert project.client.retry_task(task.id, request_id="retry-1") == rested
 
 
+def test_a_retry_that_was_cancelled_in_the_queue_takes_nothing_away(
+    server: RunningServer, project: Project, tmp_path: Path
+) -> None:
+    task = project.run("date +%N >> log; wc -l < log")
+    server.terminate()
+    server.start("--slots", "1")
+    with server.client() as client, tasks_gates.Gate(tmp_path / "gate") as gate:
+        client.enqueue(project.task_list.id, "Hold the slot", overrides=tasks_work.shell(gate.pass_through))
+        gate.wait_for_arrivals()
+        client.retry_task(task.id)
+        assert client.cancel(task.id).task.state == Task.STATE_CANCELLED
+        client.continue_task(task.id, "Go on.")
+        gate.open()
+        rested = tasks_work.rest(client, task.id)
+        assert (rested.result, rested.worktree.saved_ref) == ("2", "")
+        first, second = client.list_runs(task.id)
+        assert second.session_id == first.session_id
+
+
 def test_a_task_that_never_ran_can_be_retried(project: Project, tmp_path: Path) -> None:
     project.path.rename(tmp_path / "moved")
     task = project.run("true")

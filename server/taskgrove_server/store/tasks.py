@@ -138,6 +138,7 @@ class Tasks:
                     state=TaskState.CANCELLED.value,
                     cancel_requested=True,
                     next_prompt=None,
+                    restart=False,
                     finish_time=rows.from_time(clock.now()),
                 )
             elif outcome is Cancelled.STOPPING:
