@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.task_work import Place, TaskWork, git_errors
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.worktrees import Operation, OperationKind
-from taskgrove_server.worktrees import clearing
+from taskgrove_server.worktrees import clearing, commands
+from taskgrove_server.worktrees.work import Work
 from taskgrove_server.worktrees.worktrees import Worktrees
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ class Clearing:
         self._operations = operations
         self._worktrees = worktrees
         self._logs = logs
+        #: Why worktrees could not be pruned, as the log says it.
+        self._warned: dict[TaskId, str] = {}
 
     def discard(self, task_id: TaskId, *, dry_run: bool) -> tuple[Task, Removal]:
         """Removes worktree and branch; raises what DiscardWorktree lists."""
@@ -58,7 +62,7 @@ class Clearing:
             if place.worktree.state is WorktreeState.DISCARDED:
                 return task, Removal()
             return task, self._discard(place, dry_run=True)
-        with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task, git_errors():
+        with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task:
             place = self._works.place_of(task)
             if place.worktree.state is WorktreeState.DISCARDED:
                 return task, Removal()
@@ -93,7 +97,7 @@ class Clearing:
                 continue
             except errors.TaskgroveError as error:
                 failures += 1
-                log.warning("The worktree of task %s could not be pruned: %s", task.id, error)
+                self._warn(task.id, str(error))
         return Pruned(removals, more=False, failures=failures)
 
     def delete(self, task_id: TaskId, *, discard_worktree: bool) -> str | None:
@@ -125,26 +129,32 @@ class Clearing:
         return str(self._logs / f"{task_id}_setup.log")
 
     def _discard(self, place: Place, *, dry_run: bool) -> Removal:
-        try:
-            subject = self._works.look(place)
-        except errors.WorkMissing:
-            return Removal()
-        with git_errors(), self._worktrees.locks.exclusively(place.repository):
-            return clearing.discard(self._worktrees.git, subject, dry_run=dry_run)
+        return self._clear(place, functools.partial(clearing.discard, dry_run=dry_run))
 
     def _prune(self, task_id: TaskId, *, dry_run: bool) -> Removal:
+        prune = functools.partial(clearing.prune, dry_run=dry_run)
         if dry_run:
-            with git_errors():
-                subject = self._works.look(self._works.place(task_id))
-                return clearing.prune(self._worktrees.git, subject, dry_run=True)
-        with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task, git_errors():
-            place = self._works.place_of(task)
-            subject = self._works.look(place)
-            with self._worktrees.locks.exclusively(place.repository):
-                removal = clearing.prune(self._worktrees.git, subject, dry_run=False)
+            return self._clear(self._works.place(task_id), prune)
+        with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task:
+            removal = self._clear(self._works.place_of(task), prune)
             self._store.worktrees.removed(task_id, WorktreeState.PRUNED, removal.saved_ref).result()
             log.info("The worktree of task %s was pruned", task_id)
             return removal
+
+    def _clear(self, place: Place, clear: Callable[[commands.Git, Work], Removal]) -> Removal:
+        """Does something to the work that there is, under the lock of its repository."""
+        with git_errors(), self._worktrees.locks.exclusively(place.repository):
+            try:
+                subject = self._works.look(place)
+            except errors.WorkMissing:
+                return Removal()
+            return clear(self._worktrees.git, subject)
+
+    def _warn(self, task_id: TaskId, why: str) -> None:
+        # Housekeeping tries again each minute, and would fill the log.
+        if self._warned.get(task_id) != why:
+            self._warned[task_id] = why
+            log.warning("The worktree of task %s could not be pruned: %s", task_id, why)
 
     def _due(self, task_list_id: TaskListId | None, rested_for: timedelta | None) -> Iterator[Task]:
         if task_list_id is None:

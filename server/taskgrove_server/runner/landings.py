@@ -48,8 +48,10 @@ class Landings:
             _expect(subject, expected_head)
             subject = self._committed(place, subject, target_branch, commit=commit_uncommitted)
             with self._worktrees.locks.exclusively(place.repository):
-                # Anew, under the lock: another landing may have moved the target.
+                # Anew, under the lock: another landing may have moved the target. The work has to be the same.
+                expected = subject.head
                 subject = self._works.look(place, target_branch)
+                _expect(subject, expected)
                 planned = landing.plan(self._worktrees.git, subject, strategy, message or _message(place, strategy))
                 landing.check_checkout(self._worktrees.git, planned.target)
                 done = Landing(planned.target.name, planned.commit, subject.head, strategy, clock.now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -26,7 +27,8 @@ class Operations:
         self._store = store
         self._works = works
         self._git = git
-        self._mine: set[TaskId] = set()
+        #: How many calls each task has here. One too many is refused, while the other still works.
+        self._mine: Counter[TaskId] = Counter()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -35,28 +37,32 @@ class Operations:
 
         What is done inside ends the note by recording what came of it; an error ends it otherwise.
         """
-        with self._lock:
-            self._mine.add(task_id)
-        try:
+        with self._counted(task_id):
             task = self._store.worktrees.begin(task_id, operation).result()
-        except BaseException:
-            with self._lock:
-                self._mine.discard(task_id)
-            raise
-        try:
-            yield task
-        finally:
-            with self._lock:
-                self._mine.discard(task_id)
-            self._settle(task_id)
+            try:
+                yield task
+            finally:
+                self._settle(task_id)
 
     def settle(self) -> None:
         """Ends the notes of calls that are over, as of a server that was killed."""
         for task_id in self._store.worktrees.in_operation():
             with self._lock:
-                going_on = task_id in self._mine
+                going_on = self._mine[task_id] > 0
             if not going_on:
                 self._settle(task_id)
+
+    @contextmanager
+    def _counted(self, task_id: TaskId) -> Generator[None]:
+        with self._lock:
+            self._mine[task_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._mine[task_id] -= 1
+                # Keeps those above 0 alone.
+                self._mine += Counter()
 
     def _settle(self, task_id: TaskId) -> None:
         """Ends a note, if there is one: by recording a landing that was done, else with nothing."""

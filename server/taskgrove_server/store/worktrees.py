@@ -49,9 +49,12 @@ class Worktrees:
         self._writer = writer
 
     def begin(self, task_id: TaskId, operation: Operation) -> Future[Task]:
-        """Notes that a call begins. Raises TaskNotFound, TaskActive, NoWorktree and WorktreeBusy."""
+        """Notes that a call begins. Raises TaskNotFound, TaskActive, NoWorktree, WorktreeBusy and RequestIdReused."""
 
         def change(_changed: Changed) -> Task:
+            if requests.earlier(operation.request):
+                # The same call, which has ended just now: asked once more, it is told what came of it.
+                raise errors.WorktreeBusy(task_id)
             task = task_rows.get(task_id)
             if not task.state.rests:
                 raise errors.TaskActive(task_id, task.state)
