@@ -17,9 +17,14 @@ import taskgrove
 from support import tasks_gates, tasks_work
 from support.api_calls import Api, request
 from support.server import RunningServer
+from support.tasks_land import Project
 from taskgrove.v1.event_service_pb2_grpc import EventServiceStub
 from taskgrove.v1.task_service_pb2_grpc import TaskServiceStub
 from taskgrove.v1.worktree_service_pb2_grpc import WorktreeServiceStub
+from taskgrove_server.api.offloading import MOST
+
+#: A connection that no other channel uses.
+_ALONE = [("grpc.use_local_subchannel_pool", 1)]
 
 
 @pytest.fixture
@@ -63,9 +68,7 @@ class Neighbour:
 async def abandon(server: RunningServer, task_id: str, count: int) -> None:
     """Opens streams and calls in crowds, and leaves each before or after its first message."""
     metadata = (("authorization", f"Bearer {(server.data / 'token').read_text().strip()}"),)
-    channels = [
-        grpc.aio.insecure_channel(server.target, options=[("grpc.use_local_subchannel_pool", 1)]) for _ in range(4)
-    ]
+    channels = [grpc.aio.insecure_channel(server.target, options=_ALONE) for _ in range(4)]
     stubs = [(TaskServiceStub(c), EventServiceStub(c), WorktreeServiceStub(c)) for c in channels]
 
     async def one(number: int) -> None:
@@ -131,6 +134,42 @@ def test_no_watcher_that_has_left_keeps_its_place(tmp_path: Path) -> None:
         tasks_gates.until(watches_eight, "all places to be free again")
         gate.open()
         tasks_work.rest(client, task.id)
+
+
+def test_diffs_that_nobody_reads_keep_no_other_call_waiting(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client, contextlib.ExitStack() as stack:
+        project = Project(client, tmp_path / "project")
+        task = project.run("head -c 8000000 /dev/zero | tr '\\0' x | fold -w 8000 > long")
+        token = (server.data / "token").read_text().strip()
+
+        def open_diff() -> Iterator[Any]:
+            channel = stack.enter_context(grpc.insecure_channel(server.target, _ALONE))
+            call = WorktreeServiceStub(channel).DiffWorktree(
+                request("DiffWorktree", task_id=task.id, max_patch_bytes=64 << 20),
+                metadata=(("authorization", f"Bearer {token}"),),
+            )
+            stack.callback(call.cancel)
+            return iter(call)
+
+        stalled = [open_diff() for _ in range(MOST)]
+        for diff in stalled:
+            # The summary, the file, and something of the patch: from here on git waits for its reader.
+            for _ in range(3):
+                next(diff)
+        with pytest.raises(taskgrove.TooManyCalls):
+            client.diff_worktree(task.id)
+        assert client.get_worktree_status(task.id).ahead == 1
+        assert client.land(task.id).worktree.landing.target_branch == "main"
+        stack.close()
+        tasks_gates.until(lambda: _is_admitted(client, task.id), "the places of those who have left")
+    assert "Traceback" not in server.log.read_text()
+
+
+def _is_admitted(client: taskgrove.Client, task_id: str) -> bool:
+    try:
+        return client.diff_worktree(task_id).summary.files == 1
+    except taskgrove.TooManyCalls:
+        return False
 
 
 def test_connections_that_say_nothing_or_nonsense_starve_nobody(server: RunningServer) -> None:

@@ -18,68 +18,24 @@ T = TypeVar("T")
 #: Threads for such work: most of its time git works, and there is a processor or two.
 THREADS = 8
 
-#: Calls that may hold a thread or wait for one; more are told to come back.
+#: Threads for streams, so that no crowd of them stands before the calls.
+STREAM_THREADS = 4
+
+#: Calls that may hold a thread or wait for one; more are told to come back. Beside them as many streams, each of which
+#: has a program at work or waiting for its reader.
 MOST = 64
 
 
-class Offloading:
-    """A pool of threads. `interrupt` is called with a thread's identifier to end what it waits for."""
+class _Threads:
+    """A pool of threads, and what they do or are about to do."""
 
-    def __init__(self, store: Store, interrupt: Callable[[int], None]) -> None:
+    def __init__(self, store: Store, count: int, name: str) -> None:
         self._store = store
-        self._interrupt = interrupt
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="offloaded")
-        self._working: set[Future[Any]] = set()
-        #: What takes many steps should not begin another one.
-        self.closing = False
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self.working: set[Future[Any]] = set()
 
-    async def __call__(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """Returns what `work` returns; a caller who leaves ends it. Raises TooManyCalls."""
-        thread: list[int] = []
-        working = self._submit(functools.partial(work, *arguments, **options), thread)
-        try:
-            return await _result(working)
-        except asyncio.CancelledError:
-            if not working.cancel():
-                for identifier in thread:
-                    self._interrupt(identifier)
-            raise
-
-    async def finish(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """As a call, but the work goes on to its end when the caller leaves: half of it would help nobody."""
-        return await _result(self._submit(functools.partial(work, *arguments, **options), []))
-
-    async def iterate(self, items: Generator[T], batch: Callable[[Generator[T]], list[T]]) -> AsyncIterator[T]:
-        """Yields what `items` yields; `batch` takes some at a time, in the pool, and nothing in the end.
-
-        Closes `items` when everything was taken or the caller leaves. Raises TooManyCalls.
-        """
-        working: Future[list[T]] | None = None
-        try:
-            while True:
-                working = self._submit(functools.partial(batch, items), [])
-                taken = await _result(working)
-                if not taken:
-                    return
-                for item in taken:
-                    yield item
-        finally:
-            # A generator that is being asked cannot be closed at the same time.
-            if working is not None and not working.done():
-                working.add_done_callback(lambda _: items.close())
-            else:
-                self._pool.submit(items.close)
-
-    def close(self, patience: float, stop: Callable[[], None]) -> None:
-        """Waits for what is being done, and ends the threads; calls `stop` when that has taken `patience` seconds."""
-        self.closing = True
-        if futures.wait(list(self._working), patience).not_done:
-            stop()
-        self._pool.shutdown()
-
-    def _submit(self, work: Callable[[], T], thread: list[int]) -> Future[T]:
-        if len(self._working) >= MOST:
-            raise errors.TooManyCalls(MOST)
+    def submit(self, work: Callable[[], T], thread: list[int]) -> Future[T]:
+        """Has work done; `thread` holds the identifier of the thread that does it meanwhile."""
 
         def run() -> T:
             thread.append(threading.get_ident())
@@ -90,9 +46,82 @@ class Offloading:
                 self._store.close_connection()
 
         working = self._pool.submit(run)
-        self._working.add(working)
-        working.add_done_callback(self._working.discard)
+        self.working.add(working)
+        working.add_done_callback(self.working.discard)
         return working
+
+    def close(self) -> None:
+        """Ends the threads once everything is done."""
+        self._pool.shutdown()
+
+
+class Offloading:
+    """Calls and streams, in threads. `interrupt` is called with a thread's identifier to end what it waits for."""
+
+    def __init__(self, store: Store, interrupt: Callable[[int], None]) -> None:
+        self._interrupt = interrupt
+        self._calls = _Threads(store, THREADS, "offloaded")
+        self._batches = _Threads(store, STREAM_THREADS, "offloaded-stream")
+        self._streams = 0
+        #: What takes many steps should not begin another one.
+        self.closing = False
+
+    async def __call__(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Returns what `work` returns; a caller who leaves ends it. Raises TooManyCalls."""
+        thread: list[int] = []
+        working = self._begin(functools.partial(work, *arguments, **options), thread)
+        try:
+            return await _result(working)
+        except asyncio.CancelledError:
+            if not working.cancel():
+                for identifier in thread:
+                    self._interrupt(identifier)
+            raise
+
+    async def finish(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """As a call, but the work goes on to its end when the caller leaves: half of it would help nobody."""
+        return await _result(self._begin(functools.partial(work, *arguments, **options), []))
+
+    async def iterate(self, items: Generator[T], batch: Callable[[Generator[T]], list[T]]) -> AsyncIterator[T]:
+        """Yields what `items` yields; `batch` takes some at a time, in a thread, and nothing in the end.
+
+        Closes `items` when everything was taken or the caller leaves. Raises TooManyCalls before anything is taken.
+        """
+        _admit(self._streams)
+        self._streams += 1
+        working: Future[list[T]] | None = None
+        try:
+            while True:
+                working = self._batches.submit(functools.partial(batch, items), [])
+                taken = await _result(working)
+                if not taken:
+                    return
+                for item in taken:
+                    yield item
+        finally:
+            self._streams -= 1
+            # A generator that is being asked cannot be closed at the same time.
+            if working is not None and not working.done():
+                working.add_done_callback(lambda _: items.close())
+            else:
+                self._batches.submit(items.close, [])
+
+    def close(self, patience: float, stop: Callable[[], None]) -> None:
+        """Waits for what is being done, and ends the threads; calls `stop` when that has taken `patience` seconds."""
+        self.closing = True
+        if futures.wait([*self._calls.working, *self._batches.working], patience).not_done:
+            stop()
+        self._calls.close()
+        self._batches.close()
+
+    def _begin(self, work: Callable[[], T], thread: list[int]) -> Future[T]:
+        _admit(len(self._calls.working))
+        return self._calls.submit(work, thread)
+
+
+def _admit(count: int) -> None:
+    if count >= MOST:
+        raise errors.TooManyCalls(MOST)
 
 
 async def _result(working: Future[T]) -> T:

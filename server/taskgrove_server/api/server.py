@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,17 @@ OPTIONS = (
 )
 
 
+class _Leaving(logging.Filter):
+    """Drops the error, with its trace, that gRPC logs for each client that leaves while a message is on its way."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, grpc.aio.InternalError)
+
+
+_LEAVING = _Leaving()
+
+
 @dataclass(frozen=True, slots=True)
 class Servicers:
     """What answers the calls of each service."""
@@ -74,6 +86,7 @@ class Server:
     """A grpc.aio server of all services. Made, started and stopped on one event loop."""
 
     def __init__(self, interceptor: StatusInterceptor, servicers: Servicers) -> None:
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_LEAVING)
         self._server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS)
         self._health = health.aio.HealthServicer()
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(servicers.tasks, self._server)
