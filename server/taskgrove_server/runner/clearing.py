@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +17,7 @@ from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.task_work import Place, TaskWork, git_errors
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.worktrees import Operation, OperationKind
-from taskgrove_server.worktrees import clearing, commands
+from taskgrove_server.worktrees import clearing, commands, removing
 from taskgrove_server.worktrees.work import Work
 from taskgrove_server.worktrees.worktrees import Worktrees
 
@@ -109,9 +108,7 @@ class Clearing:
         saved_ref = None
         if left is not None and not discard_worktree:
             raise errors.WorktreePresent(task_id, left)
-        if left is not None and task.worktree is None:
-            shutil.rmtree(left)
-        elif left is not None:
+        if left is not None and task.worktree is not None:
             try:
                 _, removal = self.discard(task_id, dry_run=False)
                 saved_ref = removal.saved_ref
@@ -120,8 +117,14 @@ class Clearing:
                 log.warning(
                     "Task %s is deleted; its branch is left in a repository that is not known any more", task_id
                 )
-        for path in (*self._store.tasks.delete(task_id).result(), self.setup_log(task_id)):
-            Path(path).unlink(missing_ok=True)
+        logs = self._store.tasks.delete(task_id).result()
+        try:
+            for path in (*logs, self.setup_log(task_id)):
+                Path(path).unlink(missing_ok=True)
+            if left is not None and task.worktree is None:
+                removing.remove(left)
+        except OSError as error:
+            log.warning("Task %s is deleted, but not all of its files: %s", task_id, error)
         return saved_ref
 
     def setup_log(self, task_id: TaskId) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from contextlib import suppress
-from pathlib import Path
 
 from taskgrove_server.domain.worktree import Removal
-from taskgrove_server.worktrees import branches, commands, git_dirs, saving, staging, work
+from taskgrove_server.worktrees import branches, commands, git_dirs, removing, saving, staging, work
 from taskgrove_server.worktrees.branches import Branch
 from taskgrove_server.worktrees.work import Work
 
@@ -92,13 +89,7 @@ def _is_own(git: commands.Git, subject: Work, commit: str) -> bool:
 
 def _remove_directory(git: commands.Git, repository: str, path: str) -> None:
     git_dirs.of(git, path)  # Not anything but a worktree.
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        # As of packages that tools install without the right to write.
-        for directory, _, _ in os.walk(path):
-            Path(directory).chmod(0o700)
-        shutil.rmtree(path)
+    removing.remove(path)
     with suppress(commands.GitFailed):
         # Twice forced: also one that is locked.
         git(repository, "worktree", "remove", "--force", "--force", "--", path)
