@@ -219,6 +219,16 @@ def test_a_task_is_deleted_with_all_that_belongs_to_it(project: Project, client:
     assert client.delete_task(empty.id) is None
 
 
+def test_a_task_of_which_nothing_is_left_is_deleted_without_more_ado(project: Project) -> None:
+    landed, unlanded = project.run("echo 1 > one"), project.run("echo 2 > two")
+    project.client.land(landed.id)
+    project.client.prune_worktrees(rested_for=timedelta(0))
+    assert project.client.delete_task(landed.id) is None
+    with pytest.raises(taskgrove.WorktreePresent, match=f"the branch '{unlanded.worktree.branch}'"):
+        project.client.delete_task(unlanded.id)
+    assert project.client.get_task(unlanded.id).worktree.state == Worktree.STATE_PRUNED
+
+
 def test_an_active_task_is_neither_deleted_nor_discarded_nor_retried(project: Project, tmp_path: Path) -> None:
     with tasks_gates.Gate(tmp_path / "gate") as gate:
         task = project.client.enqueue(project.task_list.id, "Busy", overrides=tasks_work.shell(gate.pass_through))

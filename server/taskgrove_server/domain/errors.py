@@ -239,11 +239,12 @@ class WorktreeBusy(WorktreeRefused):
 
 
 class WorktreePresent(WorktreeRefused):
-    """The task's worktree or sandbox is still there."""
+    """The task's worktree or sandbox is still there, or of the worktree at least its branch."""
 
-    def __init__(self, task_id: TaskId, path: str) -> None:
+    def __init__(self, task_id: TaskId, path: str, branch: str | None = None) -> None:
+        what = f"the branch {branch!r}" if branch else repr(path)
         super().__init__(
-            f"Task {task_id} still has {path!r}: land or discard it first, or have it discarded by the same call.",
+            f"Task {task_id} still has {what}: discard it first, or have it discarded by the same call.",
             task_id=task_id,
             path=path,
         )

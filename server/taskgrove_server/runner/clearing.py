@@ -104,10 +104,10 @@ class Clearing:
         task = self._store.tasks.get(task_id)
         if not task.state.rests:
             raise errors.TaskActive(task_id, task.state)
-        left = _left(task)
+        left = self._left(task)
         saved_ref = None
         if left is not None and not discard_worktree:
-            raise errors.WorktreePresent(task_id, left)
+            raise left
         if left is not None and task.worktree is not None:
             try:
                 _, removal = self.discard(task_id, dry_run=False)
@@ -122,10 +122,28 @@ class Clearing:
             for path in (*logs, self.setup_log(task_id)):
                 Path(path).unlink(missing_ok=True)
             if left is not None and task.worktree is None:
-                removing.remove(left)
+                removing.remove(str(task.directory))
         except OSError as error:
             log.warning("Task %s is deleted, but not all of its files: %s", task_id, error)
         return saved_ref
+
+    def _left(self, task: Task) -> errors.WorktreePresent | None:
+        """Returns what a task still has, as the error that it is for those who do not know."""
+        worktree = task.worktree
+        if worktree is None:
+            sandbox = Path(task.directory) if task.directory else None
+            has_files = sandbox and sandbox.is_dir() and any(sandbox.iterdir())
+            return errors.WorktreePresent(task.id, str(sandbox)) if has_files else None
+        if worktree.state is WorktreeState.PRESENT:
+            return errors.WorktreePresent(task.id, worktree.path)
+        if worktree.state is WorktreeState.DISCARDED:
+            return None
+        # Pruned: its branch has gone as well if all of it was landed.
+        try:
+            branch = self._discard(self._works.place_of(task), dry_run=True).branch
+        except errors.TaskListDeleted:
+            branch = worktree.branch
+        return errors.WorktreePresent(task.id, worktree.path, branch) if branch else None
 
     def setup_log(self, task_id: TaskId) -> str:
         """Returns the path of a task's setup log, whether or not there is one."""
@@ -190,11 +208,3 @@ def _is_due(task: Task, policy: CleanUp, now: datetime) -> bool:
         and worktree.head_commit in (None, landing.head_commit)
         and now - landing.land_time >= policy.landed_after
     )
-
-
-def _left(task: Task) -> str | None:
-    """Returns the path of the worktree or the sandbox that a task still has."""
-    if task.worktree is not None:
-        return task.worktree.path if task.worktree.state is not WorktreeState.DISCARDED else None
-    directory = Path(task.directory) if task.directory else None
-    return str(directory) if directory and directory.is_dir() and any(directory.iterdir()) else None
