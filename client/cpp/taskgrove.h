@@ -27,13 +27,18 @@ class Client {
   // The Unix socket needs no token.
   explicit Client(const std::string& target, std::string token = "");
 
+  // The time within which a call that does not stream has to be answered; and one for which git works in a repository,
+  // such as Land.
+  static constexpr std::chrono::seconds kTimeout{30};
+  static constexpr std::chrono::seconds kWorkTimeout{600};
+
   // Makes one call: `client.call(client.tasks(), &v1::TaskService::Stub::GetTask, request)`. Throws Error.
   template <typename Stub, typename Request, typename Response>
   Response call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                const Request& request) const {
+                const Request& request, std::chrono::seconds timeout = kTimeout) const {
     grpc::ClientContext context;
     authorize(&context);
-    context.set_deadline(std::chrono::system_clock::now() + kTimeout);
+    context.set_deadline(std::chrono::system_clock::now() + timeout);
     Response response;
     if (const grpc::Status status = (stub.*method)(&context, request, &response); !status.ok()) throw Error(status);
     return response;
@@ -74,9 +79,6 @@ class Client {
   void authorize(grpc::ClientContext* context) const;
 
  private:
-  // The time within which a call that does not stream has to be answered.
-  static constexpr std::chrono::seconds kTimeout{30};
-
   std::string token_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::TaskService::Stub> tasks_;

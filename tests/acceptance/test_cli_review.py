@@ -109,6 +109,18 @@ def test_work_is_pushed(served: Shell, repository: Path, tmp_path: Path) -> None
     assert b"origin" in refused.stderr
 
 
+def test_a_person_sees_what_takes_its_time(server: RunningServer, repository: Path, tmp_path: Path) -> None:
+    remote = repositories.make_bare_repository(tmp_path / "remote.git")
+    repositories.git(repository, "remote", "add", "origin", str(remote))
+    shell = Shell(server, repository, TERM="xterm")
+    task_id = shell.work(COMMIT)
+    said = shell.at_terminal("push", task_id)
+    assert f"Pushing the work of task {task_id} to origin (Ctrl-C to leave)".encode() in said
+    # The line is taken back at the end.
+    assert said.rpartition(b"\x1b[2K")[2].startswith(b"Pushed ")
+    assert f"Landing task {task_id} on main".encode() in shell.at_terminal("land", task_id)
+
+
 def test_what_is_discarded_can_be_had_back(served: Shell, repository: Path) -> None:
     task_id = served.work(COMMIT + "echo left > left; exit 1")
     tree = shown(served, task_id)["task"]["worktree"]

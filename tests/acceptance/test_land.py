@@ -260,7 +260,7 @@ def test_a_push_that_hangs_ends_with_its_caller(
         hook.write_text(f"#!/bin/sh\n{gate.pass_through}\n")
         hook.chmod(0o755)
         with (
-            taskgrove.Client(server.target, timeout=1) as impatient,
+            taskgrove.Client(server.target, work_timeout=1) as impatient,
             pytest.raises(taskgrove.DeadlineExceeded),
         ):
             impatient.push_branch(task.id)

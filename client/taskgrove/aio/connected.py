@@ -29,11 +29,13 @@ class Connected:
         token: str | None = None,
         tls: connection.Tls | bool | None = None,
         timeout: float = 30.0,
+        work_timeout: float = 600.0,
     ) -> None:
         resolved = connection.resolve(target, token, tls)
         self.target = resolved.target
         self._metadata = resolved.metadata
         self._timeout = timeout
+        self._work_timeout = work_timeout
         self._closed = False
         if resolved.tls is None:
             self._channel = aio.insecure_channel(resolved.target, options=connection.CHANNEL_OPTIONS)
@@ -58,10 +60,12 @@ class Connected:
             stream.cancel()
         await self._channel.close()
 
-    async def _call(self, method: aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
+    async def _call(
+        self, method: aio.UnaryUnaryMultiCallable[Request, Response], request: Request, within: float | None = None
+    ) -> Response:
         self._check_open()
         try:
-            return await method(request, timeout=self._timeout, metadata=self._metadata)
+            return await method(request, timeout=within or self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise errors.from_rpc_error(error, self.target) from error
         except asyncio.CancelledError:
@@ -70,10 +74,13 @@ class Connected:
             raise
 
     async def _pages(
-        self, method: aio.UnaryUnaryMultiCallable[PagedRequest, PageResponse], request: PagedRequest
+        self,
+        method: aio.UnaryUnaryMultiCallable[PagedRequest, PageResponse],
+        request: PagedRequest,
+        within: float | None = None,
     ) -> AsyncIterator[PageResponse]:
         while True:
-            page = await self._call(method, request)
+            page = await self._call(method, request, within)
             yield page
             if not page.next_page_token:
                 return

@@ -75,7 +75,7 @@ class TaskCalls(Connected):
         Raises WorktreePresent for a task that still has its worktree or sandbox, unless that is to be discarded.
         """
         request = tasks_pb2.DeleteTaskRequest(task_id=task_id, discard_worktree=discard_worktree)
-        return (await self._call(self._tasks.DeleteTask, request)).saved_ref or None
+        return (await self._call(self._tasks.DeleteTask, request, self._work_timeout)).saved_ref or None
 
     async def get_task(self, task_id: str) -> Task:
         """Returns a task."""

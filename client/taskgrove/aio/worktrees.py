@@ -34,7 +34,7 @@ class WorktreeCalls(Connected):
     ) -> worktrees_pb2.GetWorktreeStatusResponse:
         """Returns where the work of a task stands: against its target branch, and in its worktree."""
         request = worktrees_pb2.GetWorktreeStatusRequest(task_id=task_id, target_branch=target_branch or "")
-        return await self._call(self._worktrees.GetWorktreeStatus, request)
+        return await self._call(self._worktrees.GetWorktreeStatus, request, self._work_timeout)
 
     async def list_changed_files(
         self, task_id: str, *, target_branch: str | None = None, committed_only: bool = False, page_size: int = 0
@@ -43,7 +43,7 @@ class WorktreeCalls(Connected):
         request = worktrees_pb2.ListChangedFilesRequest(
             task_id=task_id, target_branch=target_branch or "", committed_only=committed_only, page_size=page_size
         )
-        async for page in self._pages(self._worktrees.ListChangedFiles, request):
+        async for page in self._pages(self._worktrees.ListChangedFiles, request, self._work_timeout):
             for file in page.files:
                 yield file
 
@@ -103,7 +103,7 @@ class WorktreeCalls(Connected):
         request = worktrees_pb2.ListCommitsRequest(
             task_id=task_id, target_branch=target_branch or "", page_size=page_size
         )
-        async for page in self._pages(self._worktrees.ListCommits, request):
+        async for page in self._pages(self._worktrees.ListCommits, request, self._work_timeout):
             for commit in page.commits:
                 yield commit
 
@@ -116,7 +116,7 @@ class WorktreeCalls(Connected):
     ) -> worktrees_pb2.CheckLandResponse:
         """Tells whether `land` would succeed, without touching anything."""
         request = worktrees_pb2.CheckLandRequest(task_id=task_id, target_branch=target_branch or "", strategy=strategy)
-        return await self._call(self._worktrees.CheckLand, request)
+        return await self._call(self._worktrees.CheckLand, request, self._work_timeout)
 
     async def land(
         self,
@@ -139,7 +139,7 @@ class WorktreeCalls(Connected):
             commit_uncommitted=commit_uncommitted,
             request_id=request_id,
         )
-        return (await self._call(self._worktrees.Land, request)).task
+        return (await self._call(self._worktrees.Land, request, self._work_timeout)).task
 
     async def push_branch(
         self,
@@ -158,19 +158,19 @@ class WorktreeCalls(Connected):
             force=force,
             expected_head=expected_head or "",
         )
-        return await self._call(self._worktrees.PushBranch, request)
+        return await self._call(self._worktrees.PushBranch, request, self._work_timeout)
 
     async def discard_worktree(self, task_id: str, *, dry_run: bool = False) -> worktrees_pb2.DiscardWorktreeResponse:
         """Removes the worktree and the branch of a resting task; what is not landed is saved to a ref first."""
         request = worktrees_pb2.DiscardWorktreeRequest(task_id=task_id, dry_run=dry_run)
-        return await self._call(self._worktrees.DiscardWorktree, request)
+        return await self._call(self._worktrees.DiscardWorktree, request, self._work_timeout)
 
     async def prune_worktrees(
         self, *, task_list_id: str | None = None, rested_for: timedelta | None = None, dry_run: bool = False
     ) -> worktrees_pb2.PruneWorktreesResponse:
         """Removes the directories of worktrees whose time has come by the policies, or that rested for so long."""
         request = requests.prune_worktrees(task_list_id, rested_for, dry_run=dry_run)
-        return await self._call(self._worktrees.PruneWorktrees, request)
+        return await self._call(self._worktrees.PruneWorktrees, request, self._work_timeout)
 
     async def read_setup_log(self, task_id: str) -> bytes:
         """Returns what the list's setup command printed when the task's worktree was last made."""

@@ -17,6 +17,9 @@ class Client(TaskCalls, TaskListCalls, WorktreeCalls, EventCalls, ServerCalls):
     $TASKGROVE_TOKEN, else the token file of the default data directory for a TCP target on this machine.
     `tls` True or a Tls encrypts the connection; None means what $TASKGROVE_TLS_CA, _CERT, _KEY and _SERVER_NAME say,
     False never. Raises ValueError when the token would go to another machine unencrypted.
-    `timeout` bounds each call but those that watch, in seconds. Every method raises a TaskgroveError where the
-    call fails, and repeats a call that it can safely repeat when the server is unavailable for a moment.
+    `timeout` bounds each call that is answered at once, `work_timeout` each for which git works in a repository: those
+    about worktrees, and delete_task. Both are in seconds; what streams has no bound.
+
+    Every method raises a TaskgroveError where the call fails, and repeats a call that it can safely repeat when the
+    server is unavailable for a moment.
     """

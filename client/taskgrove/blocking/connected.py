@@ -40,11 +40,13 @@ class Connected:
         token: str | None = None,
         tls: connection.Tls | bool | None = None,
         timeout: float = 30.0,
+        work_timeout: float = 600.0,
     ) -> None:
         resolved = connection.resolve(target, token, tls)
         self.target = resolved.target
         self._metadata = resolved.metadata
         self._timeout = timeout
+        self._work_timeout = work_timeout
         self._closed = False
         options = [*connection.CHANNEL_OPTIONS, SINGLE_THREADED]
         if resolved.tls is None:
@@ -66,18 +68,23 @@ class Connected:
         self._closed = True
         self._channel.close()
 
-    def _call(self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
+    def _call(
+        self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, within: float | None = None
+    ) -> Response:
         self._check_open()
         try:
-            return method(request, timeout=self._timeout, metadata=self._metadata)
+            return method(request, timeout=within or self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise errors.from_rpc_error(error, self.target) from error
 
     def _pages(
-        self, method: grpc.UnaryUnaryMultiCallable[PagedRequest, PageResponse], request: PagedRequest
+        self,
+        method: grpc.UnaryUnaryMultiCallable[PagedRequest, PageResponse],
+        request: PagedRequest,
+        within: float | None = None,
     ) -> Iterator[PageResponse]:
         while True:
-            page = self._call(method, request)
+            page = self._call(method, request, within)
             yield page
             if not page.next_page_token:
                 return

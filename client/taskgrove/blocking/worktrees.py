@@ -29,7 +29,7 @@ class WorktreeCalls(Connected):
     ) -> worktrees_pb2.GetWorktreeStatusResponse:
         """Returns where the work of a task stands: against its target branch, and in its worktree."""
         request = worktrees_pb2.GetWorktreeStatusRequest(task_id=task_id, target_branch=target_branch or "")
-        return self._call(self._worktrees.GetWorktreeStatus, request)
+        return self._call(self._worktrees.GetWorktreeStatus, request, self._work_timeout)
 
     def list_changed_files(
         self, task_id: str, *, target_branch: str | None = None, committed_only: bool = False, page_size: int = 0
@@ -38,7 +38,7 @@ class WorktreeCalls(Connected):
         request = worktrees_pb2.ListChangedFilesRequest(
             task_id=task_id, target_branch=target_branch or "", committed_only=committed_only, page_size=page_size
         )
-        for page in self._pages(self._worktrees.ListChangedFiles, request):
+        for page in self._pages(self._worktrees.ListChangedFiles, request, self._work_timeout):
             yield from page.files
 
     def iterate_diff(
@@ -94,7 +94,7 @@ class WorktreeCalls(Connected):
         request = worktrees_pb2.ListCommitsRequest(
             task_id=task_id, target_branch=target_branch or "", page_size=page_size
         )
-        for page in self._pages(self._worktrees.ListCommits, request):
+        for page in self._pages(self._worktrees.ListCommits, request, self._work_timeout):
             yield from page.commits
 
     def check_land(
@@ -106,7 +106,7 @@ class WorktreeCalls(Connected):
     ) -> worktrees_pb2.CheckLandResponse:
         """Tells whether `land` would succeed, without touching anything."""
         request = worktrees_pb2.CheckLandRequest(task_id=task_id, target_branch=target_branch or "", strategy=strategy)
-        return self._call(self._worktrees.CheckLand, request)
+        return self._call(self._worktrees.CheckLand, request, self._work_timeout)
 
     def land(
         self,
@@ -129,7 +129,7 @@ class WorktreeCalls(Connected):
             commit_uncommitted=commit_uncommitted,
             request_id=request_id,
         )
-        return self._call(self._worktrees.Land, request).task
+        return self._call(self._worktrees.Land, request, self._work_timeout).task
 
     def push_branch(
         self,
@@ -148,19 +148,19 @@ class WorktreeCalls(Connected):
             force=force,
             expected_head=expected_head or "",
         )
-        return self._call(self._worktrees.PushBranch, request)
+        return self._call(self._worktrees.PushBranch, request, self._work_timeout)
 
     def discard_worktree(self, task_id: str, *, dry_run: bool = False) -> worktrees_pb2.DiscardWorktreeResponse:
         """Removes the worktree and the branch of a resting task; what is not landed is saved to a ref first."""
         request = worktrees_pb2.DiscardWorktreeRequest(task_id=task_id, dry_run=dry_run)
-        return self._call(self._worktrees.DiscardWorktree, request)
+        return self._call(self._worktrees.DiscardWorktree, request, self._work_timeout)
 
     def prune_worktrees(
         self, *, task_list_id: str | None = None, rested_for: timedelta | None = None, dry_run: bool = False
     ) -> worktrees_pb2.PruneWorktreesResponse:
         """Removes the directories of worktrees whose time has come by the policies, or that rested for so long."""
         request = requests.prune_worktrees(task_list_id, rested_for, dry_run=dry_run)
-        return self._call(self._worktrees.PruneWorktrees, request)
+        return self._call(self._worktrees.PruneWorktrees, request, self._work_timeout)
 
     def read_setup_log(self, task_id: str) -> bytes:
         """Returns what the list's setup command printed when the task's worktree was last made."""

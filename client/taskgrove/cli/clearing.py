@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import click
 
-from taskgrove.cli import batches, completing, confirming, connecting, exits, output, parameters, views, words
+from taskgrove.cli import batches, completing, confirming, connecting, exits, output, parameters, views, waiting, words
 from taskgrove.cli.rendering import safety
 from taskgrove.v1 import task_pb2, worktree_service_pb2
 
@@ -67,7 +67,8 @@ def discard(
             ctx.exit(exits.FAILED)
 
         def remove(task_id: str) -> None:
-            response = client.discard_worktree(task_id)
+            with waiting.until_done(f"Discarding the worktree of task {task_id}"):
+                response = client.discard_worktree(task_id)
             if as_json:
                 output.print_json(output.as_dict(response.removal, zeros=True))
             else:
@@ -114,7 +115,8 @@ def prune(
     count = 0
     with server.connect() as client:
         while True:
-            response = client.prune_worktrees(task_list_id=task_list_id, rested_for=rested_for, dry_run=dry_run)
+            with waiting.until_done("Looking through the worktrees" if dry_run else "Removing worktrees"):
+                response = client.prune_worktrees(task_list_id=task_list_id, rested_for=rested_for, dry_run=dry_run)
             for removal in response.removals:
                 count += 1
                 if as_json:
@@ -176,7 +178,8 @@ def rm(
 
         def remove(task_id: str) -> None:
             repository = views.repository_of(client, found[task_id])
-            saved = client.delete_task(task_id, discard_worktree=discard_worktree)
+            with waiting.until_done(f"Deleting task {task_id}"):
+                saved = client.delete_task(task_id, discard_worktree=discard_worktree)
             click.echo(f"Task {task_id} is deleted.")
             if saved:
                 click.echo(_way_back(saved, found[task_id].worktree.branch, repository))
@@ -199,6 +202,8 @@ def _planned(removal: worktree_service_pb2.Removal) -> str:
 
 
 def _pruned(removal: worktree_service_pb2.Removal) -> str:
+    if not removal.path and not removal.branch:
+        return f"Task {removal.task_id}: there was nothing left to remove."
     saved = f"; what was not landed is saved at {removal.saved_ref}" if removal.saved_ref else ""
     return safety.plain(f"Task {removal.task_id}: {removal.path or removal.branch} is removed{saved}.")
 

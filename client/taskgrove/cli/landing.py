@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 import click
 
 from taskgrove import errors
-from taskgrove.cli import completing, connecting, exits, obstacles, output, words
+from taskgrove.cli import completing, connecting, exits, obstacles, output, waiting, words
 from taskgrove.cli.rendering import safety
 from taskgrove.v1 import landing_pb2, task_pb2, worktree_service_pb2
 
@@ -58,7 +58,8 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
     """
     strategy = _strategy(options)
     with server.connect() as client:
-        check = client.check_land(task_id, target_branch=options["target_branch"], strategy=strategy)
+        with waiting.until_done(f"Looking whether task {task_id} can land"):
+            check = client.check_land(task_id, target_branch=options["target_branch"], strategy=strategy)
         # Of the uncommitted changes it was asked to take, Land itself must tell whether they can land.
         dirty = check.obstacle == _Check.OBSTACLE_WORKTREE_DIRTY and options["commit_uncommitted"]
         if options["check"]:
@@ -66,14 +67,15 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
         if not check.can_land and not dirty:
             raise exits.Refused(safety.plain(obstacles.explain(task_id, check).text))
         try:
-            task = client.land(
-                task_id,
-                target_branch=check.target_branch or None,
-                strategy=strategy,
-                message=options["message"],
-                expected_head=check.head_commit or None,
-                commit_uncommitted=options["commit_uncommitted"],
-            )
+            with waiting.until_done(f"Landing task {task_id} on {check.target_branch}"):
+                task = client.land(
+                    task_id,
+                    target_branch=check.target_branch or None,
+                    strategy=strategy,
+                    message=options["message"],
+                    expected_head=check.head_commit or None,
+                    commit_uncommitted=options["commit_uncommitted"],
+                )
         except errors.TaskgroveError as error:
             raise exits.Refused(safety.plain(obstacles.after(task_id, check, error).text)) from error
     if options["as_json"]:
@@ -108,7 +110,7 @@ def push(
 
     From there it can become a pull request. The server's own git credentials are used, and none are asked for.
     """
-    with server.connect() as client:
+    with server.connect() as client, waiting.until_done(f"Pushing the work of task {task_id} to {remote}"):
         pushed = client.push_branch(task_id, remote=remote, remote_branch=remote_branch, force=force)
     if as_json:
         output.print_json(pushed)

@@ -250,7 +250,8 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTask(self, request, context):
-        """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
+        """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND. Set a deadline of some
+        minutes where there is a worktree to discard; the call goes on to its end when the caller leaves.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
         WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).

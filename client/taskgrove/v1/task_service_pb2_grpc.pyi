@@ -128,7 +128,8 @@ class TaskServiceStub:
     (ETAG_MISMATCH).
     """
     DeleteTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.DeleteTaskRequest, _task_service_pb2.DeleteTaskResponse]
-    """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
+    """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND. Set a deadline of some
+    minutes where there is a worktree to discard; the call goes on to its end when the caller leaves.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
     WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
@@ -242,7 +243,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     (ETAG_MISMATCH).
     """
     DeleteTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.DeleteTaskRequest, _task_service_pb2.DeleteTaskResponse]  # type: ignore[assignment]
-    """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
+    """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND. Set a deadline of some
+    minutes where there is a worktree to discard; the call goes on to its end when the caller leaves.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
     WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
@@ -419,7 +421,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.DeleteTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.DeleteTaskResponse, _abc.Awaitable[_task_service_pb2.DeleteTaskResponse]]:
-        """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND.
+        """Deletes a resting task, with its runs and logs. Those who watch it are told NOT_FOUND. Set a deadline of some
+        minutes where there is a worktree to discard; the call goes on to its end when the caller leaves.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
         WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).

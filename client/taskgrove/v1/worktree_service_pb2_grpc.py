@@ -40,6 +40,10 @@ class WorktreeServiceStub(object):
     Nothing that is not landed is deleted without a ref to restore it from; the ref's name begins with
     "refs/taskgrove/saved/". `git branch <name> <ref>` makes a branch of it, and Continue goes on from it.
 
+    Set deadlines of some minutes: git works in the repository meanwhile, with each of its commands for up to the
+    server's `git_timeout`, and pushes over the network. Land, DiscardWorktree and PruneWorktrees go on to their end when
+    the caller leaves; everything else ends with its caller.
+
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
     (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
     """
@@ -116,6 +120,10 @@ class WorktreeServiceServicer(object):
 
     Nothing that is not landed is deleted without a ref to restore it from; the ref's name begins with
     "refs/taskgrove/saved/". `git branch <name> <ref>` makes a branch of it, and Continue goes on from it.
+
+    Set deadlines of some minutes: git works in the repository meanwhile, with each of its commands for up to the
+    server's `git_timeout`, and pushes over the network. Land, DiscardWorktree and PruneWorktrees go on to their end when
+    the caller leaves; everything else ends with its caller.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
     (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
@@ -318,6 +326,10 @@ class WorktreeService(object):
 
     Nothing that is not landed is deleted without a ref to restore it from; the ref's name begins with
     "refs/taskgrove/saved/". `git branch <name> <ref>` makes a branch of it, and Continue goes on from it.
+
+    Set deadlines of some minutes: git works in the repository meanwhile, with each of its commands for up to the
+    server's `git_timeout`, and pushes over the network. Land, DiscardWorktree and PruneWorktrees go on to their end when
+    the caller leaves; everything else ends with its caller.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
     (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.

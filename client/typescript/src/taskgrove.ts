@@ -37,6 +37,9 @@ import { FollowedTask, type WatchEvent } from "./watching.js";
 /** Milliseconds within which a call that does not stream has to be answered. */
 const TIMEOUT = 30_000;
 
+/** The same for calls for which git works in a repository. */
+const WORK_TIMEOUT = 600_000;
+
 /** Repeated by gRPC itself on UNAVAILABLE: calls that read, or that carry a request id. Watches resume by themselves. */
 const REPEATED = [
   ...["Enqueue", "Continue", "Cancel", "GetTask", "ListTasks", "ListRuns"].map((method) => ({
@@ -165,7 +168,9 @@ export function call<Stub, Request, Response>(
 /** Adds the token to every call, and a deadline to those that do not stream. */
 function authorizing(token: string | undefined): Interceptor {
   return (options, nextCall) => {
-    const deadline = options.method_definition.responseStream ? {} : { deadline: Date.now() + TIMEOUT };
+    const { path, responseStream } = options.method_definition;
+    const works = path.startsWith("/taskgrove.v1.WorktreeService/") || path === "/taskgrove.v1.TaskService/DeleteTask";
+    const deadline = responseStream ? {} : { deadline: Date.now() + (works ? WORK_TIMEOUT : TIMEOUT) };
     return new InterceptingCall(nextCall({ ...options, ...deadline }), {
       start(metadata, listener, next) {
         if (token) metadata.set("authorization", `Bearer ${token}`);
