@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -65,6 +66,9 @@ SERVICE_CONFIG = {
         }
     ]
 }
+
+#: How targets begin that are sockets of this machine.
+_UNIX = ("unix:", "unix-abstract:")
 
 CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
@@ -131,7 +135,7 @@ def resolve(target: str | None, token: str | None, tls: Tls | bool | None = None
     if tls is None:
         tls = _tls_of_environment()
     secured = Tls() if tls is True else tls or None
-    if token and secured is None and not target.startswith("unix") and not is_loopback(target):
+    if token and secured is None and not target.startswith(_UNIX) and not is_loopback(target):
         raise ValueError(
             f"The token would go to {target} unencrypted, for everybody on the way to read: set tls, or "
             "TASKGROVE_TLS_CA to the authority of the server's certificate."
@@ -171,11 +175,12 @@ def default_target() -> str:
 
 def is_loopback(target: str) -> bool:
     """Tells whether a target is TCP on this machine: localhost:50051, ipv4:127.0.0.1:50051, dns:///[::1]:50051."""
-    if target.startswith("unix"):
-        return False
-    address = target.rpartition("/")[2]
-    for scheme in ("dns:", "ipv4:", "ipv6:"):
-        address = address.removeprefix(scheme)
+    # gRPC takes several addresses after one of these. Behind "dns://" there may be another machine to ask for names.
+    addresses = re.sub("^(dns:(///)?|ipv4:|ipv6:)", "", target).split(",")
+    return all(map(_is_loopback_address, addresses))
+
+
+def _is_loopback_address(address: str) -> bool:
     try:
         host = urlsplit(f"//{address}").hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

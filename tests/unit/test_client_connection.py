@@ -70,7 +70,9 @@ def test_a_token_file_that_holds_no_token_is_ignored(
         ("ipv6:[::1]:1", True),
         ("dns:localhost:1", True),
         ("dns:///localhost:1", True),
-        ("dns://8.8.8.8/localhost:1", True),
+        ("ipv4:127.0.0.1:1,127.0.0.2:1", True),
+        ("ipv4:127.0.0.1:1,10.0.0.1:1", False),
+        ("dns://8.8.8.8/localhost:1", False),
         ("10.0.0.1:1", False),
         ("localhost.example.org:1", False),
         ("example.org:1", False),
@@ -88,6 +90,17 @@ def test_the_token_file_is_for_tcp_on_this_machine_only(
     assert connection.is_loopback(target) is local
     if target:
         assert bearer(target) == ("Bearer secret" if local else None)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["example.org:1", "unix.example.org:1", "unixlike:1", "ipv4:127.0.0.1:1,10.0.0.1:1", "dns://8.8.8.8/localhost:1"],
+)
+def test_a_token_does_not_go_to_another_machine_unencrypted(target: str) -> None:
+    with pytest.raises(ValueError, match="unencrypted"):
+        connection.resolve(target, "secret")
+    assert connection.resolve(target, "secret", tls=True).metadata
+    assert connection.resolve(target, None).metadata == ()
 
 
 def test_a_connection_does_not_show_its_token() -> None:
