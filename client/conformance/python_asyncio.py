@@ -118,6 +118,25 @@ async def diff(client: taskgrove.AsyncClient) -> Seen:
     return compared(await client.diff_worktree(GIVEN["task_id"]))
 
 
+async def tls(client: taskgrove.AsyncClient) -> Seen:
+    """Watches a task over TLS, and tries without."""
+    async with taskgrove.AsyncClient(TARGET, token=TOKEN, tls=False) as unencrypted:
+        return {
+            "watch": await watched(client, GIVEN["task_id"]),
+            "unencrypted": await refused(unencrypted.get_task(GIVEN["task_id"])),
+            "refused_targets": [target for target in GIVEN["targets"] if not await is_taken(target)],
+        }
+
+
+async def is_taken(target: str) -> bool:
+    """Tells whether a client can be made that does not encrypt; it calls nothing."""
+    try:
+        async with taskgrove.AsyncClient(target, token=TOKEN, tls=False):
+            return True
+    except ValueError:
+        return False
+
+
 async def watched(client: taskgrove.AsyncClient, task_id: str, after_line: int = 0) -> Seen:
     """Watches a task to its rest, and describes what came."""
     report = Watched(after_line)
@@ -144,6 +163,7 @@ SCENARIOS: dict[str, Callable[[taskgrove.AsyncClient], Awaitable[Seen]]] = {
     "paging": paging,
     "feed": feed,
     "diff": diff,
+    "tls": tls,
 }
 
 

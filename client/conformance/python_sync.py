@@ -112,6 +112,25 @@ def diff(client: taskgrove.Client) -> Seen:
     return compared(client.diff_worktree(GIVEN["task_id"]))
 
 
+def tls(client: taskgrove.Client) -> Seen:
+    """Watches a task over TLS, and tries without."""
+    with taskgrove.Client(TARGET, token=TOKEN, tls=False) as unencrypted:
+        return {
+            "watch": watched(client, GIVEN["task_id"]),
+            "unencrypted": refused(lambda: unencrypted.get_task(GIVEN["task_id"])),
+            "refused_targets": [target for target in GIVEN["targets"] if not is_taken(target)],
+        }
+
+
+def is_taken(target: str) -> bool:
+    """Tells whether a client can be made that does not encrypt; it calls nothing."""
+    try:
+        with taskgrove.Client(target, token=TOKEN, tls=False):
+            return True
+    except ValueError:
+        return False
+
+
 def watched(client: taskgrove.Client, task_id: str, after_line: int = 0) -> Seen:
     """Watches a task to its rest, and describes what came."""
     report = Watched(after_line)
@@ -138,6 +157,7 @@ SCENARIOS: dict[str, Callable[[taskgrove.Client], Seen]] = {
     "paging": paging,
     "feed": feed,
     "diff": diff,
+    "tls": tls,
 }
 
 

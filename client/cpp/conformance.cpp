@@ -15,17 +15,18 @@
 namespace v1 = taskgrove::v1;
 using Json = nlohmann::json;
 using taskgrove::Client;
+using taskgrove::Connection;
 
 namespace {
 
-std::string required(const char* name) {
-  const char* value = std::getenv(name);
-  if (!value) throw std::runtime_error(std::string(name) + " is not set");
-  return value;
+const Connection& connection() {
+  static const Connection connection = Connection::of_environment();
+  return connection;
 }
 
 const Json& given() {
-  static const Json parameters = Json::parse(required("TASKGROVE_PARAMETERS"));
+  static const char* const text = std::getenv("TASKGROVE_PARAMETERS");
+  static const Json parameters = Json::parse(text ? text : "{}");
   return parameters;
 }
 
@@ -151,8 +152,8 @@ Json cancel(Client& client) {
 }
 
 Json errors(Client& client) {
-  Client stranger(required("TASKGROVE_TARGET"), text("wrong_token"));
-  Client lost(text("dead_target"));
+  Client stranger({connection().target, text("wrong_token"), std::nullopt});
+  Client lost({text("dead_target"), "", std::nullopt});
   return {{"unknown_task", refusal([&] { client.get_task(text("unknown_task_id")); })},
           {"unknown_watch", refusal([&] { watched(client, text("unknown_task_id")); })},
           {"empty_title", refusal([&] { client.enqueue(task(text("task_list_id"), "")); })},
@@ -223,15 +224,37 @@ Json diff(Client& client) {
   return seen;
 }
 
+// Tells whether a client can be made; it calls nothing.
+bool is_taken(const Connection& connection) {
+  try {
+    Client client(connection);
+    return true;
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+}
+
+Json tls(Client& client) {
+  const auto& [target, token, unused] = connection();
+  Client unencrypted({target, token, std::nullopt});
+  Json refused = Json::array();
+  for (const auto& other : given().at("targets")) {
+    if (!is_taken({other.get<std::string>(), token, std::nullopt})) refused.push_back(other);
+  }
+  return {{"watch", watched(client, text("task_id"))},
+          {"unencrypted", refusal([&] { unencrypted.get_task(text("task_id")); })},
+          {"refused_targets", refused}};
+}
+
 const std::map<std::string, Json (*)(Client&)> kScenarios = {
-    {"enqueue", enqueue}, {"watch", watch},   {"continue", continue_task}, {"cancel", cancel},
-    {"errors", errors},   {"paging", paging}, {"feed", feed},     {"diff", diff},
+    {"enqueue", enqueue}, {"watch", watch}, {"continue", continue_task}, {"cancel", cancel}, {"errors", errors},
+    {"paging", paging},   {"feed", feed},   {"diff", diff},              {"tls", tls},
 };
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  Client client(required("TASKGROVE_TARGET"), required("TASKGROVE_TOKEN"));
+  Client client(connection());
   std::cout << kScenarios.at(argc > 1 ? argv[1] : "")(client) << "\n";
 } catch (const std::exception& error) {
   std::cerr << error.what() << "\n";

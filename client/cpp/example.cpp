@@ -2,7 +2,6 @@
 //
 //     build/example "Mend the failing test"   # in a git repository
 
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 
@@ -10,14 +9,8 @@
 
 namespace v1 = taskgrove::v1;
 
-std::string from_environment(const char* name, const char* otherwise) {
-  const char* value = std::getenv(name);
-  return value ? value : otherwise;
-}
-
 int main(int argc, char** argv) try {
-  taskgrove::Client client(from_environment("TASKGROVE_TARGET", "localhost:50051"),
-                           from_environment("TASKGROVE_TOKEN", ""));
+  taskgrove::Client client(taskgrove::Connection::of_environment());
 
   v1::CreateTaskListRequest list;
   list.set_title("Example");

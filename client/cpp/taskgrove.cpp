@@ -8,43 +8,6 @@
 namespace taskgrove {
 namespace {
 
-// gRPC itself repeats, on UNAVAILABLE, calls that read or that carry a request id. Watches resume by themselves.
-constexpr char kServiceConfig[] = R"({"methodConfig": [{
-  "name": [
-    {"service": "taskgrove.v1.TaskService", "method": "Enqueue"},
-    {"service": "taskgrove.v1.TaskService", "method": "Continue"},
-    {"service": "taskgrove.v1.TaskService", "method": "Cancel"},
-    {"service": "taskgrove.v1.TaskService", "method": "GetTask"},
-    {"service": "taskgrove.v1.TaskService", "method": "ListTasks"},
-    {"service": "taskgrove.v1.TaskService", "method": "ListRuns"},
-    {"service": "taskgrove.v1.TaskListService", "method": "CreateTaskList"},
-    {"service": "taskgrove.v1.TaskListService", "method": "GetTaskList"},
-    {"service": "taskgrove.v1.TaskListService", "method": "ListTaskLists"}
-  ],
-  "retryPolicy": {
-    "maxAttempts": 5,
-    "initialBackoff": "0.1s",
-    "maxBackoff": "1s",
-    "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"]
-  }
-}]})";
-
-std::shared_ptr<grpc::Channel> connect(const std::string& target) {
-  grpc::ChannelArguments arguments;
-  arguments.SetServiceConfigJSON(kServiceConfig);
-  // Finds a peer that is gone without a word within 45 s. The server permits a ping every 10 s.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 15'000);
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
-  // A proxy from the environment has no business with a local service, nor with its token.
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  // The server serves on this machine only, so there is nothing to encrypt.
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-}
-
 // Makes a call safe to repeat after a lost answer.
 std::string new_request_id() {
   std::random_device random;
@@ -168,9 +131,9 @@ class Feed {
 
 }  // namespace
 
-Client::Client(const std::string& target, std::string token)
-    : token_(std::move(token)),
-      channel_(connect(target)),
+Client::Client(const Connection& connection)
+    : token_(connection.token),
+      channel_(connect(connection)),
       tasks_(v1::TaskService::NewStub(channel_)),
       task_lists_(v1::TaskListService::NewStub(channel_)),
       events_(v1::EventService::NewStub(channel_)) {}

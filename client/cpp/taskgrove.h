@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "connection.h"
 #include "errors.h"
 #include "lines.h"
 #include "taskgrove/v1/event_service.grpc.pb.h"
@@ -23,9 +24,8 @@ namespace taskgrove {
 // Holds one connection, which threads may share. What has no method here is called on the stubs, through `call`.
 class Client {
  public:
-  // `target` is an address in gRPC's notation, such as "unix:/run/user/1000/taskgroved.sock" or "localhost:50051".
-  // The Unix socket needs no token.
-  explicit Client(const std::string& target, std::string token = "");
+  // Connects with the first call. Throws std::invalid_argument when a token would go to another machine unencrypted.
+  explicit Client(const Connection& connection);
 
   // The time within which a call that does not stream has to be answered; and one for which git works in a repository,
   // such as Land.

@@ -6,14 +6,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import trustme
 
 import taskgrove
 from support import tasks_gates, tasks_work
+from support.certificates import Certificates
 from support.server import RunningServer
 from taskgrove.connection import Tls
 from taskgrove_server.api import addresses
@@ -21,41 +20,13 @@ from taskgrove_server.tls import Tls as ServerTls
 from taskgrove_server.tls import TlsFiles, TlsUnusable
 
 
-@dataclass(frozen=True, slots=True)
-class Certificates:
-    """An authority, and the files of a server and of a client that it vouches for."""
-
-    directory: Path
-    authority: trustme.CA
-
-    @property
-    def ca(self) -> Path:
-        return self.directory / "ca.pem"
-
-    def write(self, name: str, *identities: str) -> tuple[Path, Path]:
-        """Writes a certificate and its key, and returns their paths."""
-        issued = self.authority.issue_cert(*identities)
-        cert, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
-        # In one step each, as what renews certificates does it.
-        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
-        for path, content in ((key, issued.private_key_pem.bytes()), (cert, chain)):
-            new = path.with_suffix(".new")
-            new.touch(mode=0o600)
-            new.write_bytes(content)
-            new.rename(path)
-        return cert, key
-
-
 @pytest.fixture
 def certificates(tmp_path: Path) -> Certificates:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    return Certificates(tmp_path, authority)
+    return Certificates(tmp_path)
 
 
 def flags(certificates: Certificates, *more: str) -> list[str]:
-    cert, key = certificates.write("server", "localhost", "127.0.0.1")
-    return ["--tls-cert", str(cert), "--tls-key", str(key), *more]
+    return [*certificates.server_flags("localhost", "127.0.0.1"), *more]
 
 
 def connect(server: RunningServer, tls: Tls | bool | None, token: str | None = None) -> taskgrove.Client:
@@ -104,9 +75,8 @@ def test_the_token_is_wanted_over_tls_too(server: RunningServer, certificates: C
 
 
 def test_nobody_is_served_without_tls_or_trusts_a_stranger(server: RunningServer, certificates: Certificates) -> None:
-    stranger = trustme.CA()
-    stranger.cert_pem.write_to_path(certificates.directory / "stranger.pem")
-    for tls in (False, Tls(ca=certificates.directory / "stranger.pem"), Tls(ca=certificates.ca, server_name="other")):
+    stranger = Certificates(certificates.directory, "stranger.pem")
+    for tls in (False, Tls(ca=stranger.ca), Tls(ca=certificates.ca, server_name="other")):
         with connect(server, tls) as client, pytest.raises(taskgrove.ServerUnavailable):
             client.get_server_info()
 
@@ -122,12 +92,11 @@ def test_only_clients_with_a_certificate_are_let_in(certificates: Certificates) 
 
 
 def test_a_renewed_certificate_is_taken_without_a_restart(server: RunningServer, certificates: Certificates) -> None:
-    newer = trustme.CA()
-    newer.cert_pem.write_to_path(certificates.directory / "newer.pem")
-    Certificates(certificates.directory, newer).write("server", "localhost", "127.0.0.1")
+    newer = Certificates(certificates.directory, "newer.pem")
+    newer.write("server", "localhost", "127.0.0.1")
 
     def served() -> bool:
-        with connect(server, Tls(ca=certificates.directory / "newer.pem")) as client:
+        with connect(server, Tls(ca=newer.ca)) as client:
             try:
                 return bool(client.get_server_info().slots)
             except taskgrove.ServerUnavailable:

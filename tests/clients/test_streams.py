@@ -7,7 +7,7 @@ from pathlib import Path
 
 import taskgrove
 from support import tasks_feed, tasks_gates, tasks_work
-from support.client_programs import Program
+from support.client_programs import Program, connection
 from support.cutting_proxy import CuttingProxy
 from support.server import RunningServer
 from support.tasks_gates import Gate
@@ -25,7 +25,7 @@ def test_watch(program: Program, server: RunningServer, client: taskgrove.Client
         # The first cut comes among the lines that are there, the second in the middle of the long one.
         with (
             CuttingProxy(server.target, cuts=[400_000, 2_500_000]) as proxy,
-            program.start("watch", server, proxy.target, task_id=task.id, after_line=0) as running,
+            program.start("watch", connection(server, proxy.target), task_id=task.id, after_line=0) as running,
         ):
             tasks_gates.until(lambda: proxy.pending == 1, "the first cut")
             gate.open()
@@ -64,7 +64,7 @@ def test_feed(program: Program, server: RunningServer, client: taskgrove.Client,
             client.update_subtask(task.id, 1, completed=number % 2 == 0)
         with (
             CuttingProxy(server.target, cuts=[150_000, 150_000]) as proxy,
-            program.start("feed", server, proxy.target, task_id=task.id) as running,
+            program.start("feed", connection(server, proxy.target), task_id=task.id) as running,
         ):
             tasks_gates.until(lambda: proxy.pending == 0, "both cuts")
             gate.open()

@@ -29,13 +29,13 @@ class Program:
 
     def run(self, scenario: str, server: RunningServer, **parameters: Any) -> dict[str, Any]:
         """Runs a scenario against a server, and returns what the program saw."""
-        with self.start(scenario, server, **parameters) as running:
+        with self.start(scenario, connection(server), **parameters) as running:
             return running.seen()
 
-    def start(self, scenario: str, server: RunningServer, target: str | None = None, **parameters: Any) -> Running:
-        """Starts a scenario; `target` is where the program finds the server, if not at the server's own address."""
+    def start(self, scenario: str, environment: Mapping[str, str], **parameters: Any) -> Running:
+        """Starts a scenario in an environment that says where the server is."""
         given = {"TASKGROVE_PARAMETERS": json.dumps(parameters)}
-        return Running([*self.conformance, scenario], ROOT, connection(server, target) | given)
+        return Running([*self.conformance, scenario], ROOT, {**environment, **given})
 
     def show(self, server: RunningServer, directory: Path, title: str) -> tuple[str, str]:
         """Runs the example in a directory; returns what it wrote on stdout and stderr."""
@@ -65,7 +65,7 @@ PROGRAMS: Mapping[str, Program] = {
 
 
 def connection(server: RunningServer, target: str | None = None) -> dict[str, str]:
-    """Returns the variables that say where the server is, and what lets a program in."""
+    """Returns the variables that say where the server is, and what lets a program in; `target` replaces its address."""
     return {
         "TASKGROVE_TARGET": target or server.target,
         "TASKGROVE_TOKEN": (server.data / "token").read_text().strip(),

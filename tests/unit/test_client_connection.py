@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,11 @@ def test_the_calls_that_grpc_repeats_exist_and_exclude_what_is_unsafe() -> None:
         "taskgrove.v1.WorktreeService/PruneWorktrees",
     }
     assert repeated < methods
+
+
+@pytest.mark.parametrize("source", ["typescript/src/connection.ts", "cpp/connection.cpp"])
+def test_the_clients_in_other_languages_repeat_the_same_calls(source: str) -> None:
+    text = (Path(__file__).parents[2] / "client" / source).read_text(encoding="utf-8")
+    methods = [method for _, methods in connection.RETRIED_METHODS for method in methods]
+    # No other strings in these files are written like the names of methods.
+    assert re.findall(r'"([A-Z][a-z]+[A-Za-z]*)"', text) == methods

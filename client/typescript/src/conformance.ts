@@ -9,6 +9,7 @@ import { Event_Kind } from "../generated/taskgrove/v1/event.js";
 import { Task_State } from "../generated/taskgrove/v1/task.js";
 import { CancelResponse_Outcome, ListTasksRequest } from "../generated/taskgrove/v1/task_service.js";
 import { DiffWorktreeRequest, type DiffWorktreeResponse } from "../generated/taskgrove/v1/worktree_service.js";
+import { type Connection, ofEnvironment } from "./connection.js";
 import { TaskgroveError } from "./errors.js";
 import type { Line } from "./lines.js";
 import { call, Taskgrove } from "./taskgrove.js";
@@ -16,9 +17,10 @@ import type { WatchEvent } from "./watching.js";
 
 type Seen = Record<string, unknown>;
 
-const target = required("TASKGROVE_TARGET");
-const taskgrove = new Taskgrove(target, required("TASKGROVE_TOKEN"));
-const parameters = JSON.parse(required("TASKGROVE_PARAMETERS")) as Record<string, unknown>;
+const connection = ofEnvironment();
+const { target, token } = connection;
+const taskgrove = new Taskgrove(connection);
+const parameters = JSON.parse(process.env.TASKGROVE_PARAMETERS ?? "{}") as Record<string, unknown>;
 
 const scenarios: Record<string, () => Promise<Seen>> = {
   async enqueue() {
@@ -72,8 +74,8 @@ const scenarios: Record<string, () => Promise<Seen>> = {
   },
 
   async errors() {
-    const stranger = new Taskgrove(target, text("wrong_token"));
-    const lost = new Taskgrove(text("dead_target"));
+    const stranger = new Taskgrove({ target, token: text("wrong_token") });
+    const lost = new Taskgrove({ target: text("dead_target") });
     try {
       return {
         unknown_task: await refusal(taskgrove.getTask(text("unknown_task_id"))),
@@ -149,7 +151,30 @@ const scenarios: Record<string, () => Promise<Seen>> = {
     }
     return { ...commits, files, bytes, sha256: digest.digest("hex"), ended };
   },
+
+  async tls() {
+    const unencrypted = new Taskgrove({ target, token });
+    try {
+      return {
+        watch: await summary(taskgrove.watchTask(text("task_id")), 0),
+        unencrypted: await refusal(unencrypted.getTask(text("task_id"))),
+        refused_targets: texts("targets").filter((other) => !isTaken({ target: other, token })),
+      };
+    } finally {
+      unencrypted.close();
+    }
+  },
 };
+
+/** Tells whether a client can be made; it calls nothing. */
+function isTaken(connection: Connection): boolean {
+  try {
+    new Taskgrove(connection).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** Describes the lines of a watch, which began after line `afterLine`, and the task at its end. */
 async function summary(watch: AsyncGenerator<WatchEvent>, afterLine: number): Promise<Seen> {
@@ -186,12 +211,6 @@ async function refusal(promise: Promise<unknown>): Promise<Seen> {
     };
   }
   throw new Error("A call succeeded that had to be refused.");
-}
-
-function required(name: string): string {
-  const value = process.env[name];
-  if (value === undefined) throw new Error(`${name} is not set.`);
-  return value;
 }
 
 function parameter<T>(name: string, holds: (value: unknown) => value is T): T {

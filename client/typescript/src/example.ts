@@ -5,11 +5,12 @@
  */
 
 import { Task_State } from "../generated/taskgrove/v1/task.js";
+import { ofEnvironment } from "./connection.js";
 import { TaskgroveError } from "./errors.js";
 import { Taskgrove } from "./taskgrove.js";
 
 const title = process.argv[2] ?? "Say hello";
-const taskgrove = new Taskgrove(process.env.TASKGROVE_TARGET ?? "localhost:50051", process.env.TASKGROVE_TOKEN);
+const taskgrove = new Taskgrove(ofEnvironment());
 try {
   const list = await taskgrove.createTaskList({ title: "Example", workingDir: process.cwd() });
   const task = await taskgrove.enqueue({ taskListId: list.id, title });

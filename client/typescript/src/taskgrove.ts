@@ -4,10 +4,7 @@ import { randomUUID } from "node:crypto";
 
 import {
   type CallOptions,
-  type ChannelOptions,
-  type ClientOptions,
   type ClientUnaryCall,
-  credentials,
   InterceptingCall,
   type Interceptor,
   Metadata,
@@ -16,6 +13,7 @@ import {
 
 import type { Event } from "../generated/taskgrove/v1/event.js";
 import { EventServiceClient } from "../generated/taskgrove/v1/event_service.js";
+import { ServerServiceClient } from "../generated/taskgrove/v1/server_service.js";
 import type { Task } from "../generated/taskgrove/v1/task.js";
 import type { TaskList } from "../generated/taskgrove/v1/task_list.js";
 import { CreateTaskListRequest, TaskListServiceClient } from "../generated/taskgrove/v1/task_list_service.js";
@@ -29,6 +27,7 @@ import {
   TaskServiceClient,
 } from "../generated/taskgrove/v1/task_service.js";
 import { WorktreeServiceClient } from "../generated/taskgrove/v1/worktree_service.js";
+import { channelOf, type Connection } from "./connection.js";
 import { translated } from "./errors.js";
 import { Feed } from "./feed.js";
 import { follow } from "./resuming.js";
@@ -40,60 +39,25 @@ const TIMEOUT = 30_000;
 /** The same for calls for which git works in a repository. */
 const WORK_TIMEOUT = 600_000;
 
-/** Repeated by gRPC itself on UNAVAILABLE: calls that read, or that carry a request id. Watches resume by themselves. */
-const REPEATED = [
-  ...["Enqueue", "Continue", "Cancel", "GetTask", "ListTasks", "ListRuns"].map((method) => ({
-    service: "taskgrove.v1.TaskService",
-    method,
-  })),
-  ...["CreateTaskList", "GetTaskList", "ListTaskLists"].map((method) => ({
-    service: "taskgrove.v1.TaskListService",
-    method,
-  })),
-];
-
-const CHANNEL_OPTIONS: ChannelOptions = {
-  "grpc.service_config": JSON.stringify({
-    methodConfig: [
-      {
-        name: REPEATED,
-        retryPolicy: {
-          maxAttempts: 5,
-          initialBackoff: "0.1s",
-          maxBackoff: "1s",
-          backoffMultiplier: 2,
-          retryableStatusCodes: ["UNAVAILABLE"],
-        },
-      },
-    ],
-  }),
-  // Finds a peer that is gone without a word within 45 s. The server permits a ping every 10 s.
-  "grpc.keepalive_time_ms": 30_000,
-  "grpc.keepalive_timeout_ms": 15_000,
-  "grpc.initial_reconnect_backoff_ms": 100,
-  "grpc.max_reconnect_backoff_ms": 1_000,
-  // A proxy from the environment has no business with a local service, nor with its token.
-  "grpc.enable_http_proxy": 0,
-};
-
 /** Holds one connection. What has no method here is called on the stubs, through `call`. */
 export class Taskgrove {
   readonly tasks: TaskServiceClient;
   readonly taskLists: TaskListServiceClient;
   readonly events: EventServiceClient;
   readonly worktrees: WorktreeServiceClient;
+  readonly servers: ServerServiceClient;
 
-  /**
-   * `target` is an address in gRPC's notation, such as "unix:/run/user/1000/taskgroved.sock" or "localhost:50051".
-   * The Unix socket needs no token.
-   */
-  constructor(target: string, token?: string) {
-    const options: ClientOptions = { ...CHANNEL_OPTIONS, interceptors: [authorizing(token)] };
-    // The server serves on this machine only, so there is nothing to encrypt. Stubs of one target share a connection.
-    this.tasks = new TaskServiceClient(target, credentials.createInsecure(), options);
-    this.taskLists = new TaskListServiceClient(target, credentials.createInsecure(), options);
-    this.events = new EventServiceClient(target, credentials.createInsecure(), options);
-    this.worktrees = new WorktreeServiceClient(target, credentials.createInsecure(), options);
+  /** Connects with the first call. Throws when a token would go to another machine unencrypted. */
+  constructor(connection: Connection) {
+    const { target, token } = connection;
+    const [credentials, channelOptions] = channelOf(connection);
+    const options = { ...channelOptions, interceptors: [authorizing(token)] };
+    // Stubs with one target, the same credentials and the same options share a connection.
+    this.tasks = new TaskServiceClient(target, credentials, options);
+    this.taskLists = new TaskListServiceClient(target, credentials, options);
+    this.events = new EventServiceClient(target, credentials, options);
+    this.worktrees = new WorktreeServiceClient(target, credentials, options);
+    this.servers = new ServerServiceClient(target, credentials, options);
   }
 
   /** Creates a task list. */
@@ -140,6 +104,7 @@ export class Taskgrove {
     this.taskLists.close();
     this.events.close();
     this.worktrees.close();
+    this.servers.close();
   }
 }
 
