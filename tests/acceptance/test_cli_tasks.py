@@ -127,7 +127,7 @@ def test_events_are_shown_and_followed(served: Shell) -> None:
     watch.send_signal(signal.SIGINT)
     ended = finish(watch)
     assert ended.returncode == 130
-    again = f"To go on: taskgrove events --after {deleted['sequence']} --kind task_deleted\n"
+    again = f"To go on: taskgrove events --after {deleted['sequence']} --kind task_deleted --json\n"
     assert again in ended.stderr.decode()
 
 

@@ -141,7 +141,7 @@ def events(
             except KeyboardInterrupt:
                 position = watch.last_sequence if shown is None else shown
                 if position is not None:
-                    click.echo(f"\nTo go on: {_again(position, task_list_ids, kinds)}", err=True)
+                    click.echo(f"\nTo go on: {_again(position, task_list_ids, kinds, as_json=as_json)}", err=True)
                 raise
 
 
@@ -153,11 +153,13 @@ def _show_setup(client: taskgrove.Client, task_id: str) -> None:
         sys.stdout.buffer.write(printed)
 
 
-def _again(position: int, task_list_ids: Sequence[str], kinds: Sequence[str]) -> str:
-    """Returns the command that shows the events after a position, with the same filters."""
+def _again(position: int, task_list_ids: Sequence[str], kinds: Sequence[str], *, as_json: bool) -> str:
+    """Returns the command that shows the events after a position, with the same options."""
     command = ["taskgrove", "events", "--after", str(position)]
     for task_list_id in task_list_ids:
         command += ["--list", task_list_id]
     for kind in kinds:
         command += ["--kind", kind]
+    if as_json:
+        command.append("--json")
     return shlex.join(command)
