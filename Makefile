@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults test-clients bench check lint types imports protos stubs errors-page release-image format lock clean
+.PHONY: help setup demo test test-faults test-clients test-lowest bench check lint types imports protos stubs errors-page release-image format lock clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ test-faults: setup ## Runs the fault suite alone, for at most 15 minutes: kills 
 
 test-clients: setup ## Builds the TypeScript and C++ clients, and runs the scenarios of client/conformance in all four clients
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/build_clients.sh && $(BIN)/python -m pytest tests/clients $(PYTEST_ARGS)
+
+test-lowest: ## Tests the installed package with the oldest versions that it allows of what it needs
+	@scripts/test_lowest.sh $(PYTHON) $(VENV)-lowest --numprocesses auto --maxprocesses 4 $(PYTEST_ARGS)
 
 bench: setup ## Runs the benchmarks (BENCH_ARGS="streaming --quick" runs one, in short)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH_ARGS)
@@ -67,5 +70,5 @@ format: setup ## Formats code and protos
 lock: setup ## Resolves requirements/dev.in anew into requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header -o requirements/dev.txt requirements/dev.in
 
-clean: ## Removes .venv and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+clean: ## Removes the environments and caches
+	rm -rf $(VENV) $(VENV)-lowest .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -17,7 +17,7 @@ from taskgrove.cli.doctor.findings import Finding
 _PYTHON = (3, 11)
 
 #: The floors of pyproject.toml, which an installation that mixes sources may miss.
-PACKAGES = {"grpcio": (1, 80), "protobuf": (6, 31, 1), "click": (8, 1), "rich": (13, 7)}
+PACKAGES = {"grpcio": (1, 80, 1), "protobuf": (6, 31, 1), "click": (8, 1), "rich": (13, 7)}
 
 #: Landing needs `git merge-tree --write-tree`.
 _GIT = (2, 38)
