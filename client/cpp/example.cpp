@@ -33,4 +33,7 @@ int main(int argc, char** argv) try {
   std::cerr << (error.reason().empty() ? "no answer" : error.reason()) << ": " << error.what() << "\n";
   for (const auto& [field, description] : error.violations()) std::cerr << "  " << field << ": " << description << "\n";
   return 1;
+} catch (const std::exception& error) {
+  std::cerr << error.what() << "\n";
+  return 1;
 }
