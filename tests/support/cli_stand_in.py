@@ -56,7 +56,7 @@ class StandIn:
         self.check = worktrees_pb2.CheckLandResponse(can_land=True, target_branch="main", head_commit="c" * 40)
         self.diff: list[diffs.Summary | diffs.FileDiff] = []
         self.files: list[change_pb2.ChangedFile] = []
-        self.removal = worktrees_pb2.Removal(task_id=ID, path="/work/tree", branch="taskgrove/x")
+        self.removal = worktrees_pb2.Removal(task_id=ID, path="/home/me/tree", branch="taskgrove/x")
         self.prunes: list[worktrees_pb2.PruneWorktreesResponse] = []
         self.saved_ref: str | None = None
         self.log: list[taskgrove.Line] = []

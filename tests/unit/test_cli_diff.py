@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,8 @@ PATCH = (
 )
 
 
-def a_file(path: str, **fields: object) -> ChangedFile:
-    return ChangedFile(path=path, kind=ChangedFile.KIND_MODIFIED, insertions=1, deletions=1, **fields)  # type: ignore[arg-type]
+def a_file(path: str, **fields: Any) -> ChangedFile:
+    return ChangedFile(path=path, kind=ChangedFile.KIND_MODIFIED, insertions=1, deletions=1, **fields)
 
 
 @pytest.fixture(autouse=True)

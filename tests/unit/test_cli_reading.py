@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 
@@ -19,8 +20,8 @@ Worktree = task_pb2.Worktree
 OUTPUT = b'{"type": "output",  "stream": "stdout", "text": "hello \\u001b[2J"}\n'
 
 
-def an_event(sequence: int, kind: Event.Kind, **fields: object) -> Event:
-    return Event(sequence=sequence, kind=kind, task_id=ID, task_title="Fix it", **fields)  # type: ignore[arg-type]
+def an_event(sequence: int, kind: Event.Kind, **fields: Any) -> Event:
+    return Event(sequence=sequence, kind=kind, task_id=ID, task_title="Fix it", **fields)
 
 
 def interrupt() -> None:
@@ -113,7 +114,7 @@ def test_events_as_json_are_one_object_a_line(stand_in: StandIn) -> None:
             ),
             "discarded, landed on main as aaaaaaaaaa, saved at refs/x",
         ),
-        (an_event(1, 99), ""),  # type: ignore[arg-type]
+        (an_event(1, cast("Event.Kind", 99)), ""),
     ],
 )
 def test_an_event_has_the_detail_of_its_kind(event: Event, detail: str) -> None:
@@ -148,14 +149,14 @@ def test_every_filter_of_ls_reaches_the_server(stand_in: StandIn) -> None:
 def test_show_has_what_became_of_the_worktree(stand_in: StandIn) -> None:
     landing = landing_pb2.Landing(target_branch="main", commit="d" * 40, strategy=landing_pb2.LAND_STRATEGY_REBASE)
     tree = Worktree(
-        path="/work/tree", branch="taskgrove/x", base_commit="a" * 40, head_commit="b" * 40,
+        path="/home/me/tree", branch="taskgrove/x", base_commit="a" * 40, head_commit="b" * 40,
         state=Worktree.STATE_DISCARDED, saved_ref="refs/taskgrove/saved/x/1", landing=landing, setup_log_path="/log",
     )  # fmt: skip
     stand_in.task.worktree.CopyFrom(tree)
     stand_in.task.state = Task.STATE_SUCCEEDED
     shown = invoke("show", ID).stdout
     for line in (
-        "worktree  /work/tree (discarded)",
+        "worktree  /home/me/tree (discarded)",
         "landed    on main as dddddddddd, by rebase, ",
         "saved     refs/taskgrove/saved/x/1",
         "setup log /log",

@@ -42,7 +42,7 @@ def edited(text: str, name: str) -> Generator[Edited]:
     descriptor, path = tempfile.mkstemp(prefix=f"{name}-", suffix=".md")
     file = Edited(text, Path(path))
     try:
-        with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123 - mkstemp hands out a descriptor
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
         _run(program(), path)
         try:
