@@ -67,6 +67,13 @@ def test_the_command_line_speaks_tls(server: RunningServer, certificates: Certif
     options = ["--target", server.target, "--token", token, "--tls-ca", str(certificates.ca)]
     ended = subprocess.run([program, *options, "ls"], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "There are no tasks.\n")
+    with connect(server, Tls(ca=certificates.ca)) as client:
+        task = tasks_work.run(client, "true")
+    # As bash asks for what could come next.
+    typed = ["taskgrove", *options, "show", ""]
+    asked = {"_TASKGROVE_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(typed), "COMP_CWORD": str(len(typed) - 1)}
+    completed = subprocess.run([program], capture_output=True, text=True, timeout=60, check=False, env=asked)
+    assert (completed.stdout, completed.stderr) == (f"plain,{task.id}\n", "")
 
 
 def test_the_token_is_wanted_over_tls_too(server: RunningServer, certificates: Certificates) -> None:

@@ -67,8 +67,7 @@ def _items(
     ctx: click.Context, incomplete: str, found: Callable[[taskgrove.Client], Iterator[tuple[str, str]]]
 ) -> list[shell_completion.CompletionItem]:
     # The program itself is not invoked while a command line is being completed: its options are only parsed.
-    options = ctx.find_root().params
-    server = connecting.Server(options.get("target") or None, options.get("token") or None)
+    server = connecting.Server.of(ctx.find_root().params)
     try:
         with server.connect(timeout=_PATIENCE) as client:
             some = list(itertools.islice(found(client), _MOST))

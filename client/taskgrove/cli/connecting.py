@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import click
@@ -18,6 +19,12 @@ class Server:
     target: str | None
     token: str | None
     tls: connection.Tls | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, str | None]) -> Server:
+        """Returns the server that the values of the global options name."""
+        tls = connection.tls_of(**{name: options.get(f"tls_{name}") for name in ("ca", "cert", "key", "server_name")})
+        return cls(options.get("target") or None, options.get("token") or None, tls)
 
     @property
     def address(self) -> str:

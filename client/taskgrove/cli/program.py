@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from taskgrove import connection, errors
+from taskgrove import errors
 from taskgrove.cli import (
     clearing,
     completing,
@@ -113,21 +113,12 @@ Examples:
 )
 @click.version_option(package_name="taskgrove", message="%(prog)s %(version)s")
 @click.pass_context
-def taskgrove(
-    ctx: click.Context,
-    target: str | None,
-    token: str | None,
-    tls_ca: str | None,
-    tls_cert: str | None,
-    tls_key: str | None,
-    tls_server_name: str | None,
-) -> None:
+def taskgrove(ctx: click.Context, /, **options: str | None) -> None:
     """Queues tasks for coding agents and shows what they do.
 
     Each task runs unattended, in a git worktree and on a branch of its own.
     """
-    tls = connection.tls_of(ca=tls_ca, cert=tls_cert, key=tls_key, server_name=tls_server_name)
-    ctx.obj = connecting.Server(target or None, token or None, tls)
+    ctx.obj = connecting.Server.of(options)
 
 
 taskgrove.add_section("Work", working.run, working.enqueue, working.continue_, working.retry, working.cancel)
