@@ -30,7 +30,12 @@
     │   ├── WorktreeDirty
     │   ├── NothingToLand
     │   ├── LandConflict
+    │   ├── MergesNotRebasable
+    │   ├── OtherCommits
+    │   ├── WorkUnfinished
     │   ├── CheckoutDirty
+    │   │   └── FilesInTheWay
+    │   ├── TargetBusy
     │   ├── BranchMoved
     │   ├── PushFailed
     │   └── RepositoryFailed
@@ -223,8 +228,28 @@ class LandConflict(WorktreeRefused):
     """The work and the target branch have changed the same places."""
 
 
+class MergesNotRebasable(WorktreeRefused):
+    """The work has merge commits with changes of their own, which a rebase would lose."""
+
+
+class OtherCommits(WorktreeRefused):
+    """More would land than the task has done."""
+
+
+class WorkUnfinished(WorktreeRefused):
+    """The task's worktree stands in the middle of a merge, a rebase or the like."""
+
+
 class CheckoutDirty(WorktreeRefused):
-    """The checkout of the target branch has changes of its own."""
+    """The checkout of the target branch has changes of its own where the landing has some, or stands in a merge."""
+
+
+class FilesInTheWay(CheckoutDirty):
+    """The checkout of the target branch has files that git does not track where the landing puts others."""
+
+
+class TargetBusy(WorktreeRefused):
+    """The target branch cannot be moved at this moment, as while it is being rebased."""
 
 
 class BranchMoved(WorktreeRefused):
@@ -334,7 +359,12 @@ BY_REASON: Mapping[str, type[TaskgroveError]] = {
     "WORKTREE_DIRTY": WorktreeDirty,
     "NOTHING_TO_LAND": NothingToLand,
     "LAND_CONFLICT": LandConflict,
+    "MERGES_NOT_REBASABLE": MergesNotRebasable,
+    "OTHER_COMMITS": OtherCommits,
+    "WORK_UNFINISHED": WorkUnfinished,
     "CHECKOUT_DIRTY": CheckoutDirty,
+    "FILES_IN_THE_WAY": FilesInTheWay,
+    "TARGET_BUSY": TargetBusy,
     "BRANCH_MOVED": BranchMoved,
     "PUSH_FAILED": PushFailed,
     "GIT_FAILED": RepositoryFailed,

@@ -111,6 +111,7 @@ class App:
             agents,
             Places(runs=data.runs, logs=data.logs),
             _ending(settings),
+            self._worktrees.unfinished,
         )
         works = TaskWork(self._store, self._worktrees.git)
         self._operations = Operations(self._store, works, self._worktrees.git)

@@ -93,13 +93,13 @@ def test_a_conflict_is_refused_with_nothing_changed(project: Project, strategy: 
 
 
 @pytest.mark.parametrize("change", ["edited", "staged", "merging"])
-def test_a_checkout_with_changes_of_its_own_is_left_alone(project: Project, change: str) -> None:
-    task = project.run("echo x > x")
+def test_a_checkout_with_changes_where_the_landing_has_some_is_left_alone(project: Project, change: str) -> None:
+    task = project.run("echo x > x; echo more >> README.md")
     if change == "edited":
         (project.path / "README.md").write_text("being edited")
     elif change == "staged":
-        (project.path / "new").write_text("new")
-        project.git("add", "new")
+        (project.path / "x").write_text("new")
+        project.git("add", "x")
     else:
         project.git("checkout", "-qb", "other")
         project.commit("other", "other")
@@ -112,7 +112,8 @@ def test_a_checkout_with_changes_of_its_own_is_left_alone(project: Project, chan
     assert (check.can_land, check.obstacle) == (False, CheckLandResponse.OBSTACLE_CHECKOUT_DIRTY)
     with pytest.raises(taskgrove.CheckoutDirty) as caught:
         project.client.land(task.id)
-    assert caught.value.metadata == {"path": str(project.path)}
+    files = {"edited": {"files": "README.md"}, "staged": {"files": "x"}, "merging": {}}[change]
+    assert caught.value.metadata == {"path": str(project.path), **files}
     assert tasks_work.snapshot(project.path) == snapshot
 
 
@@ -120,7 +121,7 @@ def test_a_file_in_the_way_is_not_overwritten(project: Project) -> None:
     task = project.run("echo theirs > in-the-way; echo more >> README.md")
     (project.path / "in-the-way").write_text("mine")
     snapshot = tasks_work.snapshot(project.path)
-    with pytest.raises(taskgrove.CheckoutDirty, match="in-the-way"):
+    with pytest.raises(taskgrove.FilesInTheWay, match="in-the-way"):
         project.client.land(task.id)
     assert tasks_work.snapshot(project.path) == snapshot
 

@@ -203,11 +203,71 @@ class World:
 
         def make() -> Task:
             project = Project(self.client, self.root / "edited")
-            task = project.run("echo x > x")
+            task = project.run("echo x >> README.md")
             (project.path / "README.md").write_text("being edited")
             return task
 
         return self.task("of dirty checkout", make)
+
+    @property
+    def with_files_in_the_way(self) -> Task:
+        """A task whose target is checked out where an ignored file stands in the way."""
+
+        def make() -> Task:
+            project = Project(self.client, self.root / "in the way")
+            task = project.run("echo theirs > x")
+            (project.path / "x").write_text("mine")
+            (project.path / ".git/info/exclude").write_text("x\n")
+            return task
+
+        return self.task("with files in the way", make)
+
+    @property
+    def of_bisected_target(self) -> Task:
+        """A task whose target is being bisected."""
+
+        def make() -> Task:
+            project = Project(self.client, self.root / "bisected")
+            project.commit("more", "more")
+            task = project.run("echo x > x")
+            project.git("bisect", "start", "HEAD", "HEAD~")
+            project.git("checkout", "-q", "--detach")
+            return task
+
+        return self.task("of bisected target", make)
+
+    @property
+    def begun_elsewhere(self) -> Task:
+        """A task that was begun on a branch with more than the target has."""
+
+        def make() -> Task:
+            project = Project(self.client, self.root / "elsewhere")
+            project.git("checkout", "-qb", "feature")
+            project.commit("wip", "wip")
+            task = project.run("echo x > x")
+            project.git("checkout", "-q", "main")
+            return task
+
+        return self.task("begun elsewhere", make)
+
+    @property
+    def unfinished(self) -> Task:
+        """A task whose agent has left a merge unfinished."""
+        other = "git checkout -qb other; git commit -qm Other --allow-empty; git checkout -q -"
+        return self.task("unfinished", lambda: self.project.run(f"{other}; git merge --no-commit --no-ff other"))
+
+    @property
+    def merged(self) -> Task:
+        """A task that has resolved a conflict in a merge."""
+
+        def make() -> Task:
+            project = Project(self.client, self.root / "merged")
+            return project.run(
+                "echo a > README.md; git commit -qam A; git checkout -qb other HEAD~; echo b > README.md; "
+                "git commit -qam B; git checkout -q -; git merge -q other; echo both > README.md; git commit -qam Both"
+            )
+
+        return self.task("merged", make)
 
     @property
     def unpushable(self) -> Task:
@@ -339,7 +399,16 @@ ASK: dict[str, Request] = {
     "REMOTE_NOT_FOUND": _fields(remote="nowhere"),
     "NOTHING_TO_LAND": _subject("idle"),
     "LAND_CONFLICT": _subject("conflicting"),
+    "MERGES_NOT_REBASABLE": lambda world, method: world.request(
+        method, task_id=world.merged.id, strategy=taskgrove.LandStrategy.LAND_STRATEGY_REBASE
+    ),
+    "OTHER_COMMITS": _subject("begun_elsewhere"),
+    "WORK_UNFINISHED": _subject("unfinished"),
     "CHECKOUT_DIRTY": _subject("of_dirty_checkout"),
+    "FILES_IN_THE_WAY": _subject("with_files_in_the_way"),
+    "TARGET_BUSY": lambda world, method: world.request(
+        method, task_id=world.of_bisected_target.id, target_branch="main"
+    ),
     "BRANCH_MOVED": _fields(expected_head="0" * 40),
     "PUSH_FAILED": _subject("unpushable"),
     "GIT_FAILED": _subject("of_broken_repository"),

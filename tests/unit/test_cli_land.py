@@ -38,6 +38,7 @@ def test_what_was_checked_is_landed_and_nothing_else(landed: StandIn) -> None:
         "message": "All of it",
         "expected_head": "c" * 40,
         "commit_uncommitted": False,
+        "include_other_commits": False,
     }
     assert json.loads(invoke("land", ID, "--json").stdout)["worktree"]["landing"]["target_branch"] == "main"
 
@@ -49,7 +50,13 @@ def test_what_was_checked_is_landed_and_nothing_else(landed: StandIn) -> None:
         (Check.OBSTACLE_NOTHING_TO_LAND, "main has everything"),
         (Check.OBSTACLE_CONFLICT, "  src/a.py\n"),
         (Check.OBSTACLE_WORKTREE_DIRTY, "--commit-uncommitted"),
-        (Check.OBSTACLE_CHECKOUT_DIRTY, "  git -C '/home/me/a project' stash --include-untracked\n"),
+        (Check.OBSTACLE_CHECKOUT_DIRTY, "It has changes.\n  edited.py\nSet them aside:\n  git stash\n"),
+        (Check.OBSTACLE_FILES_IN_THE_WAY, "Set them aside:\n  git stash\n"),
+        (Check.OBSTACLE_TARGET_BUSY, "Set them aside:\n  git stash\n"),
+        (Check.OBSTACLE_WORK_UNFINISHED, f"  taskgrove continue {ID} 'Finish"),
+        (Check.OBSTACLE_MERGES_NOT_REBASABLE, f"  taskgrove land {ID} --merge\n"),
+        (Check.OBSTACLE_OTHER_COMMITS, f"  taskgrove land {ID} --include-other-commits\n"),
+        (Check.OBSTACLE_CONFLICT, f"  taskgrove retry {ID}\n"),
         (Check.OBSTACLE_NO_TARGET_BRANCH, "--onto BRANCH"),
         (99, "does not know"),
     ],
@@ -60,6 +67,10 @@ def test_an_obstacle_is_told_with_what_to_do(landed: StandIn, obstacle: Check.Ob
         target_branch="main",
         conflicting_files=["src/a.py", "b\x1b[2J"] if obstacle == Check.OBSTACLE_CONFLICT else [],
         checkout_path="/home/me/a project",
+        message="It has changes." if obstacle != 99 else "",
+        blocking_files=["edited.py"] if obstacle == Check.OBSTACLE_CHECKOUT_DIRTY else [],
+        remedies=[Check.Remedy(description="Set them aside", command="git stash")],
+        other_commit_count=2,
     )
     refused = invoke("land", ID)
     assert refused.exit_code == exits.REFUSED
@@ -80,18 +91,15 @@ def test_uncommitted_work_that_is_asked_for_is_tried(landed: StandIn) -> None:
     assert wanted["commit_uncommitted"]
 
 
-def test_a_conflict_that_came_up_since_the_check_reads_the_same(landed: StandIn) -> None:
+def test_what_came_up_since_the_check_is_told_with_what_to_do(landed: StandIn) -> None:
     landed.failures["land"] = [
-        errors.LandConflict("A conflict.", metadata={"files": "a\nb", "target_branch": "main"}),
         errors.BranchMoved("The branch has moved: decide anew."),
-        errors.CheckoutDirty("It has changes: x.", metadata={"path": "/elsewhere"}),
+        errors.ServerUnavailable("No server."),
     ]
-    conflict = invoke("land", ID)
-    assert conflict.exit_code == exits.REFUSED
-    assert "have changed the same places:\n  a\n  b\nHave the agent" in conflict.stderr
     moved = invoke("land", ID)
     assert (moved.exit_code, moved.stderr) == (exits.REFUSED, "taskgrove: The branch has moved: decide anew.\n")
-    assert "It has changes: x.\nCommit them, or set them aside:\n  git -C /elsewhere" in invoke("land", ID).stderr
+    assert len(landed.asked("check_land")) == 2
+    assert invoke("land", ID).stderr.endswith("No server.\n")
 
 
 @pytest.mark.parametrize("flags", [("--squash", "--rebase"), ("--rebase", "--message", "x")])

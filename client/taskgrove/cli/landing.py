@@ -21,6 +21,7 @@ class _Options(TypedDict):
     rebase: bool
     message: str | None
     commit_uncommitted: bool
+    include_other_commits: bool
     check: bool
     as_json: bool
 
@@ -46,6 +47,11 @@ Examples:
 @click.option("--rebase", is_flag=True, help="Make each commit again on top of the branch.")
 @click.option("-m", "--message", metavar="TEXT", help="The message of the commit that is made.")
 @click.option("--commit-uncommitted", is_flag=True, help="Commit what the worktree has uncommitted, and land that too.")
+@click.option(
+    "--include-other-commits",
+    is_flag=True,
+    help="Land commits of others too, as of the branch it was begun on.",
+)
 @click.option("--check", is_flag=True, help="Only tell whether it can land: exit with 0 if so, else with 1.")
 @click.option("--json", "as_json", is_flag=True, help="Print the task, or with --check the answer, as JSON.")
 @connecting.pass_server
@@ -53,19 +59,22 @@ Examples:
 def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **options: Unpack[_Options]) -> None:
     """Lands the work of a resting task on a branch.
 
-    All of it lands, or nothing moves. Where the branch is checked out, its files follow, provided that the checkout
-    has no changes of its own. The task's own branch and worktree stay; discard removes them.
+    All of it lands, or nothing moves. Where the branch is checked out, its files follow; what the checkout has changed
+    elsewhere stays as it is. The task's own branch and worktree stay; discard removes them.
     """
     strategy = _strategy(options)
+    again = obstacles.Attempt(task_id, options["target_branch"], strategy)
     with server.connect() as client:
         with waiting.until_done(f"Looking whether task {task_id} can land"):
             check = client.check_land(task_id, target_branch=options["target_branch"], strategy=strategy)
-        # Of the uncommitted changes it was asked to take, Land itself must tell whether they can land.
-        dirty = check.obstacle == _Check.OBSTACLE_WORKTREE_DIRTY and options["commit_uncommitted"]
+        # Whether it can land with what it was asked to take along, Land itself must tell.
+        allowed = (options["commit_uncommitted"] and check.obstacle == _Check.OBSTACLE_WORKTREE_DIRTY) or (
+            options["include_other_commits"] and check.obstacle == _Check.OBSTACLE_OTHER_COMMITS
+        )
         if options["check"]:
-            ctx.exit(_told(task_id, check, as_json=options["as_json"]))
-        if not check.can_land and not dirty:
-            raise exits.Refused(safety.plain(obstacles.explain(task_id, check).text))
+            ctx.exit(_told(again, check, as_json=options["as_json"]))
+        if not check.can_land and not allowed:
+            raise exits.Refused(safety.plain(obstacles.explain(again, check).text))
         try:
             with waiting.until_done(f"Landing task {task_id} on {check.target_branch}"):
                 task = client.land(
@@ -75,9 +84,14 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
                     message=options["message"],
                     expected_head=check.head_commit or None,
                     commit_uncommitted=options["commit_uncommitted"],
+                    include_other_commits=options["include_other_commits"],
                 )
         except errors.TaskgroveError as error:
-            raise exits.Refused(safety.plain(obstacles.after(task_id, check, error).text)) from error
+            # Something has come up since the check: what to do about it, another one tells.
+            if not isinstance(error, errors.WorktreeRefused | errors.TaskActive):
+                raise
+            check = client.check_land(task_id, target_branch=options["target_branch"], strategy=strategy)
+            raise exits.Refused(safety.plain(obstacles.after(again, check, error).text)) from error
     if options["as_json"]:
         output.print_json(task)
     else:
@@ -136,16 +150,16 @@ def _strategy(options: _Options) -> landing_pb2.LandStrategy:
     return named[0] if named else landing_pb2.LAND_STRATEGY_MERGE
 
 
-def _told(task_id: str, check: _Check, *, as_json: bool) -> int:
+def _told(again: obstacles.Attempt, check: _Check, *, as_json: bool) -> int:
     """Prints what a check found, which is the answer that was asked for; returns the exit code."""
     if as_json:
         output.print_json(output.as_dict(check, zeros=True))
     elif check.can_land:
         commits = f"{check.commits} commit{'' if check.commits == 1 else 's'}"
         follows = f"; the files in {check.checkout_path} will follow" if check.checkout_path else ""
-        click.echo(safety.plain(f"Task {task_id} can land on {check.target_branch}: {commits}{follows}."))
+        click.echo(safety.plain(f"Task {again.task_id} can land on {check.target_branch}: {commits}{follows}."))
     else:
-        click.echo(safety.plain(obstacles.explain(task_id, check).text))
+        click.echo(safety.plain(obstacles.explain(again, check).text))
     return exits.SUCCEEDED if check.can_land else exits.FAILED
 
 

@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from taskgrove import errors
-from taskgrove.v1 import worktree_service_pb2
+from taskgrove.cli import words
+from taskgrove.v1 import landing_pb2, worktree_service_pb2
 
 _Check = worktree_service_pb2.CheckLandResponse
 
-#: The obstacle that each refusal of a landing tells of, when it came up after the check.
-_BY_ERROR: dict[type[errors.TaskgroveError], _Check.Obstacle] = {
-    errors.TaskActive: _Check.OBSTACLE_TASK_ACTIVE,
-    errors.NothingToLand: _Check.OBSTACLE_NOTHING_TO_LAND,
-    errors.LandConflict: _Check.OBSTACLE_CONFLICT,
-    errors.WorktreeDirty: _Check.OBSTACLE_WORKTREE_DIRTY,
-    errors.CheckoutDirty: _Check.OBSTACLE_CHECKOUT_DIRTY,
-}
+#: Commits of others that are shown.
+_COMMITS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A landing that was asked for."""
+
+    task_id: str
+    #: As it was given; None when it was left to the server.
+    target_branch: str | None
+    strategy: landing_pb2.LandStrategy
+
+    def command(self, *options: str, strategy: landing_pb2.LandStrategy | None = None) -> str:
+        """Returns the command that tries it again, with further options, or in another way."""
+        way = words.land_strategy(self.strategy if strategy is None else strategy)
+        onto = ("--onto", shlex.quote(self.target_branch)) if self.target_branch else ()
+        how = () if way == "merge" and strategy is None else (f"--{way}",)
+        return " ".join(("taskgrove land", self.task_id, *onto, *how, *options))
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What stands in the way: a sentence, the files that conflict, and (what to do, the command) pairs."""
+    """What stands in the way: a sentence, what it is about, a line each, and (what to do, the command) pairs."""
 
     what: str
-    files: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     advice: tuple[tuple[str, str], ...] = ()
 
     @property
     def text(self) -> str:
         """The explanation, in as many lines as it takes."""
-        lines = [self.what, *(f"  {file}" for file in self.files)]
+        lines = [self.what, *(f"  {detail}" for detail in self.details)]
         for what, command in self.advice:
             lines += [f"{what}:", f"  {command}"]
         return "\n".join(lines)
 
 
-def explain(task_id: str, check: _Check) -> Explanation:
+def explain(again: Attempt, check: _Check) -> Explanation:
     """Returns what a check found in the way."""
-    branch = check.target_branch
+    task_id, branch = again.task_id, check.target_branch
+    remedies = tuple((remedy.description, remedy.command) for remedy in check.remedies)
     match check.obstacle:
         case _Check.OBSTACLE_TASK_ACTIVE:
             return Explanation(
@@ -55,50 +69,78 @@ def explain(task_id: str, check: _Check) -> Explanation:
                 advice=(("See what the task did", f"taskgrove show {task_id}"),),
             )
         case _Check.OBSTACLE_CONFLICT:
-            prompt = shlex.quote(f"Merge the branch {branch} into yours, and resolve the conflicts.")
             return Explanation(
                 f"Task {task_id} and {branch} have changed the same places:",
-                files=tuple(check.conflicting_files),
-                advice=(("Have the agent bring its branch up to date", f"taskgrove continue {task_id} {prompt}"),),
+                details=tuple(check.conflicting_files),
+                advice=(*_other_ways(again), *_anew(task_id, branch), *remedies),
+            )
+        case _Check.OBSTACLE_MERGES_NOT_REBASABLE:
+            return Explanation(
+                f"Task {task_id} has merge commits with changes of their own, which a rebase would lose.",
+                advice=(
+                    ("Land it as a merge", again.command(strategy=landing_pb2.LAND_STRATEGY_MERGE)),
+                    ("Or as one commit", again.command(strategy=landing_pb2.LAND_STRATEGY_SQUASH)),
+                ),
+            )
+        case _Check.OBSTACLE_OTHER_COMMITS:
+            count = check.other_commit_count
+            them = "a commit that is" if count == 1 else f"{count} commits that are"
+            return Explanation(
+                f"Besides the work of task {task_id}, {branch} would get {them} not its own:",
+                details=tuple(_commits(check)),
+                advice=(
+                    ("Land on the branch that it was begun on", f"taskgrove land {task_id} --onto BRANCH"),
+                    ("Or land all of them", again.command("--include-other-commits")),
+                ),
             )
         case _Check.OBSTACLE_WORKTREE_DIRTY:
             return Explanation(
                 f"The worktree of task {task_id} has changes that are not committed.",
                 advice=(
                     ("Look at them", f"taskgrove diff {task_id}"),
-                    ("Land them with the rest", f"taskgrove land {task_id} --commit-uncommitted"),
+                    ("Land them with the rest", again.command("--commit-uncommitted")),
                 ),
             )
-        case _Check.OBSTACLE_CHECKOUT_DIRTY:
-            place = f"git -C {shlex.quote(check.checkout_path)}"
+        case _Check.OBSTACLE_WORK_UNFINISHED:
+            prompt = shlex.quote("Finish the merge or rebase that stands unfinished in your worktree, or abort it.")
             return Explanation(
-                f"{branch} is checked out in {check.checkout_path}, with changes that are not committed.",
-                advice=(("Commit them, or set them aside", f"{place} stash --include-untracked"),),
+                check.message,
+                advice=(*remedies, ("Or have the agent see to it", f"taskgrove continue {task_id} {prompt}")),
             )
         case _Check.OBSTACLE_NO_TARGET_BRANCH:
             return Explanation(
                 "There is no branch to land on: the repository has none checked out.",
                 advice=(("Name one", f"taskgrove land {task_id} --onto BRANCH"),),
             )
+        case _Check.OBSTACLE_CHECKOUT_DIRTY | _Check.OBSTACLE_FILES_IN_THE_WAY | _Check.OBSTACLE_TARGET_BUSY:
+            return Explanation(check.message, details=tuple(check.blocking_files), advice=remedies)
         case _:
-            return Explanation(f"Task {task_id} cannot land, for a reason that this version does not know.")
+            # Of a newer server, which has its words for it.
+            what = check.message or f"Task {task_id} cannot land, for a reason that this version does not know."
+            return Explanation(what, advice=remedies)
 
 
-def after(task_id: str, check: _Check, error: errors.TaskgroveError) -> Explanation:
-    """Returns why a landing was refused that a check had found possible; raises the error that is no obstacle."""
-    obstacle = _BY_ERROR.get(type(error))
-    if obstacle is None:
-        raise error
-    files = error.metadata.get("files", "").splitlines()
-    path = error.metadata.get("path", "") if obstacle == _Check.OBSTACLE_CHECKOUT_DIRTY else check.checkout_path
-    found = explain(
-        task_id,
-        _Check(
-            obstacle=obstacle,
-            conflicting_files=files,
-            target_branch=error.metadata.get("target_branch") or check.target_branch,
-            checkout_path=path,
-        ),
-    )
-    # The server's own words name what the check cannot know, such as the files in the way.
-    return Explanation(found.what if files else error.message, found.files, found.advice)
+def after(again: Attempt, check: _Check, error: errors.TaskgroveError) -> Explanation:
+    """Returns why a landing was refused that a check had found possible, of which another one may tell more."""
+    if check.can_land:
+        return Explanation(error.message)
+    return explain(again, check)
+
+
+def _other_ways(again: Attempt) -> Iterable[tuple[str, str]]:
+    """A rebase may conflict at a commit where the whole of the work does not."""
+    if again.strategy == landing_pb2.LAND_STRATEGY_REBASE:
+        merge = again.command("--check", strategy=landing_pb2.LAND_STRATEGY_MERGE)
+        yield ("See whether it can land as a merge", merge)
+
+
+def _anew(task_id: str, branch: str) -> Iterable[tuple[str, str]]:
+    """Works for every agent, also for one that may not run git."""
+    yield (f"Have it done anew from where {branch} is now", f"taskgrove retry {task_id}")
+
+
+def _commits(check: _Check) -> Iterable[str]:
+    shown = check.other_commits[:_COMMITS]
+    yield from (f"{commit.id[: words.SHORT]} {commit.subject}" for commit in shown)
+    if check.other_commit_count > len(shown):
+        yield f"and {check.other_commit_count - len(shown)} more"

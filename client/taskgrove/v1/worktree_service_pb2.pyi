@@ -157,7 +157,7 @@ class CheckLandRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ..., strategy: _Optional[_Union[_landing_pb2.LandStrategy, str]] = ...) -> None: ...
 
 class CheckLandResponse(_message.Message):
-    __slots__ = ("can_land", "obstacle", "conflicting_files", "target_branch", "target_commit", "head_commit", "commits", "checkout_path")
+    __slots__ = ("can_land", "obstacle", "conflicting_files", "target_branch", "target_commit", "head_commit", "commits", "checkout_path", "message", "blocking_files", "remedies", "other_commits", "other_commit_count")
     class Obstacle(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OBSTACLE_UNSPECIFIED: _ClassVar[CheckLandResponse.Obstacle]
@@ -167,6 +167,11 @@ class CheckLandResponse(_message.Message):
         OBSTACLE_WORKTREE_DIRTY: _ClassVar[CheckLandResponse.Obstacle]
         OBSTACLE_CHECKOUT_DIRTY: _ClassVar[CheckLandResponse.Obstacle]
         OBSTACLE_NO_TARGET_BRANCH: _ClassVar[CheckLandResponse.Obstacle]
+        OBSTACLE_FILES_IN_THE_WAY: _ClassVar[CheckLandResponse.Obstacle]
+        OBSTACLE_TARGET_BUSY: _ClassVar[CheckLandResponse.Obstacle]
+        OBSTACLE_OTHER_COMMITS: _ClassVar[CheckLandResponse.Obstacle]
+        OBSTACLE_WORK_UNFINISHED: _ClassVar[CheckLandResponse.Obstacle]
+        OBSTACLE_MERGES_NOT_REBASABLE: _ClassVar[CheckLandResponse.Obstacle]
     OBSTACLE_UNSPECIFIED: CheckLandResponse.Obstacle
     OBSTACLE_TASK_ACTIVE: CheckLandResponse.Obstacle
     OBSTACLE_NOTHING_TO_LAND: CheckLandResponse.Obstacle
@@ -174,6 +179,18 @@ class CheckLandResponse(_message.Message):
     OBSTACLE_WORKTREE_DIRTY: CheckLandResponse.Obstacle
     OBSTACLE_CHECKOUT_DIRTY: CheckLandResponse.Obstacle
     OBSTACLE_NO_TARGET_BRANCH: CheckLandResponse.Obstacle
+    OBSTACLE_FILES_IN_THE_WAY: CheckLandResponse.Obstacle
+    OBSTACLE_TARGET_BUSY: CheckLandResponse.Obstacle
+    OBSTACLE_OTHER_COMMITS: CheckLandResponse.Obstacle
+    OBSTACLE_WORK_UNFINISHED: CheckLandResponse.Obstacle
+    OBSTACLE_MERGES_NOT_REBASABLE: CheckLandResponse.Obstacle
+    class Remedy(_message.Message):
+        __slots__ = ("description", "command")
+        DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+        COMMAND_FIELD_NUMBER: _ClassVar[int]
+        description: str
+        command: str
+        def __init__(self, description: _Optional[str] = ..., command: _Optional[str] = ...) -> None: ...
     CAN_LAND_FIELD_NUMBER: _ClassVar[int]
     OBSTACLE_FIELD_NUMBER: _ClassVar[int]
     CONFLICTING_FILES_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +199,11 @@ class CheckLandResponse(_message.Message):
     HEAD_COMMIT_FIELD_NUMBER: _ClassVar[int]
     COMMITS_FIELD_NUMBER: _ClassVar[int]
     CHECKOUT_PATH_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    BLOCKING_FILES_FIELD_NUMBER: _ClassVar[int]
+    REMEDIES_FIELD_NUMBER: _ClassVar[int]
+    OTHER_COMMITS_FIELD_NUMBER: _ClassVar[int]
+    OTHER_COMMIT_COUNT_FIELD_NUMBER: _ClassVar[int]
     can_land: bool
     obstacle: CheckLandResponse.Obstacle
     conflicting_files: _containers.RepeatedScalarFieldContainer[str]
@@ -190,10 +212,15 @@ class CheckLandResponse(_message.Message):
     head_commit: str
     commits: int
     checkout_path: str
-    def __init__(self, can_land: bool = ..., obstacle: _Optional[_Union[CheckLandResponse.Obstacle, str]] = ..., conflicting_files: _Optional[_Iterable[str]] = ..., target_branch: _Optional[str] = ..., target_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., commits: _Optional[int] = ..., checkout_path: _Optional[str] = ...) -> None: ...
+    message: str
+    blocking_files: _containers.RepeatedScalarFieldContainer[str]
+    remedies: _containers.RepeatedCompositeFieldContainer[CheckLandResponse.Remedy]
+    other_commits: _containers.RepeatedCompositeFieldContainer[_change_pb2.Commit]
+    other_commit_count: int
+    def __init__(self, can_land: bool = ..., obstacle: _Optional[_Union[CheckLandResponse.Obstacle, str]] = ..., conflicting_files: _Optional[_Iterable[str]] = ..., target_branch: _Optional[str] = ..., target_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., commits: _Optional[int] = ..., checkout_path: _Optional[str] = ..., message: _Optional[str] = ..., blocking_files: _Optional[_Iterable[str]] = ..., remedies: _Optional[_Iterable[_Union[CheckLandResponse.Remedy, _Mapping]]] = ..., other_commits: _Optional[_Iterable[_Union[_change_pb2.Commit, _Mapping]]] = ..., other_commit_count: _Optional[int] = ...) -> None: ...
 
 class LandRequest(_message.Message):
-    __slots__ = ("task_id", "target_branch", "strategy", "message", "expected_head", "commit_uncommitted", "request_id")
+    __slots__ = ("task_id", "target_branch", "strategy", "message", "expected_head", "commit_uncommitted", "request_id", "include_other_commits")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     TARGET_BRANCH_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +228,7 @@ class LandRequest(_message.Message):
     EXPECTED_HEAD_FIELD_NUMBER: _ClassVar[int]
     COMMIT_UNCOMMITTED_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_OTHER_COMMITS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     target_branch: str
     strategy: _landing_pb2.LandStrategy
@@ -208,7 +236,8 @@ class LandRequest(_message.Message):
     expected_head: str
     commit_uncommitted: bool
     request_id: str
-    def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ..., strategy: _Optional[_Union[_landing_pb2.LandStrategy, str]] = ..., message: _Optional[str] = ..., expected_head: _Optional[str] = ..., commit_uncommitted: bool = ..., request_id: _Optional[str] = ...) -> None: ...
+    include_other_commits: bool
+    def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ..., strategy: _Optional[_Union[_landing_pb2.LandStrategy, str]] = ..., message: _Optional[str] = ..., expected_head: _Optional[str] = ..., commit_uncommitted: bool = ..., request_id: _Optional[str] = ..., include_other_commits: bool = ...) -> None: ...
 
 class LandResponse(_message.Message):
     __slots__ = ("task",)

@@ -96,13 +96,15 @@ class WorktreeServiceStub:
     """Lands the work of a resting task: brings its commits onto the target branch.
 
     The new commits are made aside, and the branch is moved to them in one step, or not at all: no checkout ever
-    stands in the middle of a merge. Where the target branch is checked out, its files follow, provided that
-    the checkout has no changes of its own. Hooks are not run, and commits are not signed. The task's branch and
-    worktree stay as they are.
+    stands in the middle of a merge. Where the target branch is checked out, its files follow. Changes of the
+    checkout's own stay as they are; where one of them is at a place that the landing would change, the landing is
+    refused instead, whether git tracks, ignores or does not know the file. Hooks are not run, and commits are not
+    signed. The task's branch and worktree stay as they are.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
-    (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, CHECKOUT_DIRTY, LAND_CONFLICT,
-    NOTHING_TO_LAND, GIT_FAILED), ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+    (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, WORK_UNFINISHED, CHECKOUT_DIRTY,
+    FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND, GIT_FAILED),
+    ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
     PushBranch: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PushBranchRequest, _worktree_service_pb2.PushBranchResponse]
     """Pushes the work of a resting task to a branch of a remote repository.
@@ -204,13 +206,15 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     """Lands the work of a resting task: brings its commits onto the target branch.
 
     The new commits are made aside, and the branch is moved to them in one step, or not at all: no checkout ever
-    stands in the middle of a merge. Where the target branch is checked out, its files follow, provided that
-    the checkout has no changes of its own. Hooks are not run, and commits are not signed. The task's branch and
-    worktree stay as they are.
+    stands in the middle of a merge. Where the target branch is checked out, its files follow. Changes of the
+    checkout's own stay as they are; where one of them is at a place that the landing would change, the landing is
+    refused instead, whether git tracks, ignores or does not know the file. Hooks are not run, and commits are not
+    signed. The task's branch and worktree stay as they are.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
-    (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, CHECKOUT_DIRTY, LAND_CONFLICT,
-    NOTHING_TO_LAND, GIT_FAILED), ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+    (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, WORK_UNFINISHED, CHECKOUT_DIRTY,
+    FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND, GIT_FAILED),
+    ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
     PushBranch: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PushBranchRequest, _worktree_service_pb2.PushBranchResponse]  # type: ignore[assignment]
     """Pushes the work of a resting task to a branch of a remote repository.
@@ -345,13 +349,15 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lands the work of a resting task: brings its commits onto the target branch.
 
         The new commits are made aside, and the branch is moved to them in one step, or not at all: no checkout ever
-        stands in the middle of a merge. Where the target branch is checked out, its files follow, provided that
-        the checkout has no changes of its own. Hooks are not run, and commits are not signed. The task's branch and
-        worktree stay as they are.
+        stands in the middle of a merge. Where the target branch is checked out, its files follow. Changes of the
+        checkout's own stay as they are; where one of them is at a place that the landing would change, the landing is
+        refused instead, whether git tracks, ignores or does not know the file. Hooks are not run, and commits are not
+        signed. The task's branch and worktree stay as they are.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
-        (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, CHECKOUT_DIRTY, LAND_CONFLICT,
-        NOTHING_TO_LAND, GIT_FAILED), ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+        (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, WORK_UNFINISHED, CHECKOUT_DIRTY,
+        FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND, GIT_FAILED),
+        ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod

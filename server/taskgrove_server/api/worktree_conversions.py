@@ -29,15 +29,24 @@ _KINDS = {
 _STRATEGIES = {landing_pb2.LandStrategy.Value(f"LAND_STRATEGY_{strategy.name}"): strategy for strategy in LandStrategy}
 
 _Obstacle = messages.CheckLandResponse.Obstacle
+_Remedy = messages.CheckLandResponse.Remedy
 
 _OBSTACLES: dict[type[errors.TaskgroveError], _Obstacle] = {
     errors.TaskActive: messages.CheckLandResponse.OBSTACLE_TASK_ACTIVE,
     errors.NothingToLand: messages.CheckLandResponse.OBSTACLE_NOTHING_TO_LAND,
     errors.LandConflict: messages.CheckLandResponse.OBSTACLE_CONFLICT,
     errors.WorktreeDirty: messages.CheckLandResponse.OBSTACLE_WORKTREE_DIRTY,
+    errors.WorkUnfinished: messages.CheckLandResponse.OBSTACLE_WORK_UNFINISHED,
+    errors.MergesNotRebasable: messages.CheckLandResponse.OBSTACLE_MERGES_NOT_REBASABLE,
+    errors.OtherCommits: messages.CheckLandResponse.OBSTACLE_OTHER_COMMITS,
     errors.CheckoutDirty: messages.CheckLandResponse.OBSTACLE_CHECKOUT_DIRTY,
+    errors.FilesInTheWay: messages.CheckLandResponse.OBSTACLE_FILES_IN_THE_WAY,
+    errors.TargetBusy: messages.CheckLandResponse.OBSTACLE_TARGET_BUSY,
     errors.BranchNotFound: messages.CheckLandResponse.OBSTACLE_NO_TARGET_BRANCH,
 }
+
+#: Files that an obstacle names.
+_FILES = 100
 
 # Bytes that are sent of names and of the body of a commit's message.
 _NAME = 1000
@@ -168,10 +177,17 @@ def from_commit(commit: Commit) -> change_pb2.Commit:
 def from_land_check(check: LandCheck) -> messages.CheckLandResponse:
     """Returns the wire's answer."""
     target = check.work.target
+    obstacle = check.obstacle
+    remedies = obstacle.remedies if isinstance(obstacle, errors.WorktreeRefused) else ()
     return messages.CheckLandResponse(
-        can_land=check.obstacle is None,
-        obstacle=_OBSTACLES[type(check.obstacle)] if check.obstacle else None,
-        conflicting_files=[text_of(path)[0] for path in check.conflicting_files[:100]],
+        can_land=obstacle is None,
+        obstacle=_OBSTACLES[type(obstacle)] if obstacle else None,
+        message=_clean(obstacle.message) if obstacle else "",
+        conflicting_files=_files(obstacle) if isinstance(obstacle, errors.LandConflict) else (),
+        blocking_files=_files(obstacle) if isinstance(obstacle, errors.CheckoutDirty | errors.FilesInTheWay) else (),
+        remedies=[_Remedy(description=one.description, command=_clean(one.command)) for one in remedies],
+        other_commits=[from_commit(commit) for commit in check.other_commits],
+        other_commit_count=check.other_commit_count,
         target_branch=target.name if target else "",
         target_commit=target.head if target else "",
         head_commit=check.work.head,
@@ -211,6 +227,10 @@ def _from_span(span: timedelta | None) -> duration_pb2.Duration | None:
     message = duration_pb2.Duration()
     message.FromTimedelta(span)
     return message
+
+
+def _files(obstacle: errors.LandConflict | errors.CheckoutDirty | errors.FilesInTheWay) -> list[str]:
+    return [text_of(path)[0] for path in obstacle.files[:_FILES]]
 
 
 def _clean(text: str) -> str:

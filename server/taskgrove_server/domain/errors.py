@@ -32,7 +32,12 @@
     │   ├── WorktreeDirty
     │   ├── NothingToLand
     │   ├── LandConflict
+    │   ├── MergesNotRebasable
+    │   ├── OtherCommits
+    │   ├── WorkUnfinished
     │   ├── CheckoutDirty
+    │   ├── FilesInTheWay
+    │   ├── TargetBusy
     │   ├── BranchMoved
     │   ├── PushFailed
     │   └── RepositoryFailed
@@ -48,12 +53,14 @@
     ├── ServerDraining
     └── StoreUnavailable
 
-Each error carries `metadata`: the parts of its message that a program may want, by name.
+Each error carries `metadata`: the parts of its message that a program may want, by name. What stands in the way of a
+landing also carries `remedies`: ways out of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from taskgrove_server.domain.ids import TaskId, TaskListId
 
@@ -205,8 +212,19 @@ class TaskListActive(WrongState):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A way out: what it does, and the command for a POSIX shell on the server's machine."""
+
+    description: str
+    command: str
+
+
 class WorktreeRefused(TaskgroveError):
     """Something cannot be done with a task's worktree or its work."""
+
+    #: Ways out, the best first.
+    remedies: tuple[Remedy, ...] = ()
 
 
 class NoWorktree(WorktreeRefused):
@@ -274,23 +292,92 @@ class NothingToLand(WorktreeRefused):
 class LandConflict(WorktreeRefused):
     """The work and the target branch have changed the same places."""
 
-    def __init__(self, task_id: TaskId, target_branch: str, files: Sequence[str]) -> None:
-        named = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    def __init__(
+        self, task_id: TaskId, target_branch: str, files: Sequence[str], remedies: Sequence[Remedy] = ()
+    ) -> None:
         super().__init__(
-            f"Task {task_id} and {target_branch!r} have changed the same places: {named}. Have the agent bring its "
-            "branch up to date, or merge by hand.",
+            f"Task {task_id} and {target_branch!r} have changed the same places: {_named(files)}. Have the task done "
+            "anew from where the branch is now, or merge by hand.",
             task_id=task_id,
             target_branch=target_branch,
-            files="\n".join(files[:20]),
+            **_first_files(files),
         )
         self.files = tuple(files)
+        self.remedies = tuple(remedies)
+
+
+class MergesNotRebasable(WorktreeRefused):
+    """The work has merge commits with changes of their own, which a rebase would lose."""
+
+    def __init__(self, task_id: TaskId, target_branch: str) -> None:
+        super().__init__(
+            f"Task {task_id} has merge commits with changes of their own, which a rebase onto {target_branch!r} would "
+            "lose: land it by merge or squash.",
+            task_id=task_id,
+            target_branch=target_branch,
+        )
+
+
+class OtherCommits(WorktreeRefused):
+    """More would land than the task has done; `commits` holds the full ids of the newest of `count`."""
+
+    def __init__(self, task_id: TaskId, target_branch: str, commits: Sequence[str], count: int) -> None:
+        them = "a commit that is" if count == 1 else f"{count} commits that are"
+        super().__init__(
+            f"Besides the work of task {task_id}, {target_branch!r} would get {them} not its own: "
+            "land on the branch that the task was begun on, or have other commits included.",
+            task_id=task_id,
+            target_branch=target_branch,
+            count=count,
+        )
+        self.commits = tuple(commits)
+        self.count = count
+
+
+class WorkUnfinished(WorktreeRefused):
+    """The task's worktree stands in the middle of something."""
+
+    def __init__(self, task_id: TaskId, path: str, what: str, remedies: Sequence[Remedy]) -> None:
+        super().__init__(
+            f"The worktree {path!r} of task {task_id} {what}: finish or abort that there, or continue the task and "
+            "have its agent do so.",
+            task_id=task_id,
+            path=path,
+        )
+        self.remedies = tuple(remedies)
 
 
 class CheckoutDirty(WorktreeRefused):
-    """The checkout of the target branch has changes of its own."""
+    """The checkout of the target branch has changes where the landing has some, or is in the middle of something."""
 
-    def __init__(self, path: str, why: str) -> None:
-        super().__init__(f"The target branch is checked out in {path!r}, and {why}.", path=path)
+    def __init__(self, path: str, why: str, *, files: Sequence[str] = (), remedies: Sequence[Remedy] = ()) -> None:
+        super().__init__(f"The target branch is checked out in {path!r}, and {why}.", path=path, **_first_files(files))
+        self.files = tuple(files)
+        self.remedies = tuple(remedies)
+
+
+class FilesInTheWay(WorktreeRefused):
+    """The checkout of the target branch has files that git does not track where the landing puts others."""
+
+    def __init__(self, path: str, files: Sequence[str], remedies: Sequence[Remedy]) -> None:
+        super().__init__(
+            f"The target branch is checked out in {path!r}, where the landing would overwrite what git does not track: "
+            f"{_named(files)}. Move it away first.",
+            path=path,
+            **_first_files(files),
+        )
+        self.files = tuple(files)
+        self.remedies = tuple(remedies)
+
+
+class TargetBusy(WorktreeRefused):
+    """The target branch cannot be moved at this moment."""
+
+    def __init__(self, target_branch: str, path: str, why: str, remedies: Sequence[Remedy]) -> None:
+        super().__init__(
+            f"The branch {target_branch!r} cannot be moved now: {why}.", target_branch=target_branch, path=path
+        )
+        self.remedies = tuple(remedies)
 
 
 class BranchMoved(WorktreeRefused):
@@ -456,3 +543,12 @@ class StoreUnavailable(TaskgroveError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"The server's store is out of order: {why}")
+
+
+def _named(files: Sequence[str]) -> str:
+    return ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+
+
+def _first_files(files: Sequence[str]) -> dict[str, str]:
+    """Returns the metadata that names the first of some files, one a line."""
+    return {"files": "\n".join(files[:20])} if files else {}

@@ -34,6 +34,7 @@ class FailureKind(StrEnum):
     INTERNAL = "internal"
     DISK_FULL = "disk_full"
     SETUP = "setup"
+    WORK_UNFINISHED = "work_unfinished"
 
 
 class Retry(StrEnum):
@@ -59,6 +60,7 @@ AUTOMATIC: dict[FailureKind, Retry] = {
     FailureKind.STALLED: Retry.RESUME,
     FailureKind.DISK_FULL: Retry.RESUME_WITH_ROOM,
     FailureKind.OUTPUT_MISSING: Retry.RESUME,
+    FailureKind.WORK_UNFINISHED: Retry.RESUME,
     FailureKind.SESSION_LOST: Retry.NEW_SESSION,
 }
 

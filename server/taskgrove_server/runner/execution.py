@@ -19,6 +19,7 @@ from taskgrove_server.domain.ids import RunId, SessionId
 from taskgrove_server.domain.run import Outcome, Run
 from taskgrove_server.domain.task import Task
 from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.processes import starting, sweeping
 from taskgrove_server.processes.ending import ProcessEnd
@@ -73,12 +74,22 @@ class Ending:
 class Execution:
     """Carries out runs, and takes up those that an earlier server left."""
 
-    def __init__(self, store: Store, journal: Journal, agents: Registry, places: Places, ending: Ending) -> None:
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        agents: Registry,
+        places: Places,
+        ending: Ending,
+        unfinished: Callable[[Worktree], str | None],
+    ) -> None:
         self._store = store
         self._journal = journal
         self._agents = agents
         self._places = places
         self._ending = ending
+        #: Tells what a run that succeeded has left its worktree in the middle of.
+        self._unfinished = unfinished
 
     def execute(self, job: Job, attempt: Attempt) -> Run | None:
         """Makes a new run and returns it when it has ended; None when the task was cancelled before."""
@@ -230,9 +241,23 @@ class Execution:
     def _conclude(self, job: Job, run: Run, outcome: Outcome) -> Run:
         """Closes the run's row with what came of it, unless a cancel came first."""
         succeeded = outcome.failure is None and not outcome.cancelled
-        if succeeded and not insist(lambda: self._store.slots.settle(job.task.id).result(), job.mailbox):
+        if succeeded and (failure := self._left_unfinished(job, run)):
+            outcome = replace(outcome, failure=failure)
+        elif succeeded and not insist(lambda: self._store.slots.settle(job.task.id).result(), job.mailbox):
             outcome = replace(outcome, cancelled=True, exit_code=-1)
         return self._finish(run, outcome, job.mailbox)
+
+    def _left_unfinished(self, job: Job, run: Run) -> Failure | None:
+        left = self._unfinished(job.task.worktree) if job.task.worktree else None
+        if left is None:
+            return None
+        message = (
+            f"The worktree {left}, and nothing was committed over that. Finish it, as with `git rebase --continue`, or "
+            "abort it, so that everything that the task needs is there."
+        )
+        # Who holds no conversation cannot be told: a command would do the same again.
+        final = not self._agents.find(run.agent).capabilities.models
+        return Failure(FailureKind.WORK_UNFINISHED, message, final=final)
 
     def _finish(self, run: Run, outcome: Outcome, mailbox: Mailbox) -> Run:
         extent = self._journal.extent(run)

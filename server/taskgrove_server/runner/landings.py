@@ -13,7 +13,8 @@ from taskgrove_server.runner.task_work import Place, TaskWork, git_errors
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.worktrees import Operation, OperationKind
-from taskgrove_server.worktrees import landing, pushing, work
+from taskgrove_server.worktrees import landing, moves, pushing, work
+from taskgrove_server.worktrees.landing import Wish
 from taskgrove_server.worktrees.work import Work
 from taskgrove_server.worktrees.worktrees import Worktrees
 
@@ -38,6 +39,7 @@ class Landings:
         message: str,
         expected_head: str,
         commit_uncommitted: bool,
+        include_other_commits: bool,
         request: RequestKey | None,
     ) -> Task:
         """Lands; raises what LandRequest's method lists, and then nothing has moved."""
@@ -46,19 +48,21 @@ class Landings:
             place = self._works.place_of(task)
             subject = self._works.look(place, target_branch)
             _expect(subject, expected_head)
+            landing.require_finished(self._worktrees.git, subject)
             subject = self._committed(place, subject, target_branch, commit=commit_uncommitted)
+            wish = Wish(strategy, message or _message(place, strategy), include_other_commits)
             with self._worktrees.locks.exclusively(place.repository):
                 # Anew, under the lock: another landing may have moved the target. The work has to be the same.
                 expected = subject.head
                 subject = self._works.look(place, target_branch)
                 _expect(subject, expected)
-                planned = landing.plan(self._worktrees.git, subject, strategy, message or _message(place, strategy))
-                landing.check_checkout(self._worktrees.git, planned.target)
+                planned = landing.plan(self._worktrees.git, subject, wish, task.create_time)
+                move = moves.plan(self._worktrees.git, place.repository, planned.target, planned.commit)
                 done = Landing(planned.target.name, planned.commit, subject.head, strategy, clock.now())
                 noted = Operation(OperationKind.LANDING, done, request)
                 self._store.worktrees.note(task_id, noted).result()
                 reason = f"taskgrove: land task {task_id}"
-                landing.apply(self._worktrees.git, self._worktrees.moving_git, place.repository, planned, reason)
+                moves.make(self._worktrees.git, self._worktrees.moving_git, place.repository, move, reason)
                 log.info("Task %s has landed on %s as %s", task_id, done.target_branch, done.commit)
                 return self._store.worktrees.landed(task_id, done, request).result()
 

@@ -15,7 +15,7 @@ from taskgrove_server.domain.worktree import Landing
 from taskgrove_server.runner.task_work import TaskWork
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.worktrees import Operation
-from taskgrove_server.worktrees import branches, commands
+from taskgrove_server.worktrees import branches, commands, moves
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +84,9 @@ class Operations:
     def _is_done(self, task: Task, planned: Landing) -> bool:
         try:
             repository = self._works.place_of(task).repository
+            moves.recover(self._git, repository, planned.target_branch)
             target = branches.tip(self._git, repository, planned.target_branch)
             return target is not None and branches.contains(self._git, repository, target, planned.commit)
-        except (commands.GitFailed, errors.TaskgroveError) as error:
+        except (commands.GitFailed, errors.TaskgroveError, OSError) as error:
             log.warning("Task %s: whether it has landed cannot be told: %s", task.id, error)
             return False

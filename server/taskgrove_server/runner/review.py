@@ -6,18 +6,22 @@ import os
 import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import LandStrategy, Worktree
 from taskgrove_server.runner.task_work import TaskWork, git_errors
-from taskgrove_server.worktrees import branches, changes, clearing, commands, landing, work
+from taskgrove_server.worktrees import branches, changes, clearing, commands, landing, moves, work
 from taskgrove_server.worktrees.changes import ChangedFile, Commit, Compared, Patch
+from taskgrove_server.worktrees.landing import Wish
 from taskgrove_server.worktrees.work import Work
 
 #: Seconds for which the bytes of a worktree are counted.
 _COUNTING = 2.0
+
+#: Commits of others that a check shows.
+OTHER_COMMITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,9 @@ class LandCheck:
     work: Work
     commits: int
     obstacle: errors.TaskgroveError | None = None
-    conflicting_files: Sequence[str] = field(default_factory=tuple)
+    #: Of the commits that would land and are not the task's own, the newest, and how many there are.
+    other_commits: Sequence[Commit] = ()
+    other_commit_count: int = 0
 
 
 class Review:
@@ -121,17 +127,24 @@ class Review:
             try:
                 if not place.task.state.rests:
                     raise errors.TaskActive(task_id, place.task.state)
+                landing.require_finished(self._git, subject)
                 if files := work.uncommitted(self._git, subject):
                     raise errors.WorktreeDirty(task_id, place.worktree.path, len(files))
-                planned = landing.plan(self._git, subject, strategy, "")
-                landing.check_checkout(self._git, planned.target)
-            except errors.LandConflict as conflict:
-                return LandCheck(subject, commits, conflict, conflict.files)
+                planned = landing.plan(self._git, subject, Wish(strategy), place.task.create_time)
+                moves.plan(self._git, place.repository, planned.target, planned.commit)
+            except errors.OtherCommits as obstacle:
+                newest = changes.commits_of(self._git, place.repository, obstacle.commits[:OTHER_COMMITS])
+                return LandCheck(subject, commits, obstacle, newest, obstacle.count)
             except (
                 errors.TaskActive,
                 errors.WorktreeDirty,
+                errors.WorkUnfinished,
                 errors.NothingToLand,
+                errors.LandConflict,
+                errors.MergesNotRebasable,
                 errors.CheckoutDirty,
+                errors.FilesInTheWay,
+                errors.TargetBusy,
                 errors.BranchNotFound,
             ) as obstacle:
                 return LandCheck(subject, commits, obstacle)

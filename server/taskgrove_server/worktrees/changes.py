@@ -171,6 +171,11 @@ def commits(
     return [_commit(fields[at : at + 8]) for at in range(0, len(fields), 8)]
 
 
+def commits_of(git: commands.Git, repository: str, ids: Sequence[str]) -> list[Commit]:
+    """Returns commits by their full ids, in that order."""
+    return [commit for one in ids for commit in commits(git, repository, one, (), 0, 1)]
+
+
 def _commit(fields: Sequence[str]) -> Commit:
     commit_id, parents, name, email, author_time, commit_time, subject, body = fields
     return Commit(

@@ -1,25 +1,22 @@
-"""Lands work on a branch. The new commits are made aside, and the branch is moved to them in one step.
+"""Plans landings: makes the new commits aside, so that no checkout ever stands in the middle of a merge.
 
-No checkout ever stands in the middle of a merge: conflicts are found without one (git-merge-tree(1), which needs git
-2.38), and where the branch is checked out, its files follow by a fast-forward, which git refuses before it begins when
-a file has changes of its own.
+Conflicts are found without a checkout (git-merge-tree(1), which needs git 2.38); `moves` then moves the branch.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 
 from taskgrove_server.domain import errors
+from taskgrove_server.domain.errors import Remedy
 from taskgrove_server.domain.worktree import LandStrategy
-from taskgrove_server.worktrees import branches, commands, git_dirs
+from taskgrove_server.worktrees import branches, commands, unfinished
 from taskgrove_server.worktrees.branches import Branch
 from taskgrove_server.worktrees.work import Work
-
-#: What a git directory holds while its checkout is in the middle of something.
-_UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply", "BISECT_LOG")
 
 #: Git's status for options that it does not know.
 _USAGE = 129
@@ -33,73 +30,70 @@ class Plan:
     commit: str
 
 
-def plan(git: commands.Git, work: Work, strategy: LandStrategy, message: str) -> Plan:
-    """Makes the commits of a landing. `message` is for the one that is made unless they are rebased.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How work is to land. `message` is for the commit that is made unless the task's are rebased."""
 
-    Raises BranchNotFound without a target, NothingToLand, LandConflict and GitFailed.
+    strategy: LandStrategy
+    message: str = ""
+    include_other_commits: bool = False
+
+
+def plan(git: commands.Git, work: Work, wish: Wish, created: datetime) -> Plan:
+    """Makes the commits of a landing of a task that was created at a time.
+
+    Raises BranchNotFound without a target, WorkUnfinished, NothingToLand, OtherCommits, LandConflict,
+    MergesNotRebasable and GitFailed.
     """
     target = work.target
     if target is None:
         raise errors.BranchNotFound("")
+    require_finished(git, work)
     if work.base == work.head or branches.contains(git, work.repository, target.head, work.head):
         raise errors.NothingToLand(work.task_id, target.name)
-    if strategy is LandStrategy.REBASE:
+    if not wish.include_other_commits and (others := other_commits(git, work, created)):
+        raise errors.OtherCommits(work.task_id, target.name, others, len(others))
+    if wish.strategy is LandStrategy.REBASE:
         commit = _rebase(git, work, target)
     else:
-        tree = _merge(git, work, _as_if_from(git, work.repository, target.head, work.base), work.head, target)
+        tree = _merged(git, work, target)
         if tree == branches.tree(git, work.repository, target.head):
             raise errors.NothingToLand(work.task_id, target.name)
-        parents = (target.head, work.head) if strategy is LandStrategy.MERGE else (target.head,)
-        commit = _commit(git, work.repository, tree, *parents, message=message)
+        parents = (target.head, work.head) if wish.strategy is LandStrategy.MERGE else (target.head,)
+        commit = _commit(git, work.repository, tree, *parents, message=wish.message)
     if commit == target.head:
         raise errors.NothingToLand(work.task_id, target.name)
     return Plan(target, commit)
 
 
-def check_checkout(git: commands.Git, target: Branch) -> None:
-    """Raises CheckoutDirty when the branch is checked out with changes of its own."""
-    if target.checkout is None:
-        return
-    own = git_dirs.of(git, target.checkout).own
-    for name in _UNFINISHED:
-        if os.path.lexists(Path(own, name)):
-            raise errors.CheckoutDirty(target.checkout, "stands in the middle of a merge or a rebase: finish it first")
-    options = ("--porcelain=v1", "--untracked-files=no", "--ignore-submodules=none")
-    if git(target.checkout, "--no-optional-locks", "status", *options):
-        raise errors.CheckoutDirty(target.checkout, "has changes that are not committed: commit or stash them")
+def require_finished(git: commands.Git, work: Work) -> None:
+    """Raises WorkUnfinished when the task's worktree stands in the middle of something."""
+    path = work.worktree.path
+    if work.present and (begun := unfinished.in_worktree(git, path)):
+        raise errors.WorkUnfinished(work.task_id, path, begun.state, begun.ways_on(path))
 
 
-def apply(git: commands.Git, mover: commands.Git, repository: str, planned: Plan, reason: str) -> None:
-    """Moves the branch, and the files of its checkout if there is one. Call it with the repository's lock.
+def other_commits(git: commands.Git, work: Work, created: datetime) -> list[str]:
+    """Returns the full ids of the commits that would land and are not the task's own, the newest first.
 
-    `mover` runs what is not to be ended when the server is killed or stopped. Raises CheckoutDirty, BranchMoved and
-    GitFailed, and then nothing has moved.
+    Those are the commits that its branch was made from and the target has not, and those that are older than the task,
+    as of a branch that its agent has checked out or merged.
     """
-    target = planned.target
-    found = branches.find(git, repository, target.name)
-    if found != target:
-        raise errors.BranchMoved(target.name, found.head if found else "")
-    check_checkout(git, target)
-    try:
-        if target.checkout is None:
-            mover(repository, "update-ref", "-m", reason, f"refs/heads/{target.name}", planned.commit, target.head)
-        else:
-            settings = ("-c", "submodule.recurse=false", "-c", "merge.autoStash=false")
-            mover(
-                target.checkout,
-                *settings,
-                *("merge", "--ff-only", "--quiet", "--no-stat", planned.commit),
-                environment={"GIT_REFLOG_ACTION": reason},
-            )
-    except commands.GitFailed as failure:
-        now = branches.find(git, repository, target.name)
-        if now is None or now.head not in (target.head, planned.commit):
-            raise errors.BranchMoved(target.name, now.head if now else "") from failure
-        if now.head == target.head and target.checkout is not None:
-            raise errors.CheckoutDirty(
-                target.checkout, f"git cannot bring its files up to date: {failure}"
-            ) from failure
-        raise
+    if work.target is None:
+        return []
+    known = (f"^{work.target.head}", f"^{work.base}")
+    below = set(git(work.repository, "rev-list", work.worktree.base_commit, *known).split())
+    landing = git(work.repository, "rev-list", "--topo-order", "--timestamp", work.head, *known).splitlines()
+    # Git's clock has whole seconds.
+    oldest = int(created.timestamp())
+    entries = (line.split(" ") for line in landing)
+    return [commit for seconds, commit in entries if commit in below or int(seconds) < oldest]
+
+
+def _merged(git: commands.Git, work: Work, target: Branch) -> str:
+    """Returns the tree of the target with the work merged into it; raises LandConflict."""
+    ours = _as_if_from(git, work.repository, target.head, work.base)
+    return _merge(git, work, ours, work.head, target)
 
 
 def _merge(git: commands.Git, work: Work, ours: str, theirs: str, target: Branch) -> str:
@@ -113,7 +107,7 @@ def _merge(git: commands.Git, work: Work, ours: str, theirs: str, target: Branch
         raise
     tree, *files = answer.rstrip("\0").split("\0")
     if status == 1:
-        raise errors.LandConflict(work.task_id, target.name, sorted(set(files)))
+        raise errors.LandConflict(work.task_id, target.name, sorted(set(files)), _by_hand(work, target))
     return tree
 
 
@@ -124,12 +118,38 @@ def _as_if_from(git: commands.Git, repository: str, commit: str, base: str) -> s
     return _commit(git, repository, branches.tree(git, repository, commit), base, message="")
 
 
+def _by_hand(work: Work, target: Branch) -> Sequence[Remedy]:
+    """Returns the way out of a conflict that needs neither the agent nor its right to run git."""
+    if not work.present:
+        return ()
+    place = shlex.quote(work.worktree.path)
+    merge = f"cd {place} && git merge {shlex.quote(target.name)}"
+    return (Remedy("Or merge by hand in the task's worktree, resolve the conflicts and commit", merge),)
+
+
 def _rebase(git: commands.Git, work: Work, target: Branch) -> str:
-    """Makes each commit again on top of the target; returns the last."""
+    """Makes each commit again on top of the target; returns the last.
+
+    Raises MergesNotRebasable when the commits alone make something else than the whole work does, and LandConflict.
+    """
+    known = tuple(f"^{one}" for one in work.excluded)
+    merges = git(work.repository, "rev-list", "--min-parents=2", "--max-count=1", work.head, *known)
+    try:
+        top = _commits_again(git, work, target, known)
+        if merges and branches.tree(git, work.repository, top) != _merged(git, work, target):
+            raise errors.MergesNotRebasable(work.task_id, target.name)
+    except errors.LandConflict as conflict:
+        if merges:
+            # Where the agent has resolved it in a merge already, the commits before that conflict for ever.
+            raise errors.MergesNotRebasable(work.task_id, target.name) from conflict
+        raise
+    return top
+
+
+def _commits_again(git: commands.Git, work: Work, target: Branch, known: Sequence[str]) -> str:
     order = ("--reverse", "--topo-order", "--no-merges")
-    own = git(work.repository, "rev-list", *order, work.head, *(f"^{one}" for one in work.excluded)).split()
     top = target.head
-    for commit in own:
+    for commit in git(work.repository, "rev-list", *order, work.head, *known).split():
         parent = branches.commit(git, work.repository, f"{commit}^")
         if parent == top:
             top = commit
@@ -146,10 +166,9 @@ def _rebase(git: commands.Git, work: Work, target: Branch) -> str:
 
 
 def _again(git: commands.Git, repository: str, commit: str, tree: str, parent: str) -> str:
-    form = "%an%x00%ae%x00%ad%x00%B"
-    name, email, date, text = git(
-        repository, "log", "-1", "--encoding=UTF-8", "--date=raw", f"--format={form}", commit
-    ).split("\0", 3)
+    # Not git-log, to whose answer a person's settings add what they like to see.
+    form = ("--no-commit-header", "--encoding=UTF-8", "--date=raw", "--format=%an%x00%ae%x00%ad%x00%B")
+    name, email, date, text = git(repository, "rev-list", "--max-count=1", *form, commit).split("\0", 3)
     author = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email, "GIT_AUTHOR_DATE": date}
     return _commit(git, repository, tree, parent, message=text, author=author)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.worktrees import branches, commands, commits, git_dirs, names, saving
+from taskgrove_server.worktrees import branches, commands, commits, git_dirs, names, saving, unfinished
 from taskgrove_server.worktrees.locks import RepositoryLocks, WorktreeFailed
 
 
@@ -166,6 +166,17 @@ class Worktrees:
         """
         text = commits.message(title=title, task_id=task_id, task_list_title=task_list_title, run_number=run_number)
         return commits.commit(self.git, worktree, self._author, text)
+
+    def unfinished(self, worktree: Worktree) -> str | None:
+        """Returns what a worktree stands in the middle of, as the end of a sentence; None for nothing.
+
+        What git cannot tell is for the commit to tell.
+        """
+        try:
+            begun = unfinished.in_worktree(self.git, worktree.path)
+        except commands.GitFailed:
+            return None
+        return begun.state if begun else None
 
     def _add_with_branch(self, repository: str, path: str, branch: str, start: str) -> None:
         try:
