@@ -56,11 +56,10 @@ def refused(project: Project, task_id: str, error: type[taskgrove.TaskgroveError
     return check
 
 
-def lands(project: Project, task_id: str, **options: object) -> None:
+def lands(project: Project, task_id: str, strategy: taskgrove.LandStrategy = MERGE) -> None:
     """Lands what a check must find possible."""
-    if not options:
-        assert project.client.check_land(task_id).can_land
-    landed = project.client.land(task_id, **options)  # type: ignore[arg-type] - a few of land's own
+    assert project.client.check_land(task_id, strategy=strategy).can_land
+    landed = project.client.land(task_id, strategy=strategy)
     assert project.git("rev-parse", "main") == landed.worktree.landing.commit
     assert project.git("rev-parse", "main^{tree}") == project.git("write-tree")
 

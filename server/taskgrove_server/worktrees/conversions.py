@@ -10,11 +10,16 @@ import filecmp
 import os
 import stat
 import tempfile
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from taskgrove_server.worktrees import commands
+from taskgrove_server.worktrees import commands, git_dirs
+
+#: The attributes by which git converts files. Settings alone, as core.autocrlf, leave a file as it is stored.
+_CONVERTING = ("text", "crlf", "eol", "filter", "ident", "working-tree-encoding")
+
+_FILES = ("100644", "100755")
 
 
 @contextmanager
@@ -39,6 +44,71 @@ def same_as(git: commands.Git, checkout: str, tree: str, files: Sequence[str]) -
         return set()
     with checked_out(git, checkout, tree, files) as place:
         return {name for name in files if is_same(f"{checkout}/{name}", f"{place}/{name}")}
+
+
+def only_converted(git: commands.Git, checkout: str, files: Sequence[str]) -> set[str]:
+    """Returns those of the modified files of a checkout that only git's conversions make differ from its HEAD."""
+    return same_as(git, checkout, "HEAD", _with_conversions(git, checkout, files))
+
+
+def keep(git: commands.Git, checkout: str, environment: Mapping[str, str] | None = None) -> None:
+    """Takes out of the index what git's conversions have changed in it and nobody else has. Raises GitFailed.
+
+    Where HEAD has a file raw, as no commit would store it now, and it was edited, it is staged raw as well: otherwise
+    each of its lines would count as changed.
+    """
+    compare = ("diff-index", "--cached", "--raw", "--no-abbrev", "--no-renames", "--diff-filter=M", "-z")
+    if git.ask(checkout, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
+        return
+    fields = git(checkout, *compare, "HEAD", "--", environment=environment).split("\0")
+    staged = {path: entry[1:].split(" ") for entry, path in zip(fields[::2], fields[1::2], strict=False)}
+    files = [path for path, entry in staged.items() if entry[0] in _FILES and entry[1] in _FILES]
+    converted = _with_conversions(git, checkout, files)
+    if not converted:
+        return
+    entries: list[str] = []
+    with checked_out(git, checkout, "HEAD", converted) as place:
+        edited = [path for path in converted if not is_same(f"{checkout}/{path}", f"{place}/{path}")]
+        entries += [f"{staged[path][0]} {staged[path][2]}\t{path}" for path in converted if path not in edited]
+        raw = _stored_raw(git, checkout, place, {path: staged[path][2] for path in edited})
+    stored = _hashes(git, checkout, raw, "-w", "--no-filters")
+    entries += [f"{staged[path][1]} {stored[path]}\t{path}" for path in raw]
+    stdin = "".join(f"{entry}\0" for entry in entries).encode(errors="surrogateescape")
+    git(checkout, "update-index", "-z", "--index-info", environment=environment, stdin=stdin)
+
+
+def _stored_raw(git: commands.Git, checkout: str, place: str, blobs: Mapping[str, str]) -> list[str]:
+    """Returns the files that are stored as they are checked out, and that git would store otherwise now."""
+    asis = _hashes(git, place, list(blobs), "--no-filters")
+    raw = [path for path, blob in blobs.items() if asis.get(path) == blob]
+    # The attributes are those of the checkout: git takes them from its index where there is no file of them.
+    surroundings = {"GIT_DIR": git_dirs.of(git, checkout).own, "GIT_WORK_TREE": place}
+    now = _hashes(git, place, raw, environment=surroundings)
+    return [path for path in raw if now[path] != blobs[path]]
+
+
+def _hashes(
+    git: commands.Git, directory: str, files: Sequence[str], *options: str, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Returns the ids of the blobs that files would be; those whose names have a newline in them are left out."""
+    named = [name for name in files if "\n" not in name]
+    if not named:
+        return {}
+    stdin = b"".join(os.fsencode(name) + b"\n" for name in named)
+    answer = git(directory, "hash-object", *options, "--stdin-paths", stdin=stdin, environment=environment)
+    return dict(zip(named, answer.split(), strict=True))
+
+
+def _with_conversions(git: commands.Git, checkout: str, files: Sequence[str]) -> list[str]:
+    """Returns those files that have an attribute by which git may convert them."""
+    if not files:
+        return []
+    answer = git(checkout, "check-attr", "-z", "--stdin", *_CONVERTING, stdin=_joined(files))
+    fields = answer.split("\0")
+    found = {
+        path for path, value in zip(fields[::3], fields[2::3], strict=False) if value not in ("unspecified", "unset")
+    }
+    return [path for path in files if path in found]
 
 
 def is_same(one: str, other: str) -> bool:
