@@ -1,0 +1,135 @@
+"""Where a checkout stands: its head, its branch, and what is not committed in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from taskgrove_server.domain.worktree import NestedKind, NestedRepository
+from taskgrove_server.worktrees import commands
+from taskgrove_server.worktrees.nested import files, guarded
+from taskgrove_server.worktrees.nested.finding import Nested
+
+#: How many fields an entry of `git status --porcelain=v2` has before its path.
+_FIELDS = {"1": 8, "u": 10}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file that differs from the head; `is_new` when neither head nor index had it."""
+
+    path: str
+    is_new: bool
+    is_unmerged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where one checkout stands."""
+
+    #: None when it has no commit.
+    head: str | None
+    #: None when its HEAD is detached.
+    branch: str | None
+    changes: Sequence[Change]
+
+    @property
+    def unmerged(self) -> list[str]:
+        """Returns the files that a merge has left in conflict."""
+        return [change.path for change in self.changes if change.is_unmerged]
+
+
+def of(git: commands.Git, directory: str) -> State:
+    """Returns where a checkout stands; a link that leads to another commit counts. Raises GitFailed."""
+    # With links to submodules whatever .gitmodules says, but what is in them is asked of them. Without optional
+    # locks: an agent may be about to commit.
+    options = (
+        *("--porcelain=v2", "--branch", "-z", "--untracked-files=all"),
+        *("--no-renames", "--ignore-submodules=dirty", "--no-ahead-behind"),
+    )
+    head = branch = None
+    changes: list[Change] = []
+    for entry in guarded.run(git, directory, "--no-optional-locks", "status", *options).split("\0"):
+        kind = entry[:1]
+        if entry.startswith("# branch.oid "):
+            head = None if entry.endswith("(initial)") else entry.rpartition(" ")[2]
+        elif entry.startswith("# branch.head "):
+            name = entry.removeprefix("# branch.head ")
+            branch = None if name == "(detached)" else name
+        elif kind == "?":
+            changes.append(Change(entry[2:], is_new=True))
+        elif kind in _FIELDS:
+            fields = entry.split(" ", _FIELDS[kind])
+            changes.append(Change(fields[-1], is_new=fields[1] == "A.", is_unmerged=kind == "u"))
+    return State(head, branch, changes)
+
+
+def uncommitted(
+    git: commands.Git, directory: str, found: Sequence[Nested], inside: Nested | None = None, state: State | None = None
+) -> list[Change]:
+    """Returns what a commit of a checkout would take, that of its submodules included; paths relative to it.
+
+    `found` are the repositories inside the worktree. What a sub-agent's worktree holds is no part of it.
+    """
+    children = {child.name: child for child in found if child.inside is inside}
+    changes: list[Change] = []
+    fresh: set[str] = set()
+    for change in (state or of(git, directory)).changes:
+        child = children.get(change.path.rstrip("/"))
+        if child is None:
+            changes.append(change)
+        elif child.kind is NestedKind.SUBMODULE:
+            changes.append(Change(child.name, is_new=change.is_new))
+        elif change.path.endswith("/"):
+            fresh.add(child.name)
+    for name, child in children.items():
+        match child.kind:
+            case NestedKind.SUBMODULE:
+                inner = uncommitted(git, child.directory, found, child)
+                changes += [Change(f"{name}/{one.path}", one.is_new, one.is_unmerged) for one in inner]
+            case NestedKind.REPOSITORY if child.is_linked or name in fresh:
+                changes += [Change(f"{name}/{one}", is_new=True) for one in files.of(git, child, found)]
+            case NestedKind.WORKTREE if child.is_linked:
+                changes.append(Change(name, is_new=False))
+            case _:
+                pass
+    return changes
+
+
+def describe(git: commands.Git, found: Sequence[Nested], task_head: str) -> tuple[NestedRepository, ...]:
+    """Returns what there is to tell of the repositories inside a worktree; raises GitFailed."""
+    return tuple(_describe(git, nested, found, task_head) for nested in found)
+
+
+def _describe(git: commands.Git, nested: Nested, found: Sequence[Nested], task_head: str) -> NestedRepository:
+    state = of(git, nested.directory)
+    children = {child.name for child in found if child.inside is nested}
+    own = _outside(state.changes, children)
+    return NestedRepository(
+        path=nested.path,
+        kind=nested.kind,
+        head_commit=state.head,
+        branch=state.branch,
+        uncommitted_files=sum(1 for _ in own),
+        commits=_count(git, nested, state, task_head),
+    )
+
+
+def _outside(changes: Iterable[Change], children: set[str]) -> Iterable[Change]:
+    return (change for change in changes if change.path.rstrip("/") not in children)
+
+
+def _count(git: commands.Git, nested: Nested, state: State, task_head: str) -> int:
+    """Counts the commits that nothing but a repository has."""
+    if state.head is None:
+        own = ["--branches", "--tags", "--not", "--remotes"]
+    elif nested.kind is NestedKind.WORKTREE:
+        own = [state.head, "--not", "HEAD" if nested.inside else task_head]
+    else:
+        own = [state.head, "--branches", "--tags", "--not", "--remotes", *filter(None, [nested.recorded])]
+    try:
+        return int(guarded.run(git, nested.directory, "rev-list", "--count", *own, "--"))
+    except commands.GitFailed:
+        # A commit that is recorded was never fetched.
+        own = ["HEAD", "--branches", "--tags", "--not", "--remotes"]
+        return int(guarded.run(git, nested.directory, "rev-list", "--count", *own, "--"))
