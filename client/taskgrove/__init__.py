@@ -49,6 +49,7 @@ from taskgrove.errors import (
     SessionMissing,
     SetupLogNotFound,
     StoreUnavailable,
+    SubmoduleUnpublished,
     SubtaskNotFound,
     TaskActive,
     TaskgroveError,
@@ -61,6 +62,7 @@ from taskgrove.errors import (
     TooManyWatchers,
     Unauthenticated,
     WorkMissing,
+    WorkNotSaved,
     WorktreeBusy,
     WorktreeDirty,
     WorktreePresent,
@@ -69,7 +71,7 @@ from taskgrove.errors import (
 )
 from taskgrove.lines import Line
 from taskgrove.requests import TaskOrder, run_config, worktree_settings
-from taskgrove.v1.change_pb2 import ChangedFile, Commit
+from taskgrove.v1.change_pb2 import ChangedFile, Commit, NestedRepository, SavedRepository
 from taskgrove.v1.event_pb2 import Event
 from taskgrove.v1.failure_pb2 import Failure, FailureKind
 from taskgrove.v1.landing_pb2 import Landing, LandStrategy
@@ -126,6 +128,7 @@ __all__ = [
     "Line",
     "LineOutOfRange",
     "LogLost",
+    "NestedRepository",
     "NoPreviousRun",
     "NoWorktree",
     "NotARepository",
@@ -145,12 +148,14 @@ __all__ = [
     "Rested",
     "Run",
     "RunConfig",
+    "SavedRepository",
     "SequenceOutOfRange",
     "ServerDraining",
     "ServerUnavailable",
     "SessionMissing",
     "SetupLogNotFound",
     "StoreUnavailable",
+    "SubmoduleUnpublished",
     "Subtask",
     "SubtaskNotFound",
     "Task",
@@ -171,6 +176,7 @@ __all__ = [
     "Watch",
     "WatchEvent",
     "WorkMissing",
+    "WorkNotSaved",
     "Worktree",
     "WorktreeBusy",
     "WorktreeDirty",

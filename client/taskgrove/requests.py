@@ -270,6 +270,7 @@ def land(
     message: str | None,
     expected_head: str | None,
     commit_uncommitted: bool,
+    include_unpublished_submodules: bool,
     request_id: str | None,
 ) -> LandRequest:
     """Asks for a landing."""
@@ -280,6 +281,7 @@ def land(
         message=message or "",
         expected_head=expected_head or "",
         commit_uncommitted=commit_uncommitted,
+        include_unpublished_submodules=include_unpublished_submodules,
         request_id=request_id or _new_request_id(),
     )
 

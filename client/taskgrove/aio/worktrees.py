@@ -127,6 +127,7 @@ class WorktreeCalls(Connected):
         message: str | None = None,
         expected_head: str | None = None,
         commit_uncommitted: bool = False,
+        include_unpublished_submodules: bool = False,
         request_id: str | None = None,
     ) -> Task:
         """Lands the work of a resting task: brings its commits onto the target branch, or raises and moves nothing."""
@@ -137,6 +138,7 @@ class WorktreeCalls(Connected):
             message=message,
             expected_head=expected_head,
             commit_uncommitted=commit_uncommitted,
+            include_unpublished_submodules=include_unpublished_submodules,
             request_id=request_id,
         )
         return (await self._call(self._worktrees.Land, request, self._work_timeout)).task

@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 import click
 
 from taskgrove import errors
-from taskgrove.cli import completing, connecting, exits, obstacles, output, waiting, words
+from taskgrove.cli import completing, connecting, exits, nested, obstacles, output, waiting, words
 from taskgrove.cli.rendering import safety
 from taskgrove.v1 import landing_pb2, task_pb2, worktree_service_pb2
 
@@ -21,6 +21,7 @@ class _Options(TypedDict):
     rebase: bool
     message: str | None
     commit_uncommitted: bool
+    include_unpublished_submodules: bool
     check: bool
     as_json: bool
 
@@ -46,6 +47,11 @@ Examples:
 @click.option("--rebase", is_flag=True, help="Make each commit again on top of the branch.")
 @click.option("-m", "--message", metavar="TEXT", help="The message of the commit that is made.")
 @click.option("--commit-uncommitted", is_flag=True, help="Commit what the worktree has uncommitted, and land that too.")
+@click.option(
+    "--include-unpublished-submodules",
+    is_flag=True,
+    help="Land although the work leads to commits of submodules that no remote repository is known to have.",
+)
 @click.option("--check", is_flag=True, help="Only tell whether it can land: exit with 0 if so, else with 1.")
 @click.option("--json", "as_json", is_flag=True, help="Print the task, or with --check the answer, as JSON.")
 @connecting.pass_server
@@ -60,11 +66,13 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
     with server.connect() as client:
         with waiting.until_done(f"Looking whether task {task_id} can land"):
             check = client.check_land(task_id, target_branch=options["target_branch"], strategy=strategy)
-        # Of the uncommitted changes it was asked to take, Land itself must tell whether they can land.
-        dirty = check.obstacle == _Check.OBSTACLE_WORKTREE_DIRTY and options["commit_uncommitted"]
+        # Of what it was asked to take as well, Land itself must tell whether it can land.
+        overruled = (check.obstacle == _Check.OBSTACLE_WORKTREE_DIRTY and options["commit_uncommitted"]) or (
+            check.obstacle == _Check.OBSTACLE_UNPUBLISHED_SUBMODULE and options["include_unpublished_submodules"]
+        )
         if options["check"]:
             ctx.exit(_told(task_id, check, as_json=options["as_json"]))
-        if not check.can_land and not dirty:
+        if not check.can_land and not overruled:
             raise exits.Refused(safety.plain(obstacles.explain(task_id, check).text))
         try:
             with waiting.until_done(f"Landing task {task_id} on {check.target_branch}"):
@@ -75,13 +83,14 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
                     message=options["message"],
                     expected_head=check.head_commit or None,
                     commit_uncommitted=options["commit_uncommitted"],
+                    include_unpublished_submodules=options["include_unpublished_submodules"],
                 )
         except errors.TaskgroveError as error:
             raise exits.Refused(safety.plain(obstacles.after(task_id, check, error).text)) from error
     if options["as_json"]:
         output.print_json(task)
     else:
-        click.echo(safety.plain(_landed(task)))
+        click.echo(safety.plain("\n".join([_landed(task), *map(nested.left_out, check.nested_repositories)])))
 
 
 @click.command(
@@ -144,6 +153,8 @@ def _told(task_id: str, check: _Check, *, as_json: bool) -> int:
         commits = f"{check.commits} commit{'' if check.commits == 1 else 's'}"
         follows = f"; the files in {check.checkout_path} will follow" if check.checkout_path else ""
         click.echo(safety.plain(f"Task {task_id} can land on {check.target_branch}: {commits}{follows}."))
+        for one in check.nested_repositories:
+            click.echo(safety.plain(nested.left_out(one)))
     else:
         click.echo(safety.plain(obstacles.explain(task_id, check).text))
     return exits.SUCCEEDED if check.can_land else exits.FAILED

@@ -16,6 +16,7 @@ _BY_ERROR: dict[type[errors.TaskgroveError], _Check.Obstacle] = {
     errors.NothingToLand: _Check.OBSTACLE_NOTHING_TO_LAND,
     errors.LandConflict: _Check.OBSTACLE_CONFLICT,
     errors.WorktreeDirty: _Check.OBSTACLE_WORKTREE_DIRTY,
+    errors.SubmoduleUnpublished: _Check.OBSTACLE_UNPUBLISHED_SUBMODULE,
     errors.CheckoutDirty: _Check.OBSTACLE_CHECKOUT_DIRTY,
 }
 
@@ -67,6 +68,15 @@ def explain(task_id: str, check: _Check) -> Explanation:
                 advice=(
                     ("Look at them", f"taskgrove diff {task_id}"),
                     ("Land them with the rest", f"taskgrove land {task_id} --commit-uncommitted"),
+                ),
+            )
+        case _Check.OBSTACLE_UNPUBLISHED_SUBMODULE:
+            return Explanation(
+                f"Task {task_id} leads to a commit of a submodule that no remote repository is known to have: others "
+                "could not check it out.",
+                advice=(
+                    ("See which commits, and push them from there", f"taskgrove show {task_id}"),
+                    ("Or land it all the same", f"taskgrove land {task_id} --include-unpublished-submodules"),
                 ),
             )
         case _Check.OBSTACLE_CHECKOUT_DIRTY:

@@ -22,7 +22,7 @@ class GetWorktreeStatusRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ...) -> None: ...
 
 class GetWorktreeStatusResponse(_message.Message):
-    __slots__ = ("worktree", "present", "target_branch", "base_commit", "head_commit", "ahead", "behind", "uncommitted_files", "landed", "size_bytes")
+    __slots__ = ("worktree", "present", "target_branch", "base_commit", "head_commit", "ahead", "behind", "uncommitted_files", "landed", "size_bytes", "nested_repositories")
     WORKTREE_FIELD_NUMBER: _ClassVar[int]
     PRESENT_FIELD_NUMBER: _ClassVar[int]
     TARGET_BRANCH_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class GetWorktreeStatusResponse(_message.Message):
     UNCOMMITTED_FILES_FIELD_NUMBER: _ClassVar[int]
     LANDED_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NESTED_REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
     worktree: _task_pb2.Worktree
     present: bool
     target_branch: str
@@ -43,7 +44,8 @@ class GetWorktreeStatusResponse(_message.Message):
     uncommitted_files: int
     landed: bool
     size_bytes: int
-    def __init__(self, worktree: _Optional[_Union[_task_pb2.Worktree, _Mapping]] = ..., present: bool = ..., target_branch: _Optional[str] = ..., base_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., ahead: _Optional[int] = ..., behind: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., landed: bool = ..., size_bytes: _Optional[int] = ...) -> None: ...
+    nested_repositories: _containers.RepeatedCompositeFieldContainer[_change_pb2.NestedRepository]
+    def __init__(self, worktree: _Optional[_Union[_task_pb2.Worktree, _Mapping]] = ..., present: bool = ..., target_branch: _Optional[str] = ..., base_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., ahead: _Optional[int] = ..., behind: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., landed: bool = ..., size_bytes: _Optional[int] = ..., nested_repositories: _Optional[_Iterable[_Union[_change_pb2.NestedRepository, _Mapping]]] = ...) -> None: ...
 
 class ListChangedFilesRequest(_message.Message):
     __slots__ = ("task_id", "target_branch", "committed_only", "page_size", "page_token")
@@ -157,7 +159,7 @@ class CheckLandRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ..., strategy: _Optional[_Union[_landing_pb2.LandStrategy, str]] = ...) -> None: ...
 
 class CheckLandResponse(_message.Message):
-    __slots__ = ("can_land", "obstacle", "conflicting_files", "target_branch", "target_commit", "head_commit", "commits", "checkout_path")
+    __slots__ = ("can_land", "obstacle", "conflicting_files", "target_branch", "target_commit", "head_commit", "commits", "checkout_path", "nested_repositories")
     class Obstacle(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OBSTACLE_UNSPECIFIED: _ClassVar[CheckLandResponse.Obstacle]
@@ -167,6 +169,7 @@ class CheckLandResponse(_message.Message):
         OBSTACLE_WORKTREE_DIRTY: _ClassVar[CheckLandResponse.Obstacle]
         OBSTACLE_CHECKOUT_DIRTY: _ClassVar[CheckLandResponse.Obstacle]
         OBSTACLE_NO_TARGET_BRANCH: _ClassVar[CheckLandResponse.Obstacle]
+        OBSTACLE_UNPUBLISHED_SUBMODULE: _ClassVar[CheckLandResponse.Obstacle]
     OBSTACLE_UNSPECIFIED: CheckLandResponse.Obstacle
     OBSTACLE_TASK_ACTIVE: CheckLandResponse.Obstacle
     OBSTACLE_NOTHING_TO_LAND: CheckLandResponse.Obstacle
@@ -174,6 +177,7 @@ class CheckLandResponse(_message.Message):
     OBSTACLE_WORKTREE_DIRTY: CheckLandResponse.Obstacle
     OBSTACLE_CHECKOUT_DIRTY: CheckLandResponse.Obstacle
     OBSTACLE_NO_TARGET_BRANCH: CheckLandResponse.Obstacle
+    OBSTACLE_UNPUBLISHED_SUBMODULE: CheckLandResponse.Obstacle
     CAN_LAND_FIELD_NUMBER: _ClassVar[int]
     OBSTACLE_FIELD_NUMBER: _ClassVar[int]
     CONFLICTING_FILES_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +186,7 @@ class CheckLandResponse(_message.Message):
     HEAD_COMMIT_FIELD_NUMBER: _ClassVar[int]
     COMMITS_FIELD_NUMBER: _ClassVar[int]
     CHECKOUT_PATH_FIELD_NUMBER: _ClassVar[int]
+    NESTED_REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
     can_land: bool
     obstacle: CheckLandResponse.Obstacle
     conflicting_files: _containers.RepeatedScalarFieldContainer[str]
@@ -190,10 +195,11 @@ class CheckLandResponse(_message.Message):
     head_commit: str
     commits: int
     checkout_path: str
-    def __init__(self, can_land: bool = ..., obstacle: _Optional[_Union[CheckLandResponse.Obstacle, str]] = ..., conflicting_files: _Optional[_Iterable[str]] = ..., target_branch: _Optional[str] = ..., target_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., commits: _Optional[int] = ..., checkout_path: _Optional[str] = ...) -> None: ...
+    nested_repositories: _containers.RepeatedCompositeFieldContainer[_change_pb2.NestedRepository]
+    def __init__(self, can_land: bool = ..., obstacle: _Optional[_Union[CheckLandResponse.Obstacle, str]] = ..., conflicting_files: _Optional[_Iterable[str]] = ..., target_branch: _Optional[str] = ..., target_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., commits: _Optional[int] = ..., checkout_path: _Optional[str] = ..., nested_repositories: _Optional[_Iterable[_Union[_change_pb2.NestedRepository, _Mapping]]] = ...) -> None: ...
 
 class LandRequest(_message.Message):
-    __slots__ = ("task_id", "target_branch", "strategy", "message", "expected_head", "commit_uncommitted", "request_id")
+    __slots__ = ("task_id", "target_branch", "strategy", "message", "expected_head", "commit_uncommitted", "request_id", "include_unpublished_submodules")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     TARGET_BRANCH_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +207,7 @@ class LandRequest(_message.Message):
     EXPECTED_HEAD_FIELD_NUMBER: _ClassVar[int]
     COMMIT_UNCOMMITTED_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_UNPUBLISHED_SUBMODULES_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     target_branch: str
     strategy: _landing_pb2.LandStrategy
@@ -208,7 +215,8 @@ class LandRequest(_message.Message):
     expected_head: str
     commit_uncommitted: bool
     request_id: str
-    def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ..., strategy: _Optional[_Union[_landing_pb2.LandStrategy, str]] = ..., message: _Optional[str] = ..., expected_head: _Optional[str] = ..., commit_uncommitted: bool = ..., request_id: _Optional[str] = ...) -> None: ...
+    include_unpublished_submodules: bool
+    def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ..., strategy: _Optional[_Union[_landing_pb2.LandStrategy, str]] = ..., message: _Optional[str] = ..., expected_head: _Optional[str] = ..., commit_uncommitted: bool = ..., request_id: _Optional[str] = ..., include_unpublished_submodules: bool = ...) -> None: ...
 
 class LandResponse(_message.Message):
     __slots__ = ("task",)
@@ -259,7 +267,7 @@ class DiscardWorktreeResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., removal: _Optional[_Union[Removal, _Mapping]] = ...) -> None: ...
 
 class Removal(_message.Message):
-    __slots__ = ("task_id", "path", "branch", "unlanded_commits", "uncommitted_files", "saved_ref", "saved_commit")
+    __slots__ = ("task_id", "path", "branch", "unlanded_commits", "uncommitted_files", "saved_ref", "saved_commit", "nested_repositories", "saved_repositories")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
@@ -267,6 +275,8 @@ class Removal(_message.Message):
     UNCOMMITTED_FILES_FIELD_NUMBER: _ClassVar[int]
     SAVED_REF_FIELD_NUMBER: _ClassVar[int]
     SAVED_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    NESTED_REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
+    SAVED_REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     path: str
     branch: str
@@ -274,7 +284,9 @@ class Removal(_message.Message):
     uncommitted_files: int
     saved_ref: str
     saved_commit: str
-    def __init__(self, task_id: _Optional[str] = ..., path: _Optional[str] = ..., branch: _Optional[str] = ..., unlanded_commits: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., saved_ref: _Optional[str] = ..., saved_commit: _Optional[str] = ...) -> None: ...
+    nested_repositories: _containers.RepeatedCompositeFieldContainer[_change_pb2.NestedRepository]
+    saved_repositories: _containers.RepeatedCompositeFieldContainer[_change_pb2.SavedRepository]
+    def __init__(self, task_id: _Optional[str] = ..., path: _Optional[str] = ..., branch: _Optional[str] = ..., unlanded_commits: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., saved_ref: _Optional[str] = ..., saved_commit: _Optional[str] = ..., nested_repositories: _Optional[_Iterable[_Union[_change_pb2.NestedRepository, _Mapping]]] = ..., saved_repositories: _Optional[_Iterable[_Union[_change_pb2.SavedRepository, _Mapping]]] = ...) -> None: ...
 
 class PruneWorktreesRequest(_message.Message):
     __slots__ = ("task_list_id", "rested_for", "dry_run")

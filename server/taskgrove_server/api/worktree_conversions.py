@@ -14,7 +14,16 @@ from taskgrove_server.api.texts import cut, from_time
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.config import Command
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.domain.worktree import CleanUp, Landing, LandStrategy, Removal, Worktree, WorktreeSettings
+from taskgrove_server.domain.worktree import (
+    CleanUp,
+    Landing,
+    LandStrategy,
+    NestedRepository,
+    Removal,
+    SavedRepository,
+    Worktree,
+    WorktreeSettings,
+)
 from taskgrove_server.runner.review import LandCheck, Status
 from taskgrove_server.worktrees.changes import ChangedFile, ChangeKind, Commit, text_of
 
@@ -35,6 +44,7 @@ _OBSTACLES: dict[type[errors.TaskgroveError], _Obstacle] = {
     errors.NothingToLand: messages.CheckLandResponse.OBSTACLE_NOTHING_TO_LAND,
     errors.LandConflict: messages.CheckLandResponse.OBSTACLE_CONFLICT,
     errors.WorktreeDirty: messages.CheckLandResponse.OBSTACLE_WORKTREE_DIRTY,
+    errors.SubmoduleUnpublished: messages.CheckLandResponse.OBSTACLE_UNPUBLISHED_SUBMODULE,
     errors.CheckoutDirty: messages.CheckLandResponse.OBSTACLE_CHECKOUT_DIRTY,
     errors.BranchNotFound: messages.CheckLandResponse.OBSTACLE_NO_TARGET_BRANCH,
 }
@@ -132,6 +142,7 @@ def from_status(status: Status) -> messages.GetWorktreeStatusResponse:
         uncommitted_files=status.uncommitted_files,
         landed=status.landed,
         size_bytes=status.size_bytes,
+        nested_repositories=map(_from_nested, status.nested_repositories),
     )
 
 
@@ -177,6 +188,7 @@ def from_land_check(check: LandCheck) -> messages.CheckLandResponse:
         head_commit=check.work.head,
         commits=check.commits,
         checkout_path=(target.checkout or "") if target else "",
+        nested_repositories=map(_from_nested, check.left_out),
     )
 
 
@@ -190,6 +202,25 @@ def from_removal(task_id: TaskId, removal: Removal) -> messages.Removal:
         uncommitted_files=removal.uncommitted_files,
         saved_ref=removal.saved_ref or "",
         saved_commit=removal.saved_commit or "",
+        nested_repositories=map(_from_nested, removal.nested_repositories),
+        saved_repositories=map(_from_saved, removal.saved_repositories),
+    )
+
+
+def _from_nested(nested: NestedRepository) -> change_pb2.NestedRepository:
+    return change_pb2.NestedRepository(
+        path=text_of(nested.path)[0],
+        kind=f"KIND_{nested.kind.name}",
+        head_commit=nested.head_commit or "",
+        branch=text_of(nested.branch or "")[0],
+        uncommitted_files=nested.uncommitted_files,
+        commits=nested.commits,
+    )
+
+
+def _from_saved(saved: SavedRepository) -> change_pb2.SavedRepository:
+    return change_pb2.SavedRepository(
+        path=text_of(saved.path)[0], saved_ref=saved.saved_ref, saved_commit=saved.saved_commit
     )
 
 

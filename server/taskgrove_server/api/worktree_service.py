@@ -162,6 +162,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             message=request.message,
             expected_head=request.expected_head,
             commit_uncommitted=request.commit_uncommitted,
+            include_unpublished_submodules=request.include_unpublished_submodules,
             request=key,
         )
         return messages.LandResponse(task=conversions.from_task(task))

@@ -14,6 +14,7 @@ from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.worktrees import Operation, OperationKind
 from taskgrove_server.worktrees import landing, pushing, work
+from taskgrove_server.worktrees.nested import publication
 from taskgrove_server.worktrees.work import Work
 from taskgrove_server.worktrees.worktrees import Worktrees
 
@@ -38,6 +39,7 @@ class Landings:
         message: str,
         expected_head: str,
         commit_uncommitted: bool,
+        include_unpublished_submodules: bool,
         request: RequestKey | None,
     ) -> Task:
         """Lands; raises what LandRequest's method lists, and then nothing has moved."""
@@ -54,6 +56,10 @@ class Landings:
                 _expect(subject, expected)
                 planned = landing.plan(self._worktrees.git, subject, strategy, message or _message(place, strategy))
                 landing.check_checkout(self._worktrees.git, planned.target)
+                unpublished = publication.unpublished(self._worktrees.git, subject)
+                if unpublished and not include_unpublished_submodules:
+                    raise errors.SubmoduleUnpublished(task_id, unpublished[0].path, unpublished[0].commit)
+                publication.bring(self._worktrees.git, subject, unpublished)
                 done = Landing(planned.target.name, planned.commit, subject.head, strategy, clock.now())
                 noted = Operation(OperationKind.LANDING, done, request)
                 self._store.worktrees.note(task_id, noted).result()

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.domain.worktree import LandStrategy, Worktree
+from taskgrove_server.domain.worktree import LandStrategy, NestedRepository, Worktree
 from taskgrove_server.runner.task_work import TaskWork, git_errors
 from taskgrove_server.worktrees import branches, changes, clearing, commands, landing, work
 from taskgrove_server.worktrees.changes import ChangedFile, Commit, Compared, Patch
+from taskgrove_server.worktrees.nested import contents, publication, state
+from taskgrove_server.worktrees.nested.contents import Compare
 from taskgrove_server.worktrees.work import Work
 
 #: Seconds for which the bytes of a worktree are counted.
@@ -31,6 +33,7 @@ class Status:
     uncommitted_files: int
     landed: bool
     size_bytes: int
+    nested_repositories: tuple[NestedRepository, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class LandCheck:
     commits: int
     obstacle: errors.TaskgroveError | None = None
     conflicting_files: Sequence[str] = field(default_factory=tuple)
+    #: Worktrees inside the task's, of which something would not land.
+    left_out: tuple[NestedRepository, ...] = ()
 
 
 class Review:
@@ -59,14 +64,17 @@ class Review:
         subject = self._works.look(place, target_branch)
         target = subject.target
         with git_errors():
+            inside = work.inside(self._git, subject)
+            nested = state.describe(self._git, inside, subject.head)
             return Status(
                 worktree=place.worktree,
                 work=subject,
                 ahead=branches.count(self._git, place.repository, subject.head, *subject.excluded) if target else 0,
                 behind=branches.count(self._git, place.repository, target.head, subject.head) if target else 0,
-                uncommitted_files=len(work.uncommitted(self._git, subject)),
+                uncommitted_files=len(work.uncommitted(self._git, subject, inside)) + state.outside(inside, nested),
                 landed=clearing.is_landed(self._git, subject),
                 size_bytes=_size(place.worktree.path) if subject.present else 0,
+                nested_repositories=nested,
             )
 
     def compare(self, task_id: TaskId, target_branch: str, *, committed_only: bool) -> tuple[Work, Compared]:
@@ -78,7 +86,9 @@ class Review:
     def changed_files(self, task_id: TaskId, compared: Compared, paths: Sequence[str] = ()) -> list[ChangedFile]:
         """Returns the files that differ, ordered by path."""
         with git_errors():
-            return changes.changed_files(self._git, self._works.place(task_id).repository, compared, paths)
+            place = self._works.place(task_id)
+            subject = Compare(place.repository, place.worktree.path, compared, paths=tuple(paths))
+            return contents.changed_files(self._git, subject)
 
     def patches(
         self,
@@ -90,14 +100,12 @@ class Review:
         context_lines: int,
         longest: int,
     ) -> Generator[ChangedFile | Patch]:
-        """Yields each file and its patch; see changes.patches."""
+        """Yields each file and its patch; see contents.patches."""
         with git_errors():
-            yield from changes.patches(
+            yield from contents.patches(
                 self._git,
-                subject.repository,
-                compared,
+                Compare(subject.repository, subject.worktree.path, compared, paths=tuple(paths)),
                 files,
-                paths=paths,
                 context_lines=context_lines,
                 longest=longest,
             )
@@ -118,24 +126,28 @@ class Review:
         subject = self._works.look(place, target_branch)
         with git_errors():
             commits = branches.count(self._git, place.repository, subject.head, *subject.excluded)
+            inside = work.inside(self._git, subject)
+            left_out = state.left_out(self._git, inside, subject.head)
             try:
                 if not place.task.state.rests:
                     raise errors.TaskActive(task_id, place.task.state)
-                if files := work.uncommitted(self._git, subject):
+                if files := work.uncommitted(self._git, subject, inside):
                     raise errors.WorktreeDirty(task_id, place.worktree.path, len(files))
                 planned = landing.plan(self._git, subject, strategy, "")
+                publication.check(self._git, subject)
                 landing.check_checkout(self._git, planned.target)
             except errors.LandConflict as conflict:
-                return LandCheck(subject, commits, conflict, conflict.files)
+                return LandCheck(subject, commits, conflict, conflict.files, left_out)
             except (
                 errors.TaskActive,
                 errors.WorktreeDirty,
                 errors.NothingToLand,
+                errors.SubmoduleUnpublished,
                 errors.CheckoutDirty,
                 errors.BranchNotFound,
             ) as obstacle:
-                return LandCheck(subject, commits, obstacle)
-        return LandCheck(subject, commits)
+                return LandCheck(subject, commits, obstacle, left_out=left_out)
+        return LandCheck(subject, commits, left_out=left_out)
 
 
 def _size(path: str) -> int:

@@ -26,12 +26,23 @@ class Nested:
     dirs: GitDirs
     #: The repository around it, None if that is the worktree's own.
     inside: Nested | None
+    #: Its objects and branches are those of a repository around it.
+    is_shared: bool
     #: The repository around it has a link to it in its index.
     is_linked: bool
     #: Git shows it as untracked, so that the index has nothing of it and it is not ignored.
     is_untracked: bool
+    #: Git does not show it, nor has the index anything of it.
+    is_ignored: bool
     #: The commit to which the task's base links at this place; empty if it does not.
     recorded: str
+
+    @property
+    def stays_out(self) -> bool:
+        """Tells whether nothing of it enters a commit of the task: it is ignored, or a worktree, or in such a one."""
+        if self.is_ignored or self.kind is NestedKind.WORKTREE:
+            return True
+        return self.inside is not None and self.inside.stays_out
 
     @property
     def name(self) -> str:
@@ -68,7 +79,10 @@ def _below(
     recorded = listing.links_of(git, directory, base, list(found))
     submodules = _submodules(git, directory)
     for place, dirs in found.items():
-        if any(dirs.common == one.common for one in around) and all(dirs.own != one.own for one in around):
+        is_shared = any(dirs.common == one.common for one in around)
+        # A copy of a checkout, .git file and all, is none of its own.
+        is_copy = any(dirs.own == one.own for one in around)
+        if is_shared and not is_copy:
             kind = NestedKind.WORKTREE
         elif place in submodules or place in recorded:
             kind = NestedKind.SUBMODULE
@@ -80,13 +94,14 @@ def _below(
             kind=kind,
             dirs=dirs,
             inside=inside,
+            is_shared=is_shared,
             is_linked=place in known.links,
             is_untracked=place in known.repositories,
+            is_ignored=place not in known.repositories and not known.below(place),
             recorded=recorded.get(place, ""),
         )
         yield nested
-        # A copy of a checkout, .git file and all, would lead to itself.
-        if all(dirs.own != one.own for one in around):
+        if not is_copy:
             yield from _below(git, nested.directory, (*around, dirs), nested, nested.recorded, elsewhere)
 
 

@@ -101,6 +101,18 @@ def describe(git: commands.Git, found: Sequence[Nested], task_head: str) -> tupl
     return tuple(_describe(git, nested, found, task_head) for nested in found)
 
 
+def outside(found: Sequence[Nested], described: Sequence[NestedRepository]) -> int:
+    """Counts the uncommitted files in repositories of which nothing enters a commit of the task."""
+    return sum(one.uncommitted_files for nested, one in zip(found, described, strict=True) if nested.stays_out)
+
+
+def left_out(git: commands.Git, found: Sequence[Nested], task_head: str) -> tuple[NestedRepository, ...]:
+    """Returns the worktrees inside a worktree that have something which does not land with the task's work."""
+    worktrees = [nested for nested in found if nested.kind is NestedKind.WORKTREE]
+    described = (_describe(git, nested, found, task_head) for nested in worktrees)
+    return tuple(one for one in described if one.commits or one.uncommitted_files)
+
+
 def _describe(git: commands.Git, nested: Nested, found: Sequence[Nested], task_head: str) -> NestedRepository:
     state = of(git, nested.directory)
     children = {child.name for child in found if child.inside is nested}
