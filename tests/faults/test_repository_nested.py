@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 import taskgrove
 from support import repositories
+from support.cli_shell import Shell
+from support.server import RunningServer
 from support.tasks_land import Project
 from taskgrove.v1.change_pb2 import NestedRepository
-from taskgrove.v1.worktree_service_pb2 import Removal
+from taskgrove.v1.worktree_service_pb2 import CheckLandResponse, Removal
 
 #: Lets git fetch submodules from this machine, which it does not without being told.
 LOCAL = "export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=protocol.file.allow GIT_CONFIG_VALUE_0=always; "
@@ -191,3 +194,71 @@ def test_what_cannot_be_saved_is_not_removed(project: Project) -> None:
     assert [removal.task_id for removal in pruned.removals] == [other.id]
     Path(task.worktree.path, "inner").rename(project.path.parent / "moved")
     project.client.discard_worktree(task.id)
+
+
+UPDATE = f"{LOCAL} git submodule --quiet update --init;"
+
+
+def test_a_commit_of_a_submodule_that_nobody_else_has_lands_only_when_told(project: Project, library: Path) -> None:
+    task = project.run(f"{UPDATE} echo changed > sub/README.md")
+    check = project.client.check_land(task.id)
+    assert check.obstacle == CheckLandResponse.OBSTACLE_UNPUBLISHED_SUBMODULE
+    commit = project.git("rev-parse", f"{task.worktree.branch}:sub")
+    assert [(one.path, one.head_commit) for one in check.nested_repositories] == [("sub", commit)]
+    before = project.git("rev-parse", "main")
+    with pytest.raises(taskgrove.SubmoduleUnpublished, match="no remote repository") as refused:
+        project.client.land(task.id)
+    assert refused.value.metadata["path"] == "sub"
+    assert refused.value.metadata["commit"] == commit
+    assert project.git("rev-parse", "main") == before
+    project.client.land(task.id, include_unpublished_submodules=True)
+    assert project.git("rev-parse", "main:sub") == commit
+    # It is there for the person although the worktree goes.
+    discard(project, task.id)
+    project.git("-c", "protocol.file.allow=never", "submodule", "--quiet", "update")
+    assert (project.path / "sub/README.md").read_text(encoding="utf-8") == "changed\n"
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_the_advice_for_it_leads_out_of_it(
+    project: Project, library: Path, server: RunningServer, tmp_path: Path
+) -> None:
+    task = project.run(f"{UPDATE} echo changed > sub/README.md")
+    shell = Shell(server, tmp_path)
+    refused = shell.run("land", task.id, "--check")
+    assert refused.returncode == 1
+    advice = [line.strip() for line in refused.stdout.decode().splitlines() if line.startswith("  git ")]
+    subprocess.run(advice[0], shell=True, check=True, capture_output=True, timeout=60)
+    assert project.client.check_land(task.id).can_land
+    project.client.land(task.id)
+    assert repositories.git(library, "cat-file", "-t", project.git("rev-parse", "main:sub")) == "commit"
+
+
+def test_edits_in_one_of_many_submodules_land_with_the_rest(project: Project, library: Path) -> None:
+    for number in range(30):
+        url = str(library)
+        project.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, f"libraries/{number}")
+    project.git("commit", "--quiet", "--message", "Thirty")
+    task = project.run(f"{UPDATE} echo work > work; sleep 0")
+    (Path(task.worktree.path) / "libraries/17/README.md").write_text("edited\n", encoding="utf-8")
+    assert project.client.check_land(task.id).obstacle == CheckLandResponse.OBSTACLE_WORKTREE_DIRTY
+    with pytest.raises(taskgrove.WorktreeDirty):
+        project.client.land(task.id)
+    project.client.land(task.id, commit_uncommitted=True, include_unpublished_submodules=True)
+    commit = project.git("rev-parse", "main:libraries/17")
+    assert repositories.git(project.path / "libraries/17", "show", f"{commit}:README.md") == "edited"
+
+
+def test_what_the_command_line_tells_of_them(project: Project, server: RunningServer, tmp_path: Path) -> None:
+    task = project.run(
+        "git init -q frontend; echo a > frontend/a; git worktree add -q -b sub-agent agents/x; echo two > agents/x/two"
+    )
+    shell = Shell(server, tmp_path)
+    told = "agents/x (worktree of the same repository, branch sub-agent, 1 uncommitted file)"
+    assert told in " ".join(shell.text("show", task.id).split())
+    assert told in shell.text("discard", "--dry-run", task.id)
+    left_out = "What was made in agents/x (branch sub-agent, 1 uncommitted file) is not part of it."
+    assert left_out in shell.text("land", task.id, "--check")
+    assert left_out in shell.text("land", task.id)
+    saved = shell.text("discard", "--yes", task.id)
+    assert "what was in agents/x is saved at refs/taskgrove/saved/" in saved

@@ -86,6 +86,7 @@ class Room:
             message="",
             expected_head="",
             commit_uncommitted=False,
+            include_unpublished_submodules=False,
             request=request,
         )
 

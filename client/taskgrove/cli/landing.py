@@ -70,10 +70,13 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
         overruled = (check.obstacle == _Check.OBSTACLE_WORKTREE_DIRTY and options["commit_uncommitted"]) or (
             check.obstacle == _Check.OBSTACLE_UNPUBLISHED_SUBMODULE and options["include_unpublished_submodules"]
         )
+        # Where to push a submodule from.
+        hidden = check.obstacle == _Check.OBSTACLE_UNPUBLISHED_SUBMODULE
+        worktree = client.get_task(task_id).worktree if hidden else None
         if options["check"]:
-            ctx.exit(_told(task_id, check, as_json=options["as_json"]))
+            ctx.exit(_told(task_id, check, worktree, as_json=options["as_json"]))
         if not check.can_land and not overruled:
-            raise exits.Refused(safety.plain(obstacles.explain(task_id, check).text))
+            raise exits.Refused(safety.plain(obstacles.explain(task_id, check, worktree).text))
         try:
             with waiting.until_done(f"Landing task {task_id} on {check.target_branch}"):
                 task = client.land(
@@ -145,7 +148,7 @@ def _strategy(options: _Options) -> landing_pb2.LandStrategy:
     return named[0] if named else landing_pb2.LAND_STRATEGY_MERGE
 
 
-def _told(task_id: str, check: _Check, *, as_json: bool) -> int:
+def _told(task_id: str, check: _Check, worktree: task_pb2.Worktree | None, *, as_json: bool) -> int:
     """Prints what a check found, which is the answer that was asked for; returns the exit code."""
     if as_json:
         output.print_json(output.as_dict(check, zeros=True))
@@ -156,7 +159,7 @@ def _told(task_id: str, check: _Check, *, as_json: bool) -> int:
         for one in check.nested_repositories:
             click.echo(safety.plain(nested.left_out(one)))
     else:
-        click.echo(safety.plain(obstacles.explain(task_id, check).text))
+        click.echo(safety.plain(obstacles.explain(task_id, check, worktree).text))
     return exits.SUCCEEDED if check.can_land else exits.FAILED
 
 

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from taskgrove import errors
-from taskgrove.v1 import worktree_service_pb2
+from taskgrove.v1 import change_pb2, task_pb2, worktree_service_pb2
 
 _Check = worktree_service_pb2.CheckLandResponse
 
@@ -38,8 +38,8 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(task_id: str, check: _Check) -> Explanation:
-    """Returns what a check found in the way."""
+def explain(task_id: str, check: _Check, worktree: task_pb2.Worktree | None = None) -> Explanation:
+    """Returns what a check found in the way; `worktree` is the task's, where it is known."""
     branch = check.target_branch
     match check.obstacle:
         case _Check.OBSTACLE_TASK_ACTIVE:
@@ -71,14 +71,7 @@ def explain(task_id: str, check: _Check) -> Explanation:
                 ),
             )
         case _Check.OBSTACLE_UNPUBLISHED_SUBMODULE:
-            return Explanation(
-                f"Task {task_id} leads to a commit of a submodule that no remote repository is known to have: others "
-                "could not check it out.",
-                advice=(
-                    ("See which commits, and push them from there", f"taskgrove show {task_id}"),
-                    ("Or land it all the same", f"taskgrove land {task_id} --include-unpublished-submodules"),
-                ),
-            )
+            return _unpublished(task_id, check, worktree)
         case _Check.OBSTACLE_CHECKOUT_DIRTY:
             place = f"git -C {shlex.quote(check.checkout_path)}"
             return Explanation(
@@ -92,6 +85,22 @@ def explain(task_id: str, check: _Check) -> Explanation:
             )
         case _:
             return Explanation(f"Task {task_id} cannot land, for a reason that this version does not know.")
+
+
+def _unpublished(task_id: str, check: _Check, worktree: task_pb2.Worktree | None) -> Explanation:
+    advice = [("Or land it all the same", f"taskgrove land {task_id} --include-unpublished-submodules")]
+    kind = change_pb2.NestedRepository.KIND_SUBMODULE
+    submodule = next((one for one in check.nested_repositories if one.kind == kind), None)
+    if submodule and worktree:
+        place = shlex.quote(f"{worktree.path}/{submodule.path}")
+        refspec = shlex.quote(f"{submodule.head_commit}:refs/heads/{worktree.branch}")
+        advice.insert(0, ("Push it to its remote repository", f"git -C {place} push origin {refspec}"))
+    which = f"the submodule {submodule.path}" if submodule else "a submodule"
+    return Explanation(
+        f"Task {task_id} leads to a commit of {which} that no remote repository is known to have, so that others "
+        "could not check it out.",
+        advice=tuple(advice),
+    )
 
 
 def after(task_id: str, check: _Check, error: errors.TaskgroveError) -> Explanation:

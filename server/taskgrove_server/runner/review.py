@@ -44,7 +44,7 @@ class LandCheck:
     commits: int
     obstacle: errors.TaskgroveError | None = None
     conflicting_files: Sequence[str] = field(default_factory=tuple)
-    #: Worktrees inside the task's, of which something would not land.
+    #: Worktrees inside the task's, of which something would not land, and a submodule that stands in the way.
     left_out: tuple[NestedRepository, ...] = ()
 
 
@@ -138,11 +138,14 @@ class Review:
                 landing.check_checkout(self._git, planned.target)
             except errors.LandConflict as conflict:
                 return LandCheck(subject, commits, conflict, conflict.files, left_out)
+            except errors.SubmoduleUnpublished as obstacle:
+                told = [nested for nested in inside if nested.path == obstacle.metadata["path"]]
+                left_out += state.describe(self._git, told, subject.head)
+                return LandCheck(subject, commits, obstacle, left_out=left_out)
             except (
                 errors.TaskActive,
                 errors.WorktreeDirty,
                 errors.NothingToLand,
-                errors.SubmoduleUnpublished,
                 errors.CheckoutDirty,
                 errors.BranchNotFound,
             ) as obstacle:

@@ -11,7 +11,7 @@ from taskgrove_server.domain.worktree import NestedKind, Removal
 from taskgrove_server.worktrees import branches, commands, git_dirs, removing, saving, staging, work
 from taskgrove_server.worktrees.branches import Branch
 from taskgrove_server.worktrees.nested import keeping, state
-from taskgrove_server.worktrees.nested.finding import Nested
+from taskgrove_server.worktrees.nested.repositories import Nested
 from taskgrove_server.worktrees.work import Work
 
 

@@ -14,7 +14,7 @@ from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import commands, git_dirs, staging
 from taskgrove_server.worktrees.git_dirs import GitDirs
 from taskgrove_server.worktrees.nested import finding, state
-from taskgrove_server.worktrees.nested.finding import Nested
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 #: The longest subject line, in characters.
 _SUBJECT = 72

@@ -13,7 +13,7 @@ from pathlib import Path
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import branches, commands, git_dirs
 from taskgrove_server.worktrees.nested import finding, placing, state
-from taskgrove_server.worktrees.nested.finding import Nested
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 #: How often a snapshot is tried of a worktree in which an agent removes files meanwhile.
 _ATTEMPTS = 3

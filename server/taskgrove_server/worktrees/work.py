@@ -10,7 +10,7 @@ from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import branches, commands, git_dirs, saving, staging
 from taskgrove_server.worktrees.nested import finding
-from taskgrove_server.worktrees.nested.finding import Nested
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 
 @dataclass(frozen=True, slots=True)

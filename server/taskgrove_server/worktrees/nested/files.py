@@ -8,7 +8,7 @@ from pathlib import Path
 from taskgrove_server.domain.worktree import NestedKind
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.nested import guarded
-from taskgrove_server.worktrees.nested.finding import Nested
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 
 def of(git: commands.Git, nested: Nested, found: Sequence[Nested]) -> list[str]:

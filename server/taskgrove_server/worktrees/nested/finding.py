@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from taskgrove_server.domain.worktree import NestedKind
@@ -13,41 +12,7 @@ from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.git_dirs import GitDirs
 from taskgrove_server.worktrees.nested import guarded, listing
 from taskgrove_server.worktrees.nested.listing import Listing
-
-
-@dataclass(frozen=True, slots=True)
-class Nested:
-    """A repository with a checkout inside a worktree, or inside another such repository."""
-
-    #: Relative to the worktree.
-    path: str
-    directory: str
-    kind: NestedKind
-    dirs: GitDirs
-    #: The repository around it, None if that is the worktree's own.
-    inside: Nested | None
-    #: Its objects and branches are those of a repository around it.
-    is_shared: bool
-    #: The repository around it has a link to it in its index.
-    is_linked: bool
-    #: Git shows it as untracked, so that the index has nothing of it and it is not ignored.
-    is_untracked: bool
-    #: Git does not show it, nor has the index anything of it.
-    is_ignored: bool
-    #: The commit to which the task's base links at this place; empty if it does not.
-    recorded: str
-
-    @property
-    def stays_out(self) -> bool:
-        """Tells whether nothing of it enters a commit of the task: it is ignored, or a worktree, or in such a one."""
-        if self.is_ignored or self.kind is NestedKind.WORKTREE:
-            return True
-        return self.inside is not None and self.inside.stays_out
-
-    @property
-    def name(self) -> str:
-        """Returns its path, relative to the repository around it."""
-        return self.path.removeprefix(f"{self.inside.path}/") if self.inside else self.path
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 
 def find(git: commands.Git, worktree: str, base: str, *, thorough: bool = False) -> list[Nested]:

@@ -11,7 +11,7 @@ from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import SavedRepository
 from taskgrove_server.worktrees import commands, git_dirs, saving
 from taskgrove_server.worktrees.nested import guarded, shadow, state, tips
-from taskgrove_server.worktrees.nested.finding import Nested
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def keep(git: commands.Git, repository: str, task_id: TaskId, found: Sequence[Ne
 
 def _keep(keeper: _Keeper, nested: Nested, found: Sequence[Nested]) -> SavedRepository | None:
     git = keeper.git
-    standing = state.of(git, nested.directory)
+    standing = state.of(git, nested.directory, guarded.without_filters(git, nested))
     own = tips.of(git, nested, standing.head)
     children = {child.name for child in found if child.inside is nested}
     changed = any(change.path.rstrip("/") not in children for change in standing.changes)

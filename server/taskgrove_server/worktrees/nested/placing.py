@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from taskgrove_server.domain.worktree import NestedKind
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.nested import files, listing
-from taskgrove_server.worktrees.nested.finding import Nested
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 _LINK = "160000"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.nested import guarded
-from taskgrove_server.worktrees.nested.finding import Nested
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 #: Settings that say how the files lie there, and name no program.
 _KEPT = r"^(core\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode)|extensions\.objectformat)$"

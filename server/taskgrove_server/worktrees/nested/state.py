@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskgrove_server.domain.worktree import NestedKind, NestedRepository
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.nested import files, guarded
-from taskgrove_server.worktrees.nested.finding import Nested
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 #: How many fields an entry of `git status --porcelain=v2` has before its path.
 _FIELDS = {"1": 8, "u": 10}
@@ -39,7 +39,7 @@ class State:
         return [change.path for change in self.changes if change.is_unmerged]
 
 
-def of(git: commands.Git, directory: str) -> State:
+def of(git: commands.Git, directory: str, environment: Mapping[str, str] | None = None) -> State:
     """Returns where a checkout stands; a link that leads to another commit counts. Raises GitFailed."""
     # With links to submodules whatever .gitmodules says, but what is in them is asked of them. Without optional
     # locks: an agent may be about to commit.
@@ -49,7 +49,8 @@ def of(git: commands.Git, directory: str) -> State:
     )
     head = branch = None
     changes: list[Change] = []
-    for entry in guarded.run(git, directory, "--no-optional-locks", "status", *options).split("\0"):
+    answer = guarded.run(git, directory, "--no-optional-locks", "status", *options, environment=environment)
+    for entry in answer.split("\0"):
         kind = entry[:1]
         if entry.startswith("# branch.oid "):
             head = None if entry.endswith("(initial)") else entry.rpartition(" ")[2]
@@ -114,7 +115,7 @@ def left_out(git: commands.Git, found: Sequence[Nested], task_head: str) -> tupl
 
 
 def _describe(git: commands.Git, nested: Nested, found: Sequence[Nested], task_head: str) -> NestedRepository:
-    state = of(git, nested.directory)
+    state = of(git, nested.directory, guarded.without_filters(git, nested))
     children = {child.name for child in found if child.inside is nested}
     own = _outside(state.changes, children)
     return NestedRepository(

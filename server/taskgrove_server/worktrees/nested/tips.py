@@ -8,7 +8,7 @@ from pathlib import Path
 
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.nested import guarded
-from taskgrove_server.worktrees.nested.finding import Nested
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 _COMMITS = "%(objectname) %(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end) %(refname)"
 
