@@ -52,6 +52,7 @@ from taskgrove.errors import (
     SessionMissing,
     SetupLogNotFound,
     StoreUnavailable,
+    SubmoduleUnpublished,
     SubtaskNotFound,
     TargetBusy,
     TaskActive,
@@ -65,6 +66,7 @@ from taskgrove.errors import (
     TooManyWatchers,
     Unauthenticated,
     WorkMissing,
+    WorkNotSaved,
     WorktreeBusy,
     WorktreeDirty,
     WorktreePresent,
@@ -74,7 +76,7 @@ from taskgrove.errors import (
 )
 from taskgrove.lines import Line
 from taskgrove.requests import TaskOrder, run_config, worktree_settings
-from taskgrove.v1.change_pb2 import ChangedFile, Commit
+from taskgrove.v1.change_pb2 import ChangedFile, Commit, NestedRepository, SavedRepository
 from taskgrove.v1.event_pb2 import Event
 from taskgrove.v1.failure_pb2 import Failure, FailureKind
 from taskgrove.v1.landing_pb2 import Landing, LandStrategy
@@ -133,6 +135,7 @@ __all__ = [
     "LineOutOfRange",
     "LogLost",
     "MergesNotRebasable",
+    "NestedRepository",
     "NoPreviousRun",
     "NoWorktree",
     "NotARepository",
@@ -153,12 +156,14 @@ __all__ = [
     "Rested",
     "Run",
     "RunConfig",
+    "SavedRepository",
     "SequenceOutOfRange",
     "ServerDraining",
     "ServerUnavailable",
     "SessionMissing",
     "SetupLogNotFound",
     "StoreUnavailable",
+    "SubmoduleUnpublished",
     "Subtask",
     "SubtaskNotFound",
     "TargetBusy",
@@ -180,6 +185,7 @@ __all__ = [
     "Watch",
     "WatchEvent",
     "WorkMissing",
+    "WorkNotSaved",
     "WorkUnfinished",
     "Worktree",
     "WorktreeBusy",

@@ -38,6 +38,8 @@
     │   ├── TargetBusy
     │   ├── BranchMoved
     │   ├── PushFailed
+    │   ├── SubmoduleUnpublished
+    │   ├── WorkNotSaved
     │   └── RepositoryFailed
     ├── EtagMismatch              the thing has changed since it was read
     ├── DirectoryRefused          the server cannot use a directory
@@ -260,6 +262,14 @@ class PushFailed(WorktreeRefused):
     """The remote repository refused the push, or could not be reached."""
 
 
+class SubmoduleUnpublished(WorktreeRefused):
+    """The work leads to a commit of a submodule that no remote repository is known to have: push it first."""
+
+
+class WorkNotSaved(WorktreeRefused):
+    """What is in a repository inside the task's worktree cannot be saved. Nothing was removed."""
+
+
 class RepositoryFailed(WorktreeRefused):
     """Git failed on the repository."""
 
@@ -367,6 +377,8 @@ BY_REASON: Mapping[str, type[TaskgroveError]] = {
     "TARGET_BUSY": TargetBusy,
     "BRANCH_MOVED": BranchMoved,
     "PUSH_FAILED": PushFailed,
+    "SUBMODULE_UNPUBLISHED": SubmoduleUnpublished,
+    "WORK_NOT_SAVED": WorkNotSaved,
     "GIT_FAILED": RepositoryFailed,
     "TOO_MANY_CALLS": TooManyCalls,
     "DIRECTORY_NOT_FOUND": DirectoryNotFound,

@@ -271,6 +271,7 @@ def land(
     expected_head: str | None,
     commit_uncommitted: bool,
     include_other_commits: bool,
+    include_unpublished_submodules: bool,
     request_id: str | None,
 ) -> LandRequest:
     """Asks for a landing."""
@@ -282,6 +283,7 @@ def land(
         expected_head=expected_head or "",
         commit_uncommitted=commit_uncommitted,
         include_other_commits=include_other_commits,
+        include_unpublished_submodules=include_unpublished_submodules,
         request_id=request_id or _new_request_id(),
     )
 

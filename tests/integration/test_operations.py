@@ -87,6 +87,7 @@ class Room:
             expected_head="",
             commit_uncommitted=False,
             include_other_commits=False,
+            include_unpublished_submodules=False,
             request=request,
         )
 

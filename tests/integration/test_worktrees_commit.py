@@ -191,27 +191,6 @@ def test_a_lock_in_the_users_checkout_is_left_alone(
     assert lock.exists()
 
 
-def test_a_repository_inside_becomes_a_link_and_one_without_a_commit_is_left_out(
-    grove: worktrees.Worktrees, repository: str, worktree: Worktree
-) -> None:
-    made.git(repository, "config", "diff.ignoreSubmodules", "all")
-    made.make_repository(Path(worktree.path, "vendor/inner"))
-    assert commit(grove, worktree) != worktree.base_commit
-    made.make_empty_repository(Path(worktree.path, "empty ü'1"))
-    made.make_empty_repository(Path(worktree.path, "deep/down/*"))
-    write(worktree, "deep/down/empty/file")
-    write(worktree, "new")
-    commit(grove, worktree)
-    tree = made.git(worktree.path, "ls-tree", "-r", "--format=%(objecttype) %(path)", "HEAD").splitlines()
-    assert tree == [
-        "blob README.md",
-        "blob deep/down/empty/file",
-        "blob new",
-        "blob src/main.py",
-        "commit vendor/inner",
-    ]
-
-
 def test_files_outside_a_sparse_checkout_are_committed(
     grove: worktrees.Worktrees, repository: str, tmp_path: Path
 ) -> None:

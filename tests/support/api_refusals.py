@@ -281,6 +281,29 @@ class World:
         return self.task("unpushable", make)
 
     @property
+    def unpublished(self) -> Task:
+        """A task whose work leads to a commit of a submodule that is nowhere else."""
+
+        def make() -> Task:
+            project = Project(self.client, self.root / "unpublished")
+            return project.run(
+                "git init -q sub; cd sub; echo x > x; git add x; git commit -qm X; cd ..;"
+                "git config -f .gitmodules submodule.sub.path sub; git config -f .gitmodules submodule.sub.url ./sub"
+            )
+
+        return self.task("unpublished", make)
+
+    @property
+    def unsavable(self) -> Task:
+        """A task whose worktree has a repository inside that cannot be saved."""
+
+        def make() -> Task:
+            project = Project(self.client, self.root / "unsavable")
+            return project.run("git init -q --object-format=sha256 inner; echo x > inner/x")
+
+        return self.task("unsavable", make)
+
+    @property
     def of_broken_repository(self) -> Task:
         """A task whose repository git cannot read any more."""
 
@@ -361,6 +384,11 @@ def _reused(world: World, method: str) -> Any:
     return world.request(method, request_id=world.used_id)
 
 
+def _not_saved(world: World, method: str) -> Any:
+    discarding = {"discard_worktree": True} if method == "DeleteTask" else {}
+    return world.request(method, task_id=world.unsavable.id, **discarding)
+
+
 def _trimmed(world: World, method: str) -> Any:
     assert world.resting
     world.execute("DELETE FROM event WHERE sequence < 3")
@@ -411,6 +439,8 @@ ASK: dict[str, Request] = {
     ),
     "BRANCH_MOVED": _fields(expected_head="0" * 40),
     "PUSH_FAILED": _subject("unpushable"),
+    "SUBMODULE_UNPUBLISHED": _subject("unpublished"),
+    "WORK_NOT_SAVED": _not_saved,
     "GIT_FAILED": _subject("of_broken_repository"),
     "SETUP_LOG_NOT_FOUND": _fields(),
 }

@@ -128,6 +128,7 @@ class WorktreeCalls(Connected):
         expected_head: str | None = None,
         commit_uncommitted: bool = False,
         include_other_commits: bool = False,
+        include_unpublished_submodules: bool = False,
         request_id: str | None = None,
     ) -> Task:
         """Lands the work of a resting task: brings its commits onto the target branch, or raises and moves nothing."""
@@ -139,6 +140,7 @@ class WorktreeCalls(Connected):
             expected_head=expected_head,
             commit_uncommitted=commit_uncommitted,
             include_other_commits=include_other_commits,
+            include_unpublished_submodules=include_unpublished_submodules,
             request_id=request_id,
         )
         return (await self._call(self._worktrees.Land, request, self._work_timeout)).task

@@ -118,6 +118,7 @@ class WorktreeCalls(Connected):
         expected_head: str | None = None,
         commit_uncommitted: bool = False,
         include_other_commits: bool = False,
+        include_unpublished_submodules: bool = False,
         request_id: str | None = None,
     ) -> Task:
         """Lands the work of a resting task: brings its commits onto the target branch, or raises and moves nothing."""
@@ -129,6 +130,7 @@ class WorktreeCalls(Connected):
             expected_head=expected_head,
             commit_uncommitted=commit_uncommitted,
             include_other_commits=include_other_commits,
+            include_unpublished_submodules=include_unpublished_submodules,
             request_id=request_id,
         )
         return self._call(self._worktrees.Land, request, self._work_timeout).task

@@ -8,7 +8,19 @@ from datetime import timedelta
 
 import click
 
-from taskgrove.cli import batches, completing, confirming, connecting, exits, output, parameters, views, waiting, words
+from taskgrove.cli import (
+    batches,
+    completing,
+    confirming,
+    connecting,
+    exits,
+    nested,
+    output,
+    parameters,
+    views,
+    waiting,
+    words,
+)
 from taskgrove.cli.rendering import safety
 from taskgrove.v1 import task_pb2, worktree_service_pb2
 
@@ -198,6 +210,7 @@ def _planned(removal: worktree_service_pb2.Removal) -> str:
         lines.append(f"  branch     {removal.branch}")
     if work := _unlanded(removal):
         lines.append(f"  saves      {work}")
+    lines += (f"  inside     {nested.line(one)}" for one in removal.nested_repositories)
     return safety.plain("\n".join(lines))
 
 
@@ -205,7 +218,8 @@ def _pruned(removal: worktree_service_pb2.Removal) -> str:
     if not removal.path and not removal.branch:
         return f"Task {removal.task_id}: there was nothing left to remove."
     saved = f"; what was not landed is saved at {removal.saved_ref}" if removal.saved_ref else ""
-    return safety.plain(f"Task {removal.task_id}: {removal.path or removal.branch} is removed{saved}.")
+    lines = [f"Task {removal.task_id}: {removal.path or removal.branch} is removed{saved}."]
+    return safety.plain("\n".join([*lines, *nested.saved(removal.saved_repositories)]))
 
 
 def _discarded(response: worktree_service_pb2.DiscardWorktreeResponse, repository: str) -> str:
@@ -214,7 +228,7 @@ def _discarded(response: worktree_service_pb2.DiscardWorktreeResponse, repositor
     if removal.saved_ref:
         branch = removal.branch or response.task.worktree.branch
         said += "\n" + _way_back(removal.saved_ref, branch, repository)
-    return safety.plain(said)
+    return safety.plain("\n".join([said, *nested.saved(removal.saved_repositories)]))
 
 
 def _way_back(saved_ref: str, branch: str, repository: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from datetime import datetime
 from typing import TypedDict, Unpack
 
@@ -10,7 +11,7 @@ import click
 
 import taskgrove
 from taskgrove import errors
-from taskgrove.cli import completing, connecting, output, parameters, views, words
+from taskgrove.cli import completing, connecting, nested, output, parameters, views, words
 from taskgrove.cli.rendering import summary, terminal
 from taskgrove.v1 import task_pb2, task_service_pb2
 
@@ -167,12 +168,22 @@ def show(server: connecting.Server, task_id: str, as_json: bool) -> None:
             return
         title = _list_title(client, task.task_list_id)
         repository = views.repository_of(client, task)
+        inside = _nested_repositories(client, task)
     screen = terminal.Screen()
-    screen.print(*summary.of_task(task, title))
+    screen.print(*summary.of_task(task, title, inside))
     for run in runs:
         screen.print(*summary.of_past_run(run))
     if task.state in words.RESTING:
         screen.print(*summary.of_rest(task, runs, repository=repository, shown=False))
+
+
+def _nested_repositories(client: taskgrove.Client, task: task_pb2.Task) -> list[str]:
+    """Returns a line for each repository inside the task's worktree, as long as that is there."""
+    if task.state not in words.RESTING or task.worktree.state != task_pb2.Worktree.STATE_PRESENT:
+        return []
+    with suppress(errors.TaskgroveError):
+        return [nested.line(one) for one in client.get_worktree_status(task.id).nested_repositories]
+    return []
 
 
 def _narrows(filters: _Filters) -> bool:

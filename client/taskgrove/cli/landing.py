@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 
 import click
 
 from taskgrove import errors
-from taskgrove.cli import completing, connecting, exits, obstacles, output, waiting, words
+from taskgrove.cli import completing, connecting, exits, nested, obstacles, output, waiting, words
 from taskgrove.cli.rendering import safety
 from taskgrove.v1 import landing_pb2, task_pb2, worktree_service_pb2
 
 _Check = worktree_service_pb2.CheckLandResponse
+
+
+#: What each option has taken along that a check finds in the way.
+_OVERRULED: dict[Literal["commit_uncommitted", "include_other_commits", "include_unpublished_submodules"], int] = {
+    "commit_uncommitted": _Check.OBSTACLE_WORKTREE_DIRTY,
+    "include_other_commits": _Check.OBSTACLE_OTHER_COMMITS,
+    "include_unpublished_submodules": _Check.OBSTACLE_UNPUBLISHED_SUBMODULE,
+}
 
 
 class _Options(TypedDict):
@@ -22,6 +30,7 @@ class _Options(TypedDict):
     message: str | None
     commit_uncommitted: bool
     include_other_commits: bool
+    include_unpublished_submodules: bool
     check: bool
     as_json: bool
 
@@ -52,6 +61,11 @@ Examples:
     is_flag=True,
     help="Land commits of others too, as of the branch it was begun on.",
 )
+@click.option(
+    "--include-unpublished-submodules",
+    is_flag=True,
+    help="Land although the work leads to commits of submodules that no remote repository is known to have.",
+)
 @click.option("--check", is_flag=True, help="Only tell whether it can land: exit with 0 if so, else with 1.")
 @click.option("--json", "as_json", is_flag=True, help="Print the task, or with --check the answer, as JSON.")
 @connecting.pass_server
@@ -68,12 +82,10 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
         with waiting.until_done(f"Looking whether task {task_id} can land"):
             check = client.check_land(task_id, target_branch=options["target_branch"], strategy=strategy)
         # Whether it can land with what it was asked to take along, Land itself must tell.
-        allowed = (options["commit_uncommitted"] and check.obstacle == _Check.OBSTACLE_WORKTREE_DIRTY) or (
-            options["include_other_commits"] and check.obstacle == _Check.OBSTACLE_OTHER_COMMITS
-        )
+        overruled = check.obstacle in (obstacle for option, obstacle in _OVERRULED.items() if options[option])
         if options["check"]:
             ctx.exit(_told(again, check, as_json=options["as_json"]))
-        if not check.can_land and not allowed:
+        if not check.can_land and not overruled:
             raise exits.Refused(safety.plain(obstacles.explain(again, check).text))
         try:
             with waiting.until_done(f"Landing task {task_id} on {check.target_branch}"):
@@ -85,6 +97,7 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
                     expected_head=check.head_commit or None,
                     commit_uncommitted=options["commit_uncommitted"],
                     include_other_commits=options["include_other_commits"],
+                    include_unpublished_submodules=options["include_unpublished_submodules"],
                 )
         except errors.TaskgroveError as error:
             # Something has come up since the check: what to do about it, another one tells.
@@ -95,7 +108,7 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
     if options["as_json"]:
         output.print_json(task)
     else:
-        click.echo(safety.plain(_landed(task)))
+        click.echo(safety.plain("\n".join([_landed(task), *map(nested.left_out, check.nested_repositories)])))
 
 
 @click.command(
@@ -158,6 +171,8 @@ def _told(again: obstacles.Attempt, check: _Check, *, as_json: bool) -> int:
         commits = f"{check.commits} commit{'' if check.commits == 1 else 's'}"
         follows = f"; the files in {check.checkout_path} will follow" if check.checkout_path else ""
         click.echo(safety.plain(f"Task {again.task_id} can land on {check.target_branch}: {commits}{follows}."))
+        for one in check.nested_repositories:
+            click.echo(safety.plain(nested.left_out(one)))
     else:
         click.echo(safety.plain(obstacles.explain(again, check).text))
     return exits.SUCCEEDED if check.can_land else exits.FAILED

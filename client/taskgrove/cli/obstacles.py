@@ -107,6 +107,9 @@ def explain(again: Attempt, check: _Check) -> Explanation:
                 check.message,
                 advice=(*remedies, ("Or have the agent see to it", f"taskgrove continue {task_id} {prompt}")),
             )
+        case _Check.OBSTACLE_UNPUBLISHED_SUBMODULE:
+            anyway = ("Or land it all the same", again.command("--include-unpublished-submodules"))
+            return Explanation(check.message, advice=(*remedies, anyway))
         case _Check.OBSTACLE_NO_TARGET_BRANCH:
             return Explanation(
                 "There is no branch to land on: the repository has none checked out.",

@@ -65,3 +65,39 @@ class Commit(_message.Message):
     commit_time: _timestamp_pb2.Timestamp
     parent_ids: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, id: _Optional[str] = ..., subject: _Optional[str] = ..., body: _Optional[str] = ..., author_name: _Optional[str] = ..., author_email: _Optional[str] = ..., author_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., commit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class NestedRepository(_message.Message):
+    __slots__ = ("path", "kind", "head_commit", "branch", "uncommitted_files", "commits")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[NestedRepository.Kind]
+        KIND_SUBMODULE: _ClassVar[NestedRepository.Kind]
+        KIND_REPOSITORY: _ClassVar[NestedRepository.Kind]
+        KIND_WORKTREE: _ClassVar[NestedRepository.Kind]
+    KIND_UNSPECIFIED: NestedRepository.Kind
+    KIND_SUBMODULE: NestedRepository.Kind
+    KIND_REPOSITORY: NestedRepository.Kind
+    KIND_WORKTREE: NestedRepository.Kind
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    HEAD_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    UNCOMMITTED_FILES_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    kind: NestedRepository.Kind
+    head_commit: str
+    branch: str
+    uncommitted_files: int
+    commits: int
+    def __init__(self, path: _Optional[str] = ..., kind: _Optional[_Union[NestedRepository.Kind, str]] = ..., head_commit: _Optional[str] = ..., branch: _Optional[str] = ..., uncommitted_files: _Optional[int] = ..., commits: _Optional[int] = ...) -> None: ...
+
+class SavedRepository(_message.Message):
+    __slots__ = ("path", "saved_ref", "saved_commit")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SAVED_REF_FIELD_NUMBER: _ClassVar[int]
+    SAVED_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    saved_ref: str
+    saved_commit: str
+    def __init__(self, path: _Optional[str] = ..., saved_ref: _Optional[str] = ..., saved_commit: _Optional[str] = ...) -> None: ...

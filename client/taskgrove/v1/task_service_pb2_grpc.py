@@ -254,7 +254,7 @@ class TaskServiceServicer(object):
         minutes where there is a worktree to discard; the call goes on to its end when the caller leaves.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-        WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+        WORKTREE_PRESENT, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

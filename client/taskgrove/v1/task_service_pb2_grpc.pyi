@@ -132,7 +132,7 @@ class TaskServiceStub:
     minutes where there is a worktree to discard; the call goes on to its end when the caller leaves.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-    WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+    WORKTREE_PRESENT, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
     ReadLines: _grpc.UnaryStreamMultiCallable[_task_service_pb2.ReadLinesRequest, _task_service_pb2.ReadLinesResponse]
     """Streams a part of a task's lines as they are now, and ends.
@@ -247,7 +247,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     minutes where there is a worktree to discard; the call goes on to its end when the caller leaves.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-    WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+    WORKTREE_PRESENT, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
     ReadLines: _aio.UnaryStreamMultiCallable[_task_service_pb2.ReadLinesRequest, _task_service_pb2.ReadLinesResponse]  # type: ignore[assignment]
     """Streams a part of a task's lines as they are now, and ends.
@@ -425,7 +425,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         minutes where there is a worktree to discard; the call goes on to its end when the caller leaves.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-        WORKTREE_PRESENT, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+        WORKTREE_PRESENT, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
 
     @_abc_1.abstractmethod

@@ -22,7 +22,7 @@ class GetWorktreeStatusRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ...) -> None: ...
 
 class GetWorktreeStatusResponse(_message.Message):
-    __slots__ = ("worktree", "present", "target_branch", "base_commit", "head_commit", "ahead", "behind", "uncommitted_files", "landed", "size_bytes")
+    __slots__ = ("worktree", "present", "target_branch", "base_commit", "head_commit", "ahead", "behind", "uncommitted_files", "landed", "size_bytes", "nested_repositories")
     WORKTREE_FIELD_NUMBER: _ClassVar[int]
     PRESENT_FIELD_NUMBER: _ClassVar[int]
     TARGET_BRANCH_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class GetWorktreeStatusResponse(_message.Message):
     UNCOMMITTED_FILES_FIELD_NUMBER: _ClassVar[int]
     LANDED_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NESTED_REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
     worktree: _task_pb2.Worktree
     present: bool
     target_branch: str
@@ -43,7 +44,8 @@ class GetWorktreeStatusResponse(_message.Message):
     uncommitted_files: int
     landed: bool
     size_bytes: int
-    def __init__(self, worktree: _Optional[_Union[_task_pb2.Worktree, _Mapping]] = ..., present: bool = ..., target_branch: _Optional[str] = ..., base_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., ahead: _Optional[int] = ..., behind: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., landed: bool = ..., size_bytes: _Optional[int] = ...) -> None: ...
+    nested_repositories: _containers.RepeatedCompositeFieldContainer[_change_pb2.NestedRepository]
+    def __init__(self, worktree: _Optional[_Union[_task_pb2.Worktree, _Mapping]] = ..., present: bool = ..., target_branch: _Optional[str] = ..., base_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., ahead: _Optional[int] = ..., behind: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., landed: bool = ..., size_bytes: _Optional[int] = ..., nested_repositories: _Optional[_Iterable[_Union[_change_pb2.NestedRepository, _Mapping]]] = ...) -> None: ...
 
 class ListChangedFilesRequest(_message.Message):
     __slots__ = ("task_id", "target_branch", "committed_only", "page_size", "page_token")
@@ -157,7 +159,7 @@ class CheckLandRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ..., strategy: _Optional[_Union[_landing_pb2.LandStrategy, str]] = ...) -> None: ...
 
 class CheckLandResponse(_message.Message):
-    __slots__ = ("can_land", "obstacle", "conflicting_files", "target_branch", "target_commit", "head_commit", "commits", "checkout_path", "message", "blocking_files", "remedies", "other_commits", "other_commit_count")
+    __slots__ = ("can_land", "obstacle", "conflicting_files", "target_branch", "target_commit", "head_commit", "commits", "checkout_path", "message", "blocking_files", "remedies", "other_commits", "other_commit_count", "nested_repositories")
     class Obstacle(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OBSTACLE_UNSPECIFIED: _ClassVar[CheckLandResponse.Obstacle]
@@ -172,6 +174,7 @@ class CheckLandResponse(_message.Message):
         OBSTACLE_OTHER_COMMITS: _ClassVar[CheckLandResponse.Obstacle]
         OBSTACLE_WORK_UNFINISHED: _ClassVar[CheckLandResponse.Obstacle]
         OBSTACLE_MERGES_NOT_REBASABLE: _ClassVar[CheckLandResponse.Obstacle]
+        OBSTACLE_UNPUBLISHED_SUBMODULE: _ClassVar[CheckLandResponse.Obstacle]
     OBSTACLE_UNSPECIFIED: CheckLandResponse.Obstacle
     OBSTACLE_TASK_ACTIVE: CheckLandResponse.Obstacle
     OBSTACLE_NOTHING_TO_LAND: CheckLandResponse.Obstacle
@@ -184,6 +187,7 @@ class CheckLandResponse(_message.Message):
     OBSTACLE_OTHER_COMMITS: CheckLandResponse.Obstacle
     OBSTACLE_WORK_UNFINISHED: CheckLandResponse.Obstacle
     OBSTACLE_MERGES_NOT_REBASABLE: CheckLandResponse.Obstacle
+    OBSTACLE_UNPUBLISHED_SUBMODULE: CheckLandResponse.Obstacle
     class Remedy(_message.Message):
         __slots__ = ("description", "command")
         DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -204,6 +208,7 @@ class CheckLandResponse(_message.Message):
     REMEDIES_FIELD_NUMBER: _ClassVar[int]
     OTHER_COMMITS_FIELD_NUMBER: _ClassVar[int]
     OTHER_COMMIT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NESTED_REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
     can_land: bool
     obstacle: CheckLandResponse.Obstacle
     conflicting_files: _containers.RepeatedScalarFieldContainer[str]
@@ -217,10 +222,11 @@ class CheckLandResponse(_message.Message):
     remedies: _containers.RepeatedCompositeFieldContainer[CheckLandResponse.Remedy]
     other_commits: _containers.RepeatedCompositeFieldContainer[_change_pb2.Commit]
     other_commit_count: int
-    def __init__(self, can_land: bool = ..., obstacle: _Optional[_Union[CheckLandResponse.Obstacle, str]] = ..., conflicting_files: _Optional[_Iterable[str]] = ..., target_branch: _Optional[str] = ..., target_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., commits: _Optional[int] = ..., checkout_path: _Optional[str] = ..., message: _Optional[str] = ..., blocking_files: _Optional[_Iterable[str]] = ..., remedies: _Optional[_Iterable[_Union[CheckLandResponse.Remedy, _Mapping]]] = ..., other_commits: _Optional[_Iterable[_Union[_change_pb2.Commit, _Mapping]]] = ..., other_commit_count: _Optional[int] = ...) -> None: ...
+    nested_repositories: _containers.RepeatedCompositeFieldContainer[_change_pb2.NestedRepository]
+    def __init__(self, can_land: bool = ..., obstacle: _Optional[_Union[CheckLandResponse.Obstacle, str]] = ..., conflicting_files: _Optional[_Iterable[str]] = ..., target_branch: _Optional[str] = ..., target_commit: _Optional[str] = ..., head_commit: _Optional[str] = ..., commits: _Optional[int] = ..., checkout_path: _Optional[str] = ..., message: _Optional[str] = ..., blocking_files: _Optional[_Iterable[str]] = ..., remedies: _Optional[_Iterable[_Union[CheckLandResponse.Remedy, _Mapping]]] = ..., other_commits: _Optional[_Iterable[_Union[_change_pb2.Commit, _Mapping]]] = ..., other_commit_count: _Optional[int] = ..., nested_repositories: _Optional[_Iterable[_Union[_change_pb2.NestedRepository, _Mapping]]] = ...) -> None: ...
 
 class LandRequest(_message.Message):
-    __slots__ = ("task_id", "target_branch", "strategy", "message", "expected_head", "commit_uncommitted", "request_id", "include_other_commits")
+    __slots__ = ("task_id", "target_branch", "strategy", "message", "expected_head", "commit_uncommitted", "request_id", "include_other_commits", "include_unpublished_submodules")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     TARGET_BRANCH_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
@@ -229,6 +235,7 @@ class LandRequest(_message.Message):
     COMMIT_UNCOMMITTED_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_OTHER_COMMITS_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_UNPUBLISHED_SUBMODULES_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     target_branch: str
     strategy: _landing_pb2.LandStrategy
@@ -237,7 +244,8 @@ class LandRequest(_message.Message):
     commit_uncommitted: bool
     request_id: str
     include_other_commits: bool
-    def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ..., strategy: _Optional[_Union[_landing_pb2.LandStrategy, str]] = ..., message: _Optional[str] = ..., expected_head: _Optional[str] = ..., commit_uncommitted: bool = ..., request_id: _Optional[str] = ..., include_other_commits: bool = ...) -> None: ...
+    include_unpublished_submodules: bool
+    def __init__(self, task_id: _Optional[str] = ..., target_branch: _Optional[str] = ..., strategy: _Optional[_Union[_landing_pb2.LandStrategy, str]] = ..., message: _Optional[str] = ..., expected_head: _Optional[str] = ..., commit_uncommitted: bool = ..., request_id: _Optional[str] = ..., include_other_commits: bool = ..., include_unpublished_submodules: bool = ...) -> None: ...
 
 class LandResponse(_message.Message):
     __slots__ = ("task",)
@@ -288,7 +296,7 @@ class DiscardWorktreeResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., removal: _Optional[_Union[Removal, _Mapping]] = ...) -> None: ...
 
 class Removal(_message.Message):
-    __slots__ = ("task_id", "path", "branch", "unlanded_commits", "uncommitted_files", "saved_ref", "saved_commit")
+    __slots__ = ("task_id", "path", "branch", "unlanded_commits", "uncommitted_files", "saved_ref", "saved_commit", "nested_repositories", "saved_repositories")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
@@ -296,6 +304,8 @@ class Removal(_message.Message):
     UNCOMMITTED_FILES_FIELD_NUMBER: _ClassVar[int]
     SAVED_REF_FIELD_NUMBER: _ClassVar[int]
     SAVED_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    NESTED_REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
+    SAVED_REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     path: str
     branch: str
@@ -303,7 +313,9 @@ class Removal(_message.Message):
     uncommitted_files: int
     saved_ref: str
     saved_commit: str
-    def __init__(self, task_id: _Optional[str] = ..., path: _Optional[str] = ..., branch: _Optional[str] = ..., unlanded_commits: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., saved_ref: _Optional[str] = ..., saved_commit: _Optional[str] = ...) -> None: ...
+    nested_repositories: _containers.RepeatedCompositeFieldContainer[_change_pb2.NestedRepository]
+    saved_repositories: _containers.RepeatedCompositeFieldContainer[_change_pb2.SavedRepository]
+    def __init__(self, task_id: _Optional[str] = ..., path: _Optional[str] = ..., branch: _Optional[str] = ..., unlanded_commits: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., saved_ref: _Optional[str] = ..., saved_commit: _Optional[str] = ..., nested_repositories: _Optional[_Iterable[_Union[_change_pb2.NestedRepository, _Mapping]]] = ..., saved_repositories: _Optional[_Iterable[_Union[_change_pb2.SavedRepository, _Mapping]]] = ...) -> None: ...
 
 class PruneWorktreesRequest(_message.Message):
     __slots__ = ("task_list_id", "rested_for", "dry_run")

@@ -199,8 +199,8 @@ class WorktreeServiceServicer(object):
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
         (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, WORK_UNFINISHED, CHECKOUT_DIRTY,
-        FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND, GIT_FAILED),
-        ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+        FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND,
+        SUBMODULE_UNPUBLISHED, GIT_FAILED), ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,11 +222,12 @@ class WorktreeServiceServicer(object):
     def DiscardWorktree(self, request, context):
         """Removes the worktree and the branch of a resting task. What is not landed is saved to a ref first.
 
-        Files that git ignores, such as installed dependencies, are removed for good. Discarding what was discarded
-        before changes nothing.
+        Files that git ignores, such as installed dependencies, are removed for good. What repositories inside the worktree
+        have is saved as well, in ignored places too: their heads with what is not committed on top, branches, tags and
+        stashes, unless their remotes have them. Discarding what was discarded before changes nothing.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-        NO_WORKTREE, TASK_LIST_NOT_FOUND, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+        NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

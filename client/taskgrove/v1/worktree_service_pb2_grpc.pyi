@@ -103,8 +103,8 @@ class WorktreeServiceStub:
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
     (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, WORK_UNFINISHED, CHECKOUT_DIRTY,
-    FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND, GIT_FAILED),
-    ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+    FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND,
+    SUBMODULE_UNPUBLISHED, GIT_FAILED), ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
     PushBranch: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PushBranchRequest, _worktree_service_pb2.PushBranchResponse]
     """Pushes the work of a resting task to a branch of a remote repository.
@@ -118,11 +118,12 @@ class WorktreeServiceStub:
     DiscardWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardWorktreeRequest, _worktree_service_pb2.DiscardWorktreeResponse]
     """Removes the worktree and the branch of a resting task. What is not landed is saved to a ref first.
 
-    Files that git ignores, such as installed dependencies, are removed for good. Discarding what was discarded
-    before changes nothing.
+    Files that git ignores, such as installed dependencies, are removed for good. What repositories inside the worktree
+    have is saved as well, in ignored places too: their heads with what is not committed on top, branches, tags and
+    stashes, unless their remotes have them. Discarding what was discarded before changes nothing.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-    NO_WORKTREE, TASK_LIST_NOT_FOUND, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+    NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).
     """
     PruneWorktrees: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PruneWorktreesRequest, _worktree_service_pb2.PruneWorktreesResponse]
     """Removes the directories of worktrees whose time has come by the clean-up policy of their list, or by the one
@@ -213,8 +214,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
     (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, WORK_UNFINISHED, CHECKOUT_DIRTY,
-    FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND, GIT_FAILED),
-    ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+    FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND,
+    SUBMODULE_UNPUBLISHED, GIT_FAILED), ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
     PushBranch: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PushBranchRequest, _worktree_service_pb2.PushBranchResponse]  # type: ignore[assignment]
     """Pushes the work of a resting task to a branch of a remote repository.
@@ -228,11 +229,12 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     DiscardWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardWorktreeRequest, _worktree_service_pb2.DiscardWorktreeResponse]  # type: ignore[assignment]
     """Removes the worktree and the branch of a resting task. What is not landed is saved to a ref first.
 
-    Files that git ignores, such as installed dependencies, are removed for good. Discarding what was discarded
-    before changes nothing.
+    Files that git ignores, such as installed dependencies, are removed for good. What repositories inside the worktree
+    have is saved as well, in ignored places too: their heads with what is not committed on top, branches, tags and
+    stashes, unless their remotes have them. Discarding what was discarded before changes nothing.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-    NO_WORKTREE, TASK_LIST_NOT_FOUND, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+    NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).
     """
     PruneWorktrees: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PruneWorktreesRequest, _worktree_service_pb2.PruneWorktreesResponse]  # type: ignore[assignment]
     """Removes the directories of worktrees whose time has come by the clean-up policy of their list, or by the one
@@ -356,8 +358,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION
         (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, WORK_UNFINISHED, CHECKOUT_DIRTY,
-        FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND, GIT_FAILED),
-        ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+        FILES_IN_THE_WAY, TARGET_BUSY, LAND_CONFLICT, MERGES_NOT_REBASABLE, OTHER_COMMITS, NOTHING_TO_LAND,
+        SUBMODULE_UNPUBLISHED, GIT_FAILED), ABORTED (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -383,11 +385,12 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_worktree_service_pb2.DiscardWorktreeResponse, _abc.Awaitable[_worktree_service_pb2.DiscardWorktreeResponse]]:
         """Removes the worktree and the branch of a resting task. What is not landed is saved to a ref first.
 
-        Files that git ignores, such as installed dependencies, are removed for good. Discarding what was discarded
-        before changes nothing.
+        Files that git ignores, such as installed dependencies, are removed for good. What repositories inside the worktree
+        have is saved as well, in ignored places too: their heads with what is not committed on top, branches, tags and
+        stashes, unless their remotes have them. Discarding what was discarded before changes nothing.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-        NO_WORKTREE, TASK_LIST_NOT_FOUND, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+        NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).
         """
 
     @_abc_1.abstractmethod

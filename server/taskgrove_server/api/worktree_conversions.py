@@ -14,7 +14,16 @@ from taskgrove_server.api.texts import cut, from_time
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.config import Command
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.domain.worktree import CleanUp, Landing, LandStrategy, Removal, Worktree, WorktreeSettings
+from taskgrove_server.domain.worktree import (
+    CleanUp,
+    Landing,
+    LandStrategy,
+    NestedRepository,
+    Removal,
+    SavedRepository,
+    Worktree,
+    WorktreeSettings,
+)
 from taskgrove_server.runner.review import LandCheck, Status
 from taskgrove_server.worktrees.changes import ChangedFile, ChangeKind, Commit, text_of
 
@@ -39,6 +48,7 @@ _OBSTACLES: dict[type[errors.TaskgroveError], _Obstacle] = {
     errors.WorkUnfinished: messages.CheckLandResponse.OBSTACLE_WORK_UNFINISHED,
     errors.MergesNotRebasable: messages.CheckLandResponse.OBSTACLE_MERGES_NOT_REBASABLE,
     errors.OtherCommits: messages.CheckLandResponse.OBSTACLE_OTHER_COMMITS,
+    errors.SubmoduleUnpublished: messages.CheckLandResponse.OBSTACLE_UNPUBLISHED_SUBMODULE,
     errors.CheckoutDirty: messages.CheckLandResponse.OBSTACLE_CHECKOUT_DIRTY,
     errors.FilesInTheWay: messages.CheckLandResponse.OBSTACLE_FILES_IN_THE_WAY,
     errors.TargetBusy: messages.CheckLandResponse.OBSTACLE_TARGET_BUSY,
@@ -141,6 +151,7 @@ def from_status(status: Status) -> messages.GetWorktreeStatusResponse:
         uncommitted_files=status.uncommitted_files,
         landed=status.landed,
         size_bytes=status.size_bytes,
+        nested_repositories=map(_from_nested, status.nested_repositories),
     )
 
 
@@ -193,6 +204,7 @@ def from_land_check(check: LandCheck) -> messages.CheckLandResponse:
         head_commit=check.work.head,
         commits=check.commits,
         checkout_path=(target.checkout or "") if target else "",
+        nested_repositories=map(_from_nested, check.left_out),
     )
 
 
@@ -206,6 +218,25 @@ def from_removal(task_id: TaskId, removal: Removal) -> messages.Removal:
         uncommitted_files=removal.uncommitted_files,
         saved_ref=removal.saved_ref or "",
         saved_commit=removal.saved_commit or "",
+        nested_repositories=map(_from_nested, removal.nested_repositories),
+        saved_repositories=map(_from_saved, removal.saved_repositories),
+    )
+
+
+def _from_nested(nested: NestedRepository) -> change_pb2.NestedRepository:
+    return change_pb2.NestedRepository(
+        path=text_of(nested.path)[0],
+        kind=f"KIND_{nested.kind.name}",
+        head_commit=nested.head_commit or "",
+        branch=text_of(nested.branch or "")[0],
+        uncommitted_files=nested.uncommitted_files,
+        commits=nested.commits,
+    )
+
+
+def _from_saved(saved: SavedRepository) -> change_pb2.SavedRepository:
+    return change_pb2.SavedRepository(
+        path=text_of(saved.path)[0], saved_ref=saved.saved_ref, saved_commit=saved.saved_commit
     )
 
 

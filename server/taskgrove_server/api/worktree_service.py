@@ -163,6 +163,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             expected_head=request.expected_head,
             commit_uncommitted=request.commit_uncommitted,
             include_other_commits=request.include_other_commits,
+            include_unpublished_submodules=request.include_unpublished_submodules,
             request=key,
         )
         return messages.LandResponse(task=conversions.from_task(task))

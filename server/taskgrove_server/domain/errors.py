@@ -40,6 +40,8 @@
     │   ├── TargetBusy
     │   ├── BranchMoved
     │   ├── PushFailed
+    │   ├── SubmoduleUnpublished
+    │   ├── WorkNotSaved
     │   └── RepositoryFailed
     ├── EtagMismatch
     ├── LineOutOfRange
@@ -397,6 +399,32 @@ class PushFailed(WorktreeRefused):
     def __init__(self, remote: str, remote_branch: str, why: str) -> None:
         super().__init__(
             f"The push to {remote_branch!r} of {remote!r} failed: {why}", remote=remote, remote_branch=remote_branch
+        )
+
+
+class SubmoduleUnpublished(WorktreeRefused):
+    """The work leads to a commit of a submodule that no remote repository has."""
+
+    def __init__(self, task_id: TaskId, path: str, commit: str, remedies: Sequence[Remedy] = ()) -> None:
+        super().__init__(
+            f"Task {task_id} leads to commit {commit} of the submodule {path!r}, which no remote repository of that is "
+            "known to have: push it from the submodule's directory, or say that it is to be landed nevertheless.",
+            task_id=task_id,
+            path=path,
+            commit=commit,
+        )
+        self.remedies = tuple(remedies)
+
+
+class WorkNotSaved(WorktreeRefused):
+    """What is in a repository inside the task's worktree cannot be saved, so that nothing was removed."""
+
+    def __init__(self, task_id: TaskId, path: str, why: str) -> None:
+        super().__init__(
+            f"What is in the repository {path!r} inside the worktree of task {task_id} cannot be saved: {why}. Push it "
+            "from there, or move it away, and call again. Nothing was removed.",
+            task_id=task_id,
+            path=path,
         )
 
 

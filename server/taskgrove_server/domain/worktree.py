@@ -80,6 +80,38 @@ class WorktreeSettings:
     clean_up: CleanUp = CleanUp()
 
 
+class NestedKind(StrEnum):
+    """What a repository inside a worktree is; the values mean what change.proto says."""
+
+    SUBMODULE = "submodule"
+    REPOSITORY = "repository"
+    WORKTREE = "worktree"
+
+
+@dataclass(frozen=True, slots=True)
+class NestedRepository:
+    """A repository inside a worktree: a path relative to that, full commit ids."""
+
+    path: str
+    kind: NestedKind
+    #: None when it has no commit.
+    head_commit: str | None
+    #: None when its HEAD is detached.
+    branch: str | None
+    uncommitted_files: int
+    #: Those that nothing but it has.
+    commits: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRepository:
+    """Where the work of a repository inside a worktree was saved."""
+
+    path: str
+    saved_ref: str
+    saved_commit: str
+
+
 @dataclass(frozen=True, slots=True)
 class Removal:
     """What was removed of a worktree, or would be; None where there was nothing."""
@@ -90,3 +122,5 @@ class Removal:
     uncommitted_files: int = 0
     saved_ref: str | None = None
     saved_commit: str | None = None
+    nested_repositories: tuple[NestedRepository, ...] = ()
+    saved_repositories: tuple[SavedRepository, ...] = ()

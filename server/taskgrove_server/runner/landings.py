@@ -15,6 +15,7 @@ from taskgrove_server.store.store import Store
 from taskgrove_server.store.worktrees import Operation, OperationKind
 from taskgrove_server.worktrees import landing, moves, pushing, work
 from taskgrove_server.worktrees.landing import Wish
+from taskgrove_server.worktrees.nested import publication
 from taskgrove_server.worktrees.work import Work
 from taskgrove_server.worktrees.worktrees import Worktrees
 
@@ -40,6 +41,7 @@ class Landings:
         expected_head: str,
         commit_uncommitted: bool,
         include_other_commits: bool,
+        include_unpublished_submodules: bool,
         request: RequestKey | None,
     ) -> Task:
         """Lands; raises what LandRequest's method lists, and then nothing has moved."""
@@ -58,6 +60,10 @@ class Landings:
                 _expect(subject, expected)
                 planned = landing.plan(self._worktrees.git, subject, wish, task.create_time)
                 move = moves.plan(self._worktrees.git, place.repository, planned.target, planned.commit)
+                unpublished = publication.unpublished(self._worktrees.git, subject)
+                if unpublished and not include_unpublished_submodules:
+                    raise publication.refusal(subject, unpublished[0])
+                publication.bring(self._worktrees.git, subject, unpublished)
                 done = Landing(planned.target.name, planned.commit, subject.head, strategy, clock.now())
                 noted = Operation(OperationKind.LANDING, done, request)
                 self._store.worktrees.note(task_id, noted).result()

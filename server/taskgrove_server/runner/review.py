@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.domain.worktree import LandStrategy, Worktree
+from taskgrove_server.domain.worktree import LandStrategy, NestedRepository, Worktree
 from taskgrove_server.runner.task_work import TaskWork, git_errors
 from taskgrove_server.worktrees import branches, changes, clearing, commands, landing, moves, work
 from taskgrove_server.worktrees.changes import ChangedFile, Commit, Compared, Patch
 from taskgrove_server.worktrees.landing import Wish
+from taskgrove_server.worktrees.nested import contents, publication, state
+from taskgrove_server.worktrees.nested.contents import Compare
 from taskgrove_server.worktrees.work import Work
 
 #: Seconds for which the bytes of a worktree are counted.
@@ -35,6 +37,7 @@ class Status:
     uncommitted_files: int
     landed: bool
     size_bytes: int
+    nested_repositories: tuple[NestedRepository, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class LandCheck:
     #: Of the commits that would land and are not the task's own, the newest, and how many there are.
     other_commits: Sequence[Commit] = ()
     other_commit_count: int = 0
+    #: Worktrees inside the task's, of which something would not land, and a submodule that stands in the way.
+    left_out: tuple[NestedRepository, ...] = ()
 
 
 class Review:
@@ -65,14 +70,17 @@ class Review:
         subject = self._works.look(place, target_branch)
         target = subject.target
         with git_errors():
+            inside = work.inside(self._git, subject)
+            nested = state.describe(self._git, inside, subject.head)
             return Status(
                 worktree=place.worktree,
                 work=subject,
                 ahead=branches.count(self._git, place.repository, subject.head, *subject.excluded) if target else 0,
                 behind=branches.count(self._git, place.repository, target.head, subject.head) if target else 0,
-                uncommitted_files=len(work.uncommitted(self._git, subject)),
+                uncommitted_files=len(work.uncommitted(self._git, subject, inside)) + state.outside(inside, nested),
                 landed=clearing.is_landed(self._git, subject),
                 size_bytes=_size(place.worktree.path) if subject.present else 0,
+                nested_repositories=nested,
             )
 
     def compare(self, task_id: TaskId, target_branch: str, *, committed_only: bool) -> tuple[Work, Compared]:
@@ -84,7 +92,9 @@ class Review:
     def changed_files(self, task_id: TaskId, compared: Compared, paths: Sequence[str] = ()) -> list[ChangedFile]:
         """Returns the files that differ, ordered by path."""
         with git_errors():
-            return changes.changed_files(self._git, self._works.place(task_id).repository, compared, paths)
+            place = self._works.place(task_id)
+            subject = Compare(place.repository, place.worktree.path, compared, paths=tuple(paths))
+            return contents.changed_files(self._git, subject)
 
     def patches(
         self,
@@ -96,14 +106,12 @@ class Review:
         context_lines: int,
         longest: int,
     ) -> Generator[ChangedFile | Patch]:
-        """Yields each file and its patch; see changes.patches."""
+        """Yields each file and its patch; see contents.patches."""
         with git_errors():
-            yield from changes.patches(
+            yield from contents.patches(
                 self._git,
-                subject.repository,
-                compared,
+                Compare(subject.repository, subject.worktree.path, compared, paths=tuple(paths)),
                 files,
-                paths=paths,
                 context_lines=context_lines,
                 longest=longest,
             )
@@ -124,17 +132,24 @@ class Review:
         subject = self._works.look(place, target_branch)
         with git_errors():
             commits = branches.count(self._git, place.repository, subject.head, *subject.excluded)
+            inside = work.inside(self._git, subject)
+            left_out = state.left_out(self._git, inside, subject.head)
             try:
                 if not place.task.state.rests:
                     raise errors.TaskActive(task_id, place.task.state)
                 landing.require_finished(self._git, subject)
-                if files := work.uncommitted(self._git, subject):
+                if files := work.uncommitted(self._git, subject, inside):
                     raise errors.WorktreeDirty(task_id, place.worktree.path, len(files))
                 planned = landing.plan(self._git, subject, Wish(strategy), place.task.create_time)
+                publication.check(self._git, subject)
                 moves.plan(self._git, place.repository, planned.target, planned.commit)
             except errors.OtherCommits as obstacle:
                 newest = changes.commits_of(self._git, place.repository, obstacle.commits[:OTHER_COMMITS])
-                return LandCheck(subject, commits, obstacle, newest, obstacle.count)
+                return LandCheck(subject, commits, obstacle, newest, obstacle.count, left_out)
+            except errors.SubmoduleUnpublished as obstacle:
+                told = [nested for nested in inside if nested.path == obstacle.metadata["path"]]
+                left_out += state.describe(self._git, told, subject.head)
+                return LandCheck(subject, commits, obstacle, left_out=left_out)
             except (
                 errors.TaskActive,
                 errors.WorktreeDirty,
@@ -147,8 +162,8 @@ class Review:
                 errors.TargetBusy,
                 errors.BranchNotFound,
             ) as obstacle:
-                return LandCheck(subject, commits, obstacle)
-        return LandCheck(subject, commits)
+                return LandCheck(subject, commits, obstacle, left_out=left_out)
+        return LandCheck(subject, commits, left_out=left_out)
 
 
 def _size(path: str) -> int:

@@ -87,10 +87,10 @@ def compare(git: commands.Git, subject: Work, *, committed_only: bool) -> Compar
 
 
 def changed_files(
-    git: commands.Git, repository: str, compared: Compared, paths: Sequence[str] = ()
+    git: commands.Git, repository: str, compared: Compared, paths: Sequence[str] = (), *, inside: str = ""
 ) -> list[ChangedFile]:
-    """Returns the files that differ, ordered by path; raises GitFailed."""
-    answer = git(repository, *_diff(compared, "--raw", "--numstat", "-z"), *_only(paths))
+    """Returns the files that differ, ordered by path; `inside` is where a submodule lies. Raises GitFailed."""
+    answer = git(repository, *_diff(compared, "--raw", "--numstat", "-z", inside=inside), *_only(paths))
     fields = iter(answer.split("\0"))
     found: list[tuple[list[str], ChangeKind, str | None, str]] = []
     counts: dict[str, tuple[int | None, int | None]] = {}
@@ -108,7 +108,7 @@ def changed_files(
             counts[path] = (_number(added), _number(deleted))
     return [
         ChangedFile(
-            path=path,
+            path=f"{inside}/{path}" if inside else path,
             old_path=old_path,
             kind=kind,
             old_mode="" if head[0] == _ABSENT else head[0],
@@ -129,12 +129,15 @@ def patches(
     paths: Sequence[str] = (),
     context_lines: int,
     longest: int,
+    inside: str = "",
 ) -> Iterator[ChangedFile | Patch]:
     """Yields each of `files`, which must be those that differ, and after it its patch, of `longest` bytes at most.
 
     Raises GitFailed.
     """
-    lines = git.lines(repository, *_diff(compared, "--patch", f"--unified={context_lines}"), *_only(paths))
+    lines = git.lines(
+        repository, *_diff(compared, "--patch", f"--unified={context_lines}", inside=inside), *_only(paths)
+    )
     waiting = iter(files)
     # Where a file becomes a link, git tells of the one's end and of the other's beginning.
     headers = left = 0
@@ -190,7 +193,10 @@ def _commit(fields: Sequence[str]) -> Commit:
     )
 
 
-def _diff(compared: Compared, *options: str) -> tuple[str, ...]:
+def _diff(compared: Compared, *options: str, inside: str = "") -> tuple[str, ...]:
+    if inside:
+        # Git puts no prefix before the names in "rename from".
+        options = (*options, "--no-renames", f"--src-prefix=a/{inside}/", f"--dst-prefix=b/{inside}/")
     settings = ("-c", f"core.bigFileThreshold={_LARGEST}", "-c", "core.quotePath=false", "--literal-pathspecs")
     return (*settings, "diff-tree", *_PLAIN, *options, compared.base, compared.tree)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
-from taskgrove_server.domain.worktree import Removal
+from taskgrove_server.domain.worktree import NestedKind, Removal
 from taskgrove_server.worktrees import branches, commands, git_dirs, removing, saving, staging, work
 from taskgrove_server.worktrees.branches import Branch
+from taskgrove_server.worktrees.nested import keeping, state
+from taskgrove_server.worktrees.nested.repositories import Nested
 from taskgrove_server.worktrees.work import Work
 
 
@@ -14,7 +19,7 @@ def discard(git: commands.Git, subject: Work, *, dry_run: bool) -> Removal:
     """Removes worktree and branch, or only tells what that would be. Call it with the repository's lock.
 
     What is committed is saved unless the target branch has it; what is not committed is saved in any case. Raises
-    GitFailed, and then everything that was not saved is still there.
+    GitFailed and WorkNotSaved, and then everything that was not saved is still there.
     """
     return _remove(git, subject, branch=True, dry_run=dry_run)
 
@@ -35,6 +40,9 @@ def is_landed(git: commands.Git, subject: Work) -> bool:
 def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool) -> Removal:
     repository, worktree = subject.repository, subject.worktree
     files = work.uncommitted(git, subject)
+    # Ignored ones too: what is in them goes with the directory.
+    inside = work.inside(git, subject, thorough=True)
+    nested = state.describe(git, inside, subject.head)
     found = branches.find(git, repository, worktree.branch) if branch else None
     # One that somebody has checked out elsewhere is theirs.
     theirs = found and any(path != worktree.path for path in branches.checkouts(git, repository, found.name))
@@ -43,23 +51,24 @@ def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool) ->
         path=worktree.path if subject.present else None,
         branch=deleted.name if deleted else None,
         unlanded_commits=branches.count(git, repository, subject.head, *subject.excluded),
-        uncommitted_files=len(files),
+        uncommitted_files=len(files) + state.outside(inside, nested),
+        nested_repositories=nested,
     )
     if dry_run:
         return removal
+    kept = keeping.keep(git, repository, subject.task_id, inside)
     saved = _save(git, subject, deleted, uncommitted=bool(files))
     if subject.present:
         _remove_directory(git, repository, worktree.path)
+        _forget_worktrees(git, repository, inside)
     if deleted:
         # With the old value: a branch that has moved on stays.
         git(repository, "update-ref", "-d", f"refs/heads/{deleted.name}", deleted.head)
-    return Removal(
-        path=removal.path,
-        branch=removal.branch,
-        unlanded_commits=removal.unlanded_commits,
-        uncommitted_files=removal.uncommitted_files,
+    return replace(
+        removal,
         saved_ref=saved.ref if saved else None,
         saved_commit=saved.commit if saved else None,
+        saved_repositories=kept,
     )
 
 
@@ -93,3 +102,11 @@ def _remove_directory(git: commands.Git, repository: str, path: str) -> None:
     with suppress(commands.GitFailed):
         # Twice forced: also one that is locked.
         git(repository, "worktree", "remove", "--force", "--force", "--", path)
+
+
+def _forget_worktrees(git: commands.Git, repository: str, inside: Sequence[Nested]) -> None:
+    """Has the repository forget its worktrees that were inside a directory that is gone; their branches stay."""
+    for nested in inside:
+        if nested.kind is NestedKind.WORKTREE and not os.path.lexists(nested.directory):
+            with suppress(commands.GitFailed):
+                git(repository, "worktree", "remove", "--force", "--force", "--", nested.directory)

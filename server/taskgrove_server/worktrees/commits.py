@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import commands, git_dirs, staging
+from taskgrove_server.worktrees.git_dirs import GitDirs
+from taskgrove_server.worktrees.nested import finding, state
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 #: The longest subject line, in characters.
 _SUBJECT = 72
 
 #: Bytes without which a disk takes no commit.
 _ROOM = 1 << 20
+
+#: What git leaves of a merge, a cherry-pick or a revert until it is committed.
+_CONCLUDED = ("MERGE_HEAD", "MERGE_MODE", "MERGE_MSG", "CHERRY_PICK_HEAD", "REVERT_HEAD", "AUTO_MERGE", "SQUASH_MSG")
 
 
 class CommitFailed(Exception):
@@ -58,10 +65,10 @@ def message(*, title: str, task_id: TaskId, task_list_title: str, run_number: in
 def commit(git: commands.Git, worktree: Worktree, author: Author, text: str) -> str:
     """Commits every change in a worktree and returns its head, which the agent may have moved itself.
 
-    A repository that the agent made inside the worktree becomes a link to its commit, as with `git add`; one
-    without a commit is left out. When the agent left its branch, the branch follows to the head if that is a
-    fast-forward and nobody has it checked out; otherwise only the returned id leads to the work.
-    Raises CommitFailed; OSError with ENOSPC while a disk is full, after which another call may succeed.
+    What is not committed in a submodule is committed there first, so that the link leads to it. The files of other
+    repositories that the agent made become files of the commit. When the agent left its branch, the branch follows
+    to the head if that is a fast-forward and nobody has it checked out; otherwise only the returned id leads to the
+    work. Raises CommitFailed; OSError with ENOSPC while a disk is full, after which another call may succeed.
     """
     try:
         dirs = git_dirs.of(git, worktree.path)
@@ -71,21 +78,71 @@ def commit(git: commands.Git, worktree: Worktree, author: Author, text: str) -> 
                 "bring its changes back by hand."
             )
         git_dirs.remove_stale_locks(dirs, worktree)
-        staging.stage(git, worktree.path, worktree.copied_files)
-        head = _head(git, worktree.path)
-        if head is None or _is_staged(git, worktree.path):
-            # The user's cleanup mode might take a subject like "#12: fix" for a comment. A cherry-pick that the
-            # agent left unfinished would bring its own author. --allow-empty, because diff.ignoreSubmodules may
-            # make git see nothing where a link to a repository is all that is new.
-            options = ("--quiet", "--allow-empty", "--no-verify", "--cleanup=whitespace", f"--author={author}")
-            git(worktree.path, "commit", *options, f"--message={text}")
-            head = git(worktree.path, "rev-parse", "--verify", "HEAD")
+        found = finding.find(git, worktree.path, worktree.base_commit)
+        checkout = staging.Checkout(worktree.path, found)
+        head = _commit(git, checkout, dirs, author, text, worktree.copied_files)
+        if head is None:
+            raise CommitFailed(f"There is nothing in {worktree.path!r} that could be committed.")
         _bring_branch(git, worktree, head)
     except (commands.GitFailed, OSError) as error:
         if _lacks_room(worktree.path, str(error)):
             raise OSError(errno.ENOSPC, f"The disk has no room for a commit: {error}", worktree.path) from error
         raise CommitFailed(str(error)) from error
     return head
+
+
+def _commit(
+    git: commands.Git,
+    checkout: staging.Checkout,
+    dirs: GitDirs,
+    author: Author,
+    text: str,
+    copied_files: Sequence[str] = (),
+) -> str | None:
+    """Commits what is in a checkout, that of its submodules first; returns its head, None if it has no commit."""
+
+    def commit_of(child: Nested) -> str | None:
+        return _commit_inside(git, checkout, child, author, text)
+
+    staging.stage(git, checkout, commit_of, copied_files)
+    tree = git(checkout.directory, "write-tree")
+    head, committed = _head(git, checkout.directory)
+    if tree == committed or (checkout.nested and head is None and tree == _empty_tree(git, checkout.directory)):
+        return head
+    own = Path(dirs.own)
+    parents = [head] if head else []
+    with suppress(FileNotFoundError):
+        # A merge that only waits to be committed.
+        parents += (own / "MERGE_HEAD").read_text(encoding="ascii").split()
+    # By plumbing: `git commit` reads a person's settings, such as templates, signatures and what to ignore.
+    options = [part for parent in dict.fromkeys(parents) for part in ("-p", parent)]
+    message = f"{text.rstrip()}\n".encode(errors="surrogateescape")
+    commit_id = git(
+        checkout.directory, "commit-tree", tree, *options, "-F", "-", stdin=message, environment=author.environment
+    )
+    reason = f"commit: {text.partition(chr(10))[0]}"
+    git(checkout.directory, "update-ref", "-m", reason, "HEAD", commit_id, head or "0" * len(commit_id))
+    for name in _CONCLUDED:
+        (own / name).unlink(missing_ok=True)
+    return commit_id
+
+
+def _commit_inside(
+    git: commands.Git, checkout: staging.Checkout, child: Nested, author: Author, text: str
+) -> str | None:
+    inner = staging.Checkout(child.directory, checkout.found, child)
+    # No process of a run outlives it, so between runs nobody holds them.
+    for lock in ("index.lock", "HEAD.lock"):
+        Path(child.dirs.own, lock).unlink(missing_ok=True)
+    found = state.of(git, child.directory)
+    if found.unmerged:
+        raise CommitFailed(
+            f"The submodule {child.path!r} stands in the middle of a merge, with conflicts in "
+            f"{', '.join(found.unmerged[:3])}: resolve and commit them there, or abort the merge."
+        )
+    if not found.changes and not inner.children:
+        return found.head
+    return _commit(git, inner, child.dirs, author, text)
 
 
 def _lacks_room(path: str, words: str) -> bool:
@@ -98,12 +155,14 @@ def _lacks_room(path: str, words: str) -> bool:
     return False
 
 
-def _head(git: commands.Git, path: str) -> str | None:
-    return git.ask(path, "rev-parse", "--verify", "--quiet", "HEAD")
+def _head(git: commands.Git, path: str) -> tuple[str | None, str | None]:
+    """Returns the commit and the tree at HEAD, None before the first commit."""
+    head = git.ask(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    return (head, git(path, "rev-parse", f"{head}^{{tree}}")) if head else (None, None)
 
 
-def _is_staged(git: commands.Git, path: str) -> bool:
-    return git.ask(path, "diff-index", "--cached", "--quiet", "--ignore-submodules=none", "HEAD", "--") is None
+def _empty_tree(git: commands.Git, path: str) -> str:
+    return git(path, "hash-object", "-t", "tree", "--stdin", stdin=b"")
 
 
 def _bring_branch(git: commands.Git, worktree: Worktree, head: str) -> None:

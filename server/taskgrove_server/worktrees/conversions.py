@@ -12,6 +12,7 @@ import stat
 import tempfile
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.worktrees import commands, git_dirs
@@ -22,28 +23,37 @@ _CONVERTING = ("text", "crlf", "eol", "filter", "ident", "working-tree-encoding"
 _FILES = ("100644", "100755")
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Files of a commit in a directory of their own, as a checkout would have them, with an index of that commit."""
+
+    directory: str
+    #: Makes git work in that directory, and with that index.
+    environment: Mapping[str, str]
+
+
 @contextmanager
-def checked_out(git: commands.Git, checkout: str, tree: str, files: Sequence[str]) -> Generator[str]:
-    """Yields a directory with those files of a tree as a checkout of them would have them. Raises GitFailed.
+def checked_out(git: commands.Git, checkout: str, tree: str, files: Sequence[str]) -> Generator[Copy]:
+    """Yields a copy of some files of a tree or commit. Raises GitFailed.
 
     `checkout` is where git finds the attributes. Links are links; submodules are left out.
     """
     with tempfile.TemporaryDirectory(prefix="taskgrove-") as scratch:
-        environment = {"GIT_INDEX_FILE": f"{scratch}/index"}
-        git(checkout, "read-tree", tree, environment=environment)
+        index = {"GIT_INDEX_FILE": f"{scratch}/index"}
+        git(checkout, "read-tree", tree, environment=index)
         place = f"{scratch}/files"
         Path(place).mkdir()
         arguments = ("checkout-index", "--quiet", "--force", f"--prefix={place}/", "-z", "--stdin")
-        git(checkout, *arguments, environment=environment, stdin=_joined(files))
-        yield place
+        git(checkout, *arguments, environment=index, stdin=_joined(files))
+        yield Copy(place, {**index, "GIT_DIR": git_dirs.of(git, checkout).own, "GIT_WORK_TREE": place})
 
 
 def same_as(git: commands.Git, checkout: str, tree: str, files: Sequence[str]) -> set[str]:
     """Returns those files of a checkout that are byte for byte what a checkout of the tree would have there."""
     if not files:
         return set()
-    with checked_out(git, checkout, tree, files) as place:
-        return {name for name in files if is_same(f"{checkout}/{name}", f"{place}/{name}")}
+    with checked_out(git, checkout, tree, files) as copy:
+        return {name for name in files if is_same(f"{checkout}/{name}", f"{copy.directory}/{name}")}
 
 
 def only_converted(git: commands.Git, checkout: str, files: Sequence[str]) -> set[str]:
@@ -67,36 +77,39 @@ def keep(git: commands.Git, checkout: str, environment: Mapping[str, str] | None
     if not converted:
         return
     entries: list[str] = []
-    with checked_out(git, checkout, "HEAD", converted) as place:
-        edited = [path for path in converted if not is_same(f"{checkout}/{path}", f"{place}/{path}")]
+    with checked_out(git, checkout, "HEAD", converted) as copy:
+        edited = [path for path in converted if not is_same(f"{checkout}/{path}", f"{copy.directory}/{path}")]
         entries += [f"{staged[path][0]} {staged[path][2]}\t{path}" for path in converted if path not in edited]
-        raw = _stored_raw(git, checkout, place, {path: staged[path][2] for path in edited})
-    stored = _hashes(git, checkout, raw, "-w", "--no-filters")
-    entries += [f"{staged[path][1]} {stored[path]}\t{path}" for path in raw]
+        raw = _stored_raw(git, copy, {path: staged[path][2] for path in edited})
+    stored = _hashes(git, checkout, raw)
+    entries += [f"{staged[path][1]} {stored[path]}\t{path}" for path in stored]
     stdin = "".join(f"{entry}\0" for entry in entries).encode(errors="surrogateescape")
     git(checkout, "update-index", "-z", "--index-info", environment=environment, stdin=stdin)
 
 
-def _stored_raw(git: commands.Git, checkout: str, place: str, blobs: Mapping[str, str]) -> list[str]:
+def _stored_raw(git: commands.Git, copy: Copy, blobs: Mapping[str, str]) -> list[str]:
     """Returns the files that are stored as they are checked out, and that git would store otherwise now."""
-    asis = _hashes(git, place, list(blobs), "--no-filters")
-    raw = [path for path, blob in blobs.items() if asis.get(path) == blob]
-    # The attributes are those of the checkout: git takes them from its index where there is no file of them.
-    surroundings = {"GIT_DIR": git_dirs.of(git, checkout).own, "GIT_WORK_TREE": place}
-    now = _hashes(git, place, raw, environment=surroundings)
-    return [path for path in raw if now[path] != blobs[path]]
+    if not blobs:
+        return []
+    place, environment = copy.directory, copy.environment
+    # The index remembers nothing of the files, so that each is looked at.
+    git(place, "update-index", "-z", "--stdin", environment=environment, stdin=_joined(blobs))
+    compare = ("diff-index", "--cached", "--name-only", "--no-renames", "-z", "HEAD", "--")
+    otherwise = [path for path in git(place, *compare, environment=environment).split("\0") if path in blobs]
+    asis = _hashes(git, place, otherwise, environment)
+    return [path for path in otherwise if asis.get(path) == blobs[path]]
 
 
 def _hashes(
-    git: commands.Git, directory: str, files: Sequence[str], *options: str, environment: Mapping[str, str] | None = None
+    git: commands.Git, directory: str, files: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Returns the ids of the blobs that files would be; those whose names have a newline in them are left out."""
+    """Stores files as they are, and returns the ids; those whose names have a newline in them are left out."""
     named = [name for name in files if "\n" not in name]
     if not named:
         return {}
     stdin = b"".join(os.fsencode(name) + b"\n" for name in named)
-    answer = git(directory, "hash-object", *options, "--stdin-paths", stdin=stdin, environment=environment)
-    return dict(zip(named, answer.split(), strict=True))
+    arguments = ("hash-object", "-w", "--no-filters", "--stdin-paths")
+    return dict(zip(named, git(directory, *arguments, stdin=stdin, environment=environment).split(), strict=True))
 
 
 def _with_conversions(git: commands.Git, checkout: str, files: Sequence[str]) -> list[str]:

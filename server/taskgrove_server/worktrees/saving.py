@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -42,14 +43,31 @@ def save(git: commands.Git, repository: str, task_id: TaskId, head: str, snapsho
     if snapshot is not None:
         text = f"What task {task_id} had not committed\n\nTaskgrove-Task: {task_id}\n{_TRAILER}\n"
         commit = git(repository, "commit-tree", snapshot, "-p", head, "-F", "-", stdin=text.encode())
-    saved: dict[str, str] = {}
-    for line in git(repository, "for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}{task_id}/").splitlines():
-        known, ref = line.split(" ", 1)
-        saved[ref] = known
+    saved = _saved(git, repository, task_id)
+    for ref, known in saved.items():
         # What a killed server had saved already.
         if known == commit:
             return Saved(ref, commit, head)
-    numbers = [int(number) for ref in saved if (number := ref.rpartition("/")[2]).isdecimal()]
-    ref = f"{REFS}{task_id}/{max(numbers, default=0) + 1}"
+    ref = f"{REFS}{task_id}/{_next(saved)}"
     git(repository, "update-ref", "--create-reflog", ref, commit, "0" * len(commit))
     return Saved(ref, commit, head)
+
+
+def next_ref(git: commands.Git, repository: str, task_id: TaskId) -> str:
+    """Returns the name of a ref to which nothing is saved yet."""
+    return f"{REFS}{task_id}/{_next(_saved(git, repository, task_id))}"
+
+
+def _saved(git: commands.Git, repository: str, task_id: TaskId) -> dict[str, str]:
+    """Returns what is saved of a task, by ref; not the refs that were saved with a repository in its worktree."""
+    saved: dict[str, str] = {}
+    start = f"{REFS}{task_id}/"
+    for line in git(repository, "for-each-ref", "--format=%(objectname) %(refname)", start).splitlines():
+        known, ref = line.split(" ", 1)
+        if ref.removeprefix(start).isdecimal():
+            saved[ref] = known
+    return saved
+
+
+def _next(saved: Iterable[str]) -> int:
+    return max((int(ref.rpartition("/")[2]) for ref in saved), default=0) + 1

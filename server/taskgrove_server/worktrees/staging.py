@@ -3,43 +3,83 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.worktrees import commands, git_dirs
-
-_UNBORN = re.compile(r"^error: '(.+)/' does not have a commit checked out$", re.MULTILINE)
+from taskgrove_server.worktrees import branches, commands, conversions, git_dirs
+from taskgrove_server.worktrees.nested import finding, placing, state
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 #: How often a snapshot is tried of a worktree in which an agent removes files meanwhile.
 _ATTEMPTS = 3
 
+#: Makes what is not committed the same commit each time that it is looked at.
+_TIMELESS = {"GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A checkout that is staged: the worktree, or that of a repository inside it."""
+
+    directory: str
+    #: The repositories inside the worktree, of which `nested` is this one; None for the worktree itself.
+    found: Sequence[Nested] = ()
+    nested: Nested | None = None
+
+    @property
+    def children(self) -> list[Nested]:
+        """Returns the repositories right inside this one."""
+        return [one for one in self.found if one.inside is self.nested]
+
 
 def stage(
     git: commands.Git,
-    path: str,
+    checkout: Checkout,
+    commit_of: Callable[[Nested], str | None],
     copied_files: Sequence[str] = (),
     *,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Stages every change but copied files, and repositories without a commit, which git cannot link to."""
-    left_out: list[str] = []
-    while True:
-        try:
-            # --sparse: in a sparse checkout, new files outside the cone would be refused.
-            exclude = (f":(exclude,literal){name}" for name in left_out)
-            git(path, "add", "--all", "--sparse", "--", ".", *exclude, environment=environment)
-            break
-        except commands.GitFailed as failure:
-            unborn = _UNBORN.search(str(failure))
-            if unborn is None or unborn[1] in left_out:
-                raise
-            left_out.append(unborn[1])
+    """Stages every change but copied files.
+
+    Of the repositories inside, submodules become links to what `commit_of` returns, others become files, and
+    worktrees stay out. Raises GitFailed.
+    """
+    children = checkout.children
+    # --sparse: in a sparse checkout, new files outside the cone would be refused.
+    exclude = (f":(exclude,literal){name}" for name in _excluded(git, checkout.directory, children))
+    git(checkout.directory, "add", "--all", "--sparse", "--", ".", *exclude, environment=environment)
+    if children:
+        placing.place(
+            git,
+            checkout.directory,
+            checkout.found,
+            children,
+            commit_of,
+            copied_files=copied_files,
+            environment=environment,
+        )
+    if checkout.nested is None:
+        # Not inside: what a repository of the agent's own names as its filters is not run.
+        conversions.keep(git, checkout.directory, environment)
     if copied_files:
-        _unstage(git, path, copied_files, environment)
+        _unstage(git, checkout.directory, copied_files, environment)
+
+
+def _excluded(git: commands.Git, directory: str, children: Sequence[Nested]) -> list[str]:
+    """Returns the names of repositories that `git add` is to leave alone: it refuses to exclude what is ignored."""
+    names = [child.name for child in children if not child.is_untracked]
+    ignored: set[str] = set()
+    if names:
+        stdin = b"".join(os.fsencode(name) + b"\0" for name in names)
+        with suppress(commands.GitFailed):  # Its status when none is.
+            ignored.update(git(directory, "check-ignore", "--no-index", "-z", "--stdin", stdin=stdin).split("\0"))
+    return [child.name for child in children if child.name not in ignored]
 
 
 def _unstage(git: commands.Git, path: str, copied_files: Sequence[str], environment: Mapping[str, str] | None) -> None:
@@ -56,33 +96,61 @@ def _unstage(git: commands.Git, path: str, copied_files: Sequence[str], environm
 def snapshot(git: commands.Git, worktree: Worktree) -> str:
     """Returns the full id of a tree of all that is in a worktree and would be committed, and touches nothing of it.
 
-    Raises GitFailed.
+    What is not committed in a submodule becomes a commit that only the link in that tree leads to. Raises GitFailed.
     """
-    own = git_dirs.of(git, worktree.path).own
+    found = finding.find(git, worktree.path, worktree.base_commit)
+    return _tree(git, Checkout(worktree.path, found), git_dirs.of(git, worktree.path).own, worktree.copied_files)
+
+
+def _tree(git: commands.Git, checkout: Checkout, own: str, copied_files: Sequence[str] = ()) -> str:
     with tempfile.TemporaryDirectory(prefix="taskgrove-") as scratch:
         index = Path(scratch, "index")
         # With the index's own record of what is unchanged, only the rest is read.
         if os.path.exists(f"{own}/index"):  # noqa: PTH110 - follows GIT's own naming
             shutil.copy2(f"{own}/index", index)
         environment = {"GIT_INDEX_FILE": str(index)}
+
+        def commit_of(child: Nested) -> str | None:
+            return _snapshot(git, Checkout(child.directory, checkout.found, child), child.dirs.own)
+
         for attempt in range(_ATTEMPTS):
             try:
-                stage(git, worktree.path, worktree.copied_files, environment=environment)
+                stage(git, checkout, commit_of, copied_files, environment=environment)
                 break
             except commands.GitFailed:
                 if attempt == _ATTEMPTS - 1:
                     raise
-        return git(worktree.path, "write-tree", environment=environment)
+        return git(checkout.directory, "write-tree", environment=environment)
 
 
-def uncommitted(git: commands.Git, worktree: Worktree) -> list[str]:
-    """Returns the files of a worktree that differ from its head; new ones count, ignored and copied ones do not."""
-    options = ("--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none")
-    # Without optional locks: an agent may be about to commit.
-    answer = git(worktree.path, "--no-optional-locks", "status", *options)
+def _snapshot(git: commands.Git, checkout: Checkout, own: str) -> str | None:
+    """Returns a commit of what is in a submodule: its head, or one on top of it."""
+    found = state.of(git, checkout.directory)
+    if not found.changes and not checkout.children:
+        return found.head
+    tree = _tree(git, checkout, own)
+    if found.head and tree == branches.tree(git, checkout.directory, found.head):
+        return found.head
+    parent = ("-p", found.head) if found.head else ()
+    return git(
+        checkout.directory, "commit-tree", tree, *parent, "-F", "-", stdin=b"Not committed\n", environment=_TIMELESS
+    )
+
+
+def uncommitted(git: commands.Git, worktree: Worktree, found: Sequence[Nested] | None = None) -> list[str]:
+    """Returns the files of a worktree that a commit would take, with those of its submodules.
+
+    New ones count, ignored and copied ones do not. `found` are the repositories inside, where they are known.
+    """
+    if found is None:
+        found = finding.find(git, worktree.path, worktree.base_commit)
+    changes = state.uncommitted(git, worktree.path, found)
+    edited = [change.path for change in changes if change.is_content]
+    kept = conversions.only_converted(git, worktree.path, edited)
     copied = set(worktree.copied_files)
-    entries = (entry for entry in answer.split("\0") if entry)
-    return [entry[3:] for entry in entries if entry[:2] not in ("??", "A ") or entry[3:] not in copied]
+    return [
+        change.path for change in changes if change.path not in kept and not (change.is_new and change.path in copied)
+    ]
 
 
 def not_ignored(git: commands.Git, path: str, files: Sequence[str]) -> list[str]:

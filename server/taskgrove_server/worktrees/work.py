@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import branches, commands, git_dirs, saving, staging
+from taskgrove_server.worktrees.nested import finding
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,17 @@ def find_target(git: commands.Git, repository: str, named: str, base_branch: str
     return None
 
 
-def uncommitted(git: commands.Git, work: Work) -> list[str]:
-    """Returns the files of the worktree that differ from its head; none when it is not there."""
-    return staging.uncommitted(git, work.worktree) if work.present else []
+def uncommitted(git: commands.Git, work: Work, found: Sequence[Nested] | None = None) -> list[str]:
+    """Returns the files that a commit of the worktree would take; none when it is not there.
+
+    `found` are the repositories inside, where they are known.
+    """
+    return staging.uncommitted(git, work.worktree, found) if work.present else []
+
+
+def inside(git: commands.Git, work: Work, *, thorough: bool = False) -> list[Nested]:
+    """Returns the repositories inside the worktree; see finding.find."""
+    return finding.find(git, work.worktree.path, work.worktree.base_commit, thorough=thorough) if work.present else []
 
 
 def shown_base(git: commands.Git, work: Work) -> str:

@@ -56,8 +56,11 @@ def of_rest(
     return block
 
 
-def of_task(task: task_pb2.Task, task_list: str) -> list[Row]:
-    """Returns everything about a task but its runs and its rest. `task_list` says which list it belongs to."""
+def of_task(task: task_pb2.Task, task_list: str, nested: Sequence[str] = ()) -> list[Row]:
+    """Returns everything about a task but its runs and its rest. `task_list` says which list it belongs to.
+
+    `nested` has a line for each repository inside its worktree.
+    """
     state = words.task_state(task.state)
     if task.cancel_requested:
         state += ", being cancelled"
@@ -69,6 +72,7 @@ def of_task(task: task_pb2.Task, task_list: str) -> list[Row]:
         block.append(_field("finished", words.local_time(task.finish_time)))
     if task.HasField("worktree"):
         block += [_field(name, value) for name, value in _worktree(task.worktree)]
+        block += [_field("inside", one) for one in nested]
     elif task.directory:
         block.append(_field("directory", task.directory))
     if task.description:

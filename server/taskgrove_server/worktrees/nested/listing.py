@@ -1,0 +1,66 @@
+"""What git knows of the files of a checkout, asked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from taskgrove_server.worktrees import commands
+from taskgrove_server.worktrees.nested import guarded
+
+_LINK = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Paths relative to the checkout."""
+
+    #: The commits that links to repositories have in the index.
+    links: Mapping[str, str]
+    #: The files of the index that are no links.
+    tracked: Sequence[str]
+    #: Repositories that the index does not know, nor is ignored.
+    repositories: Sequence[str]
+
+    def below(self, path: str) -> list[str]:
+        """Returns the files and links of the index that lie below a path, or are at it."""
+        return [name for name in (*self.links, *self.tracked) if name == path or name.startswith(f"{path}/")]
+
+
+def read(git: commands.Git, directory: str, environment: Mapping[str, str] | None = None) -> Listing:
+    """Returns what is in a checkout; raises GitFailed."""
+    # With tags, or the name of a new file might be taken for an entry of the index.
+    options = ("-t", "--stage", "--others", "--exclude-standard", "-z")
+    links: dict[str, str] = {}
+    tracked: dict[str, None] = {}
+    repositories: list[str] = []
+    for entry in guarded.run(git, directory, "ls-files", *options, environment=environment).split("\0"):
+        if entry.startswith("? "):
+            if entry.endswith("/"):
+                repositories.append(entry[2:-1])
+        elif entry:
+            head, path = entry.split("\t", 1)
+            _, mode, commit, _ = head.split(" ")
+            if mode == _LINK:
+                links[path] = commit
+            else:
+                tracked[path] = None
+    return Listing(links, list(tracked), repositories)
+
+
+def links_of(git: commands.Git, directory: str, commit: str, paths: Sequence[str]) -> dict[str, str]:
+    """Returns the links that a commit or a tree has at some paths; none of what the repository has not."""
+    if not commit or not paths:
+        return {}
+    try:
+        options = ("--literal-pathspecs", "ls-tree", "-z", "--full-tree", commit, "--", *paths)
+        answer = guarded.run(git, directory, *options)
+    except commands.GitFailed:
+        return {}
+    links: dict[str, str] = {}
+    for entry in filter(None, answer.split("\0")):
+        head, path = entry.split("\t", 1)
+        mode, _, target = head.split(" ")
+        if mode == _LINK:
+            links[path] = target
+    return links
