@@ -166,6 +166,7 @@ def enqueue(
     description: str,
     subtasks: Sequence[str | Subtask],
     overrides: RunConfig | None,
+    subdirectory: ServerPath = "",
     request_id: str | None,
 ) -> EnqueueRequest:
     """Asks for a new task; a subtask that is a string is one that is not done yet."""
@@ -175,6 +176,7 @@ def enqueue(
         description=description,
         subtasks=_subtasks(subtasks),
         overrides=overrides,
+        subdirectory=os.fspath(subdirectory),
         request_id=request_id or _new_request_id(),
     )
 
