@@ -146,7 +146,7 @@ def test_a_repository_that_cannot_be_asked_is_told_of(project: Project) -> None:
     with pytest.raises(errors.RepositoryEmpty):
         enqueue(project, APP)
     shutil.rmtree(project.path)
-    with pytest.raises(errors.GitFailed):
+    with pytest.raises(errors.RepositoryFailed):
         enqueue(project, APP)
 
 
@@ -194,14 +194,14 @@ def test_a_continued_task_starts_in_the_same_directory_even_if_it_was_removed(pr
 
 
 def test_an_automatic_retry_starts_there_too(project: Project) -> None:
-    task = run(project, APP, 'if [ "$TASKGROVE_RESUMES" = 0 ]; then rm -r ../app; exit 1; fi; pwd -P')
+    task = run(project, APP, 'if [ "$TASKGROVE_RESUMES" = 0 ]; then rm -r ../app; exit 75; fi; pwd -P')
     assert task.state == Task.STATE_SUCCEEDED, task.failure
     assert task.run_count == 2
     assert printed(project, task) == [os.path.realpath(task.directory)]
 
 
 def test_a_worktree_that_is_made_again_has_the_directory_again(project: Project) -> None:
-    task = run(project, APP, "pwd -P; git rm -r -q .")
+    task = run(project, APP, "pwd -P; git rm -r -q --ignore-unmatch .")
     shutil.rmtree(task.worktree.path)
     project.client.continue_task(task.id, "Go on")
     again = tasks_work.rest(project.client, task.id)

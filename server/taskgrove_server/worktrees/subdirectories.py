@@ -13,8 +13,15 @@ from taskgrove_server.domain import errors
 from taskgrove_server.worktrees import branches, commands
 from taskgrove_server.worktrees.locks import WorktreeFailed
 
-_LINK = "120000"
-_SUBMODULE = "160000"
+#: The modes of entries of a commit, as git prints them, and what to say of those that are no directories.
+_DIRECTORY = "040000"
+_INSTEAD = {
+    "120000": "a symbolic link. Name the directory that it leads to.",
+    "160000": "a submodule, whose files are not in a task's worktree. Use a task list for its own repository.",
+}
+
+#: Parts of a path that are looked at in order to say why it is no directory; a command line has a bound.
+_LOOKED_AT = 100
 
 #: What passes by itself: see runner.insisting.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -29,17 +36,12 @@ def check(git: commands.Git, repository: str, base_branch: str, subdirectory: st
         start = branches.find_base(git, repository, base_branch) if base_branch else "HEAD"
         if start is None:
             raise errors.BranchNotFound(base_branch)
-        entry = _entry(git, repository, start, subdirectory)
+        if _modes(git, repository, start, subdirectory).get(subdirectory) == _DIRECTORY:
+            return
+        where = f"the branch {base_branch!r}" if base_branch else "the repository's HEAD"
+        raise errors.SubdirectoryNotFound(subdirectory, _why_not(git, repository, start, subdirectory, where))
     except commands.GitFailed as failure:
         raise errors.RepositoryFailed(str(failure)) from failure
-    where = f"the branch {base_branch!r}" if base_branch else "the repository's HEAD"
-    if not entry:
-        why = f"{where} has no such directory. Commit something in it, or name another directory."
-        raise errors.SubdirectoryNotFound(subdirectory, why)
-    facts, _, name = entry.removesuffix("\0").partition("\t")
-    mode, kind, _ = facts.split(" ")
-    if kind != "tree":
-        raise errors.SubdirectoryNotFound(subdirectory, f"in {where}, {name!r} is {_instead(mode)}")
 
 
 def enter(worktree: str, subdirectory: str) -> None:
@@ -62,22 +64,28 @@ def enter(worktree: str, subdirectory: str) -> None:
         raise WorktreeFailed(f"The agent cannot start in {subdirectory!r}: {error.strerror}, {place!r}.") from error
 
 
-def _entry(git: commands.Git, repository: str, start: str, subdirectory: str) -> str:
-    """Returns what git has at the path, or else the file, link or submodule that the path leads through, if any."""
+def _modes(git: commands.Git, repository: str, start: str, *paths: str) -> dict[str, str]:
+    """Returns the modes of what a commit has at some paths, and perhaps at others, by path."""
     # Nothing in a name is a pattern, nor the mark of one, such as ":(top)".
-    question = ("--literal-pathspecs", "ls-tree", "--full-tree", "-z", start, "--", subdirectory)
+    question = ("--literal-pathspecs", "ls-tree", "--full-tree", "-z", start, "--", *paths)
     try:
-        return git(repository, *question)
+        answers = git(repository, *question).split("\0")
     except commands.GitFailed:
         # Of a HEAD without a commit git says only that it is no valid object.
         if branches.commit(git, repository, start) is None:
             raise errors.RepositoryEmpty(repository) from None
         raise
+    parted = (answer.partition("\t") for answer in answers if answer)
+    return {path: facts.split(" ", 1)[0] for facts, _, path in parted}
 
 
-def _instead(mode: str) -> str:
-    if mode == _LINK:
-        return "a symbolic link. Name the directory that it leads to."
-    if mode == _SUBMODULE:
-        return "a submodule, whose files are not in a task's worktree. Use a task list for its own repository."
-    return "a file. Name a directory."
+def _why_not(git: commands.Git, repository: str, start: str, subdirectory: str, where: str) -> str:
+    """Returns why a path is no directory, and what to do about it: what is there, or on the way there, instead."""
+    parts = subdirectory.split("/")
+    way = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)][:_LOOKED_AT]
+    modes = _modes(git, repository, start, *way)
+    for path in way:
+        mode = modes.get(path, _DIRECTORY)
+        if mode != _DIRECTORY:
+            return f"in {where}, {path!r} is {_INSTEAD.get(mode, 'a file. Name a directory.')}"
+    return f"{where} has no such directory. Commit something in it, or name another directory."
