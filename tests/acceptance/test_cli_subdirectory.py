@@ -28,8 +28,9 @@ def place_in(shell: Shell, task_id: str) -> str:
     task = shown(shell, task_id)["task"]
     printed = shell.text("log", task_id)
     top = os.path.realpath(task["worktree"]["path"])
-    assert top in printed
-    return re.findall(rf"{re.escape(top)}(\S*)", printed)[0].removeprefix("/")
+    found = re.search(rf"{re.escape(top)}(\S*)", printed)
+    assert found, printed
+    return found[1].removeprefix("/")
 
 
 def test_a_task_begins_where_the_person_stands(server: RunningServer, app: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class TaskCalls(Connected):
         description: str = "",
         subtasks: Sequence[str | Subtask] = (),
         overrides: RunConfig | None = None,
-        subdirectory: requests.ServerPath = "",
+        subdirectory: requests.RepositoryPath = "",
         request_id: str | None = None,
     ) -> Task:
         """Adds a task to the queue. When this returns, the task is on the server's disk and will be run.
