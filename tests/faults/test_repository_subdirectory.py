@@ -148,6 +148,8 @@ def test_a_repository_that_cannot_be_asked_is_told_of(project: Project) -> None:
     shutil.rmtree(project.path)
     with pytest.raises(errors.RepositoryFailed):
         enqueue(project, APP)
+    # Git is not asked for a task that starts at the top: its run says what is wrong.
+    assert enqueue(project, "").state == Task.STATE_QUEUED
 
 
 def test_the_same_request_is_the_same_directory(project: Project) -> None:
