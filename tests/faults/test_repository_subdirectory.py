@@ -232,10 +232,14 @@ def test_what_is_no_directory_any_more_fails_the_run_with_a_sentence(project: Pr
     again = tasks_work.rest(project.client, task.id)
     assert (again.state, again.failure.kind) == (Task.STATE_FAILED, FailureKind.FAILURE_KIND_WORKTREE)
     assert f"cannot start in '{APP}'" in again.failure.message
-    # Mended by hand, it goes on.
+    # As advised, it goes on.
     Path(task.worktree.path, APP).unlink()
+    Path(task.worktree.path, APP).mkdir()
     project.client.continue_task(task.id, "Go on")
-    assert tasks_work.rest(project.client, task.id).run_count == 3
+    assert "cannot start" not in tasks_work.rest(project.client, task.id).failure.message
+    project.client.retry_task(task.id)
+    assert "cannot start" not in tasks_work.rest(project.client, task.id).failure.message
+    assert project.client.get_task(task.id).run_count == 4
 
 
 def test_a_link_within_the_worktree_is_followed(project: Project) -> None:

@@ -52,7 +52,7 @@ def enter(worktree: str, subdirectory: str) -> None:
     """
     top, place = os.path.realpath(worktree), os.path.realpath(Path(worktree, subdirectory))
     if not Path(place).is_relative_to(top):
-        raise WorktreeFailed(f"The agent cannot start in {subdirectory!r}: a link there leads out, to {place!r}.")
+        raise WorktreeFailed(_barred(subdirectory, f"a link there leads out of the worktree, to {place!r}"))
     # Without the worktree it would be a directory that belongs to nothing.
     if not Path(top).is_dir():
         return
@@ -61,7 +61,14 @@ def enter(worktree: str, subdirectory: str) -> None:
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise
-        raise WorktreeFailed(f"The agent cannot start in {subdirectory!r}: {error.strerror}, {place!r}.") from error
+        raise WorktreeFailed(_barred(subdirectory, f"{place!r}: {error.strerror}")) from error
+
+
+def _barred(subdirectory: str, why: str) -> str:
+    return (
+        f"The agent cannot start in {subdirectory!r}: {why}. Put a directory in its place in the worktree and continue "
+        "the task, or retry it from the start."
+    )
 
 
 def _modes(git: commands.Git, repository: str, start: str, *paths: str) -> dict[str, str]:
@@ -71,7 +78,7 @@ def _modes(git: commands.Git, repository: str, start: str, *paths: str) -> dict[
     try:
         answers = git(repository, *question).split("\0")
     except commands.GitFailed:
-        # Of a HEAD without a commit git says only that it is no valid object.
+        # Git's own words for a HEAD without a commit do not say what to do.
         if branches.commit(git, repository, start) is None:
             raise errors.RepositoryEmpty(repository) from None
         raise
