@@ -283,7 +283,7 @@ class DirectoryRefused(TaskgroveError):
 
 
 class DirectoryNotFound(DirectoryRefused):
-    """The path is no directory that the server can read."""
+    """The path is no directory that the server can read, or that a task can start in."""
 
 
 class PathNotAllowed(DirectoryRefused):

@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import PurePath
 from typing import Any, Protocol, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -35,6 +36,9 @@ from taskgrove.v1.worktree_settings_pb2 import CleanUp, WorktreeSettings
 
 #: A path on the server's machine.
 ServerPath = str | os.PathLike[str]
+
+#: A path within a repository, from its top; a string has "/" between the parts.
+RepositoryPath = str | PurePath
 
 #: The order of a listing.
 TaskOrder = ListTasksRequest.Order
@@ -166,6 +170,7 @@ def enqueue(
     description: str,
     subtasks: Sequence[str | Subtask],
     overrides: RunConfig | None,
+    subdirectory: RepositoryPath = "",
     request_id: str | None,
 ) -> EnqueueRequest:
     """Asks for a new task; a subtask that is a string is one that is not done yet."""
@@ -175,6 +180,8 @@ def enqueue(
         description=description,
         subtasks=_subtasks(subtasks),
         overrides=overrides,
+        # Whatever the separator is on the caller's machine.
+        subdirectory=subdirectory if isinstance(subdirectory, str) else subdirectory.as_posix(),
         request_id=request_id or _new_request_id(),
     )
 

@@ -336,3 +336,28 @@ def test_the_agent_gets_an_allow_listed_environment(world: World) -> None:
         assert "TASKGROVE_RUN_ID=" in seen
         assert "s3cret" not in server.log.read_text()
         assert KEY not in server.log.read_text()
+
+
+def test_a_task_of_a_subdirectory_works_on_all_of_its_worktree_and_is_continued_there(world: World) -> None:
+    repositories.commit(world.repository, {"packages/app/CLAUDE.md": "Speak like a beekeeper.\n"}, "App")
+    overrides = run_config(permission_mode="acceptEdits")
+    world.api.script(Step(say="I looked."), key=KEY)
+    task = world.client.enqueue(world.project.id, "Look", overrides=overrides, subdirectory="packages/app")
+    task = world.client.wait(task.id)
+    assert task.state == Task.STATE_SUCCEEDED, task.failure
+    tree = Path(task.worktree.path)
+    assert task.directory == str(tree / "packages/app")
+    body = world.requests()[0]
+    # What is said of the directory in which the agent starts holds for it.
+    assert "Speak like a beekeeper." in said(body)
+    assert str(tree / "packages/app") in json.dumps(body)
+    edits = [write(str(tree / "packages/app/here.txt"), "x"), write(str(tree / "shared/there.txt"), "x")]
+    world.api.script(*edits, Step(say="Written."), key=KEY)
+    world.client.continue_task(task.id, "Write two files.")
+    again = world.client.wait(task.id)
+    assert again.state == Task.STATE_SUCCEEDED, again.failure
+    first, second = world.runs(again)
+    assert second.session_id == first.session_id
+    assert list(second.permission_denials) == []
+    committed = repositories.git(world.repository, "ls-tree", "-r", "--name-only", again.worktree.branch)
+    assert {"packages/app/here.txt", "shared/there.txt"} < set(committed.splitlines())

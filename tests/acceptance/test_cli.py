@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
-import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support import claude_cli, repositories
-from support.cli_shell import PATIENCE, Shell, await_line, finish, shown, task_id_in
+from support.cli_shell import PATIENCE, Shell, await_line, end_server, finish, shown, task_id_in
 from support.model_api import ModelApi, Step
 from support.server import RunningServer
 
@@ -34,18 +31,6 @@ def shell(repository: Path) -> Iterator[Shell]:
     finally:
         end_server(made)
         place.__exit__()
-
-
-def end_server(shell: Shell) -> None:
-    pid = shell.server_pid()
-    if pid is None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + PATIENCE
-    while shell.server_pid() is not None:
-        assert time.monotonic() < deadline, "The private server does not end."
-        time.sleep(0.02)
 
 
 def test_run_does_everything_where_nothing_was_set_up(shell: Shell, repository: Path) -> None:

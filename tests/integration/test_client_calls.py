@@ -197,6 +197,14 @@ async def test_a_call_that_is_safe_to_repeat_is_repeated_with_the_same_request_i
     assert first.request_id
 
 
+async def test_where_a_task_starts_reaches_the_server(driver: Driver) -> None:
+    async with ScriptedServer() as server, driver(server.target) as client:
+        server.service.answer("Enqueue", *[tasks_pb2.EnqueueResponse(task=TASK)] * 2)
+        await client.call("enqueue", "l", "T", subdirectory="packages/app")
+        await client.call("enqueue", "l", "T")
+    assert [request.subdirectory for request in server.service.requests("Enqueue")] == ["packages/app", ""]
+
+
 async def test_a_deletion_is_not_repeated(driver: Driver) -> None:
     async with ScriptedServer() as server, driver(server.target) as client:
         server.service.answer("DeleteTaskList", UNAVAILABLE, task_lists_pb2.DeleteTaskListResponse())

@@ -84,6 +84,7 @@ def new_task(task_list: TaskList, title: str = "task") -> Task:
         description="described",
         subtasks=(Subtask("one", completed=True), Subtask("two")),
         overrides=CONFIG,
+        subdirectory="packages/app",
         state=TaskState.QUEUED,
         create_time=now,
         update_time=now,
@@ -395,6 +396,19 @@ def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(database.DatabaseUnusable, match="cannot be used"):
         Store(path, lambda _: None)
+
+
+def test_a_task_from_before_there_were_subdirectories_starts_at_the_top(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    store = Store(path, lambda _: None)
+    task = store.tasks.enqueue(new_task(store.task_lists.create(new_list()).result(10))).result(10)
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("ALTER TABLE task DROP COLUMN subdirectory")
+        raw.execute("DELETE FROM schema_migration WHERE name = '0007_subdirectory'")
+    store = Store(path, lambda _: None)
+    assert store.tasks.get(task.id) == replace(task, subdirectory="")
+    store.close()
 
 
 def test_a_database_of_a_newer_version_is_refused_with_a_sentence(tmp_path: Path) -> None:

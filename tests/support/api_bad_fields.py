@@ -75,6 +75,25 @@ BAD_BRANCHES = [
     "\n",
 ]
 BAD_RELATIVE = ["", "/etc/passwd", "../up", "a/../b", "a\nb", ".", "./"]
+BAD_SUBDIRECTORIES = [
+    "/",
+    "/etc",
+    "..",
+    "../up",
+    "a/../b",
+    "a/..",
+    "./..",
+    ".git",
+    ".git/hooks",
+    "a/.git/",
+    ".GIT",
+    "a\nb",
+    "a\0b",
+    "\x1b[2J",
+    "a\x9b",
+    "d" * 4097,
+    "é" * 2049,
+]
 BAD_SPANS = [{"seconds": -1}, {"seconds": 365 * 86400 + 1}, {"nanos": -1}]
 _SETTINGS = "worktree_settings"
 BAD_SETTINGS: list[tuple[Any, str]] = [
@@ -131,6 +150,7 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
             ([{"title": "one"}, {"title": ""}], "subtasks[1].title"),
         ],
         "overrides": [],
+        "subdirectory": [(path, "subdirectory") for path in BAD_SUBDIRECTORIES],
         "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS],
     },
     "Continue": {

@@ -315,6 +315,21 @@ class World:
 
         return self.task("of broken repository", make)
 
+    @property
+    def of_missing_branch(self) -> str:
+        """The id of a list from whose base branch no task can start any more."""
+        settings = taskgrove.worktree_settings(base_branch="main")
+        project = Project(self.client, self.root / "branchless", settings)
+        project.git("branch", "--move", "main", "renamed")
+        return project.task_list.id
+
+    @property
+    def of_empty_repository(self) -> str:
+        """The id of a list whose repository has a branch without a commit checked out."""
+        project = Project(self.client, self.root / "orphaned")
+        project.git("checkout", "--quiet", "--orphan", "empty")
+        return project.task_list.id
+
     def execute(self, statement: str, *values: object) -> None:
         """Changes the server's database behind its back."""
         database = sqlite3.connect(self.server.data / "taskgrove.db", timeout=tasks_gates.PATIENCE)
@@ -378,6 +393,10 @@ def _subject(name: str) -> Request:
 
 def _fields(**fields: Any) -> Request:
     return lambda world, method: world.request(method, **fields)
+
+
+def _in_src(task_list_id: Callable[[World], str]) -> Request:
+    return lambda world, method: world.request(method, task_list_id=task_list_id(world), subdirectory="src")
 
 
 def _reused(world: World, method: str) -> Any:
@@ -445,10 +464,19 @@ ASK: dict[str, Request] = {
     "SETUP_LOG_NOT_FOUND": _fields(),
 }
 
+#: The same for a task that is to start in a directory of a repository.
+ASK_OF_ENQUEUE: dict[str, Request] = {
+    "DIRECTORY_NOT_FOUND": _fields(subdirectory="no/such/directory"),
+    "BRANCH_NOT_FOUND": _in_src(lambda world: world.of_missing_branch),
+    "REPOSITORY_EMPTY": _in_src(lambda world: world.of_empty_repository),
+    "GIT_FAILED": _in_src(lambda world: world.of_broken_repository.task_list_id),
+}
+
 
 def ask(world: World, method: str, reason: str) -> Any:
     """Returns a request that is to be refused for a reason."""
-    message = ASK[reason](world, method)
+    own = ASK_OF_ENQUEUE if method == "Enqueue" else {}
+    message = own.get(reason, ASK[reason])(world, method)
     if method == "DeleteTask" and reason in ("GIT_FAILED", "WORKTREE_BUSY"):
         message.discard_worktree = True
     return message

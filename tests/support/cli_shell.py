@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -130,3 +132,16 @@ def task_id_in(output: bytes) -> str:
     found = re.search(rb"\btask ([a-z2-7]{12})\b", output, re.IGNORECASE)
     assert found, output
     return found[1].decode()
+
+
+def end_server(shell: Shell) -> None:
+    """Ends the server that owns the data directory, if one is alive."""
+    pid = shell.server_pid()
+    if pid is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + PATIENCE
+    while shell.server_pid() is not None:
+        assert time.monotonic() < deadline, "The private server does not end."
+        time.sleep(0.02)

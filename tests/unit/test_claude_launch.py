@@ -187,3 +187,10 @@ def test_every_agent_gets_what_programs_need_and_nothing_else() -> None:
 def test_the_servers_own_settings_are_never_passed_on_even_when_everything_is() -> None:
     server = {"TASKGROVE_LISTEN": "x", "CLAUDECODE": "1", "EDITOR": "vi"}
     assert environment.pass_on(server, "*", "TASKGROVE_LISTEN") == {"EDITOR": "vi"}
+
+
+def test_all_of_the_worktree_may_be_worked_on_from_a_directory_in_it(request_: LaunchRequest) -> None:
+    below = replace(request_, worktree="/tree", directory="/tree/packages/app")
+    assert value(launch(below), "--add-dir") == "/tree"
+    assert value(launch(replace(request_, worktree="/tree", directory="/tree")), "--add-dir") is None
+    assert value(launch(request_), "--add-dir") is None

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,17 @@ def test_subtasks_may_be_strings() -> None:
     request = requests.enqueue("l", "t", description="d", subtasks=["a", done], overrides=None, request_id=None)
     assert list(request.subtasks) == [Subtask(title="a"), done]
     assert not request.HasField("overrides")
+
+
+def test_a_subdirectory_may_be_a_path() -> None:
+    def sent(**place: Any) -> str:
+        request = requests.enqueue("l", "t", description="", subtasks=(), overrides=None, request_id=None, **place)
+        return request.subdirectory
+
+    assert sent() == ""
+    assert sent(subdirectory="packages/app") == "packages/app"
+    assert sent(subdirectory=PurePosixPath("packages/app")) == "packages/app"
+    assert sent(subdirectory=PureWindowsPath("packages/app")) == "packages/app"
 
 
 def test_calls_that_change_something_get_a_request_id_of_their_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import unicodedata
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from taskgrove.v1.run_config_pb2 import RunConfig
 from taskgrove.v1.task_service_pb2 import EnqueueRequest
+from taskgrove_server.api import conversions
 from taskgrove_server.api.validation import checks, tasks
 from taskgrove_server.api.validation.checks import Checks
 from taskgrove_server.domain import errors, ids
@@ -55,6 +57,44 @@ def test_a_text_may_have_line_ends_and_tabs_too() -> None:
 def test_a_path_may_have_any_character_but_controls() -> None:
     refused = refused_characters(lambda checks, character: checks.path("f", f"/{character}", absolute=True))
     assert refused == {character for character in CHARACTERS if unicodedata.category(character) == "Cc"}
+
+
+def is_subdirectory(path: str) -> bool:
+    request = EnqueueRequest(task_list_id="a" * 12, title="Title", subdirectory=path)
+    try:
+        tasks.enqueue(request, ["command"])
+    except errors.InvalidRequest as refused:
+        return refused.metadata["field"] != "subdirectory"
+    return True
+
+
+#: What there is in paths, and what is near to what must not be in them.
+PARTS = st.sampled_from(
+    ["a", "b c", "", ".", "..", ".git", ".GIT", ".github", "x.git", "...", "ü", "*", ":", "-x", "~"]
+)
+
+
+@given(st.lists(PARTS, max_size=6))
+def test_a_subdirectory_stays_in_the_repository_and_is_stored_in_one_form(parts: list[str]) -> None:
+    path = "/".join(parts)
+    refused = path.startswith("/") or ".." in parts or any(part.lower() == ".git" for part in parts)
+    assert is_subdirectory(path) is not refused
+    if not refused:
+        stored = conversions.to_subdirectory(path)
+        # As the operating system reads it.
+        assert os.path.normpath(f"/top/{path}") == (f"/top/{stored}" if stored else "/top")
+        assert conversions.to_subdirectory(stored) == stored
+        assert not stored.startswith("/")
+
+
+def test_a_subdirectory_may_have_any_character_but_controls() -> None:
+    refused = {character for character in CHARACTERS[::7] if not is_subdirectory(f"a/b{character}c")}
+    assert refused == {character for character in CHARACTERS[::7] if unicodedata.category(character) == "Cc"}
+
+
+def test_a_subdirectory_is_bounded_in_bytes() -> None:
+    assert is_subdirectory("é" * (checks.PATH // 2))
+    assert not is_subdirectory("é" * (checks.PATH // 2) + "x")
 
 
 def is_id(text: str) -> bool:
@@ -127,6 +167,7 @@ def test_the_largest_request_is_checked_in_no_time() -> None:
         (checks.LONG_TEXT, "task.proto", "Describes the task; Markdown, up to {} bytes of UTF-8"),
         (checks.LONG_TEXT, "run_config.proto", "own system prompt. Up to {} bytes of UTF-8"),
         (checks.LONG_TEXT, "task_service.proto", "what the agent is told next: 1 to {} bytes of UTF-8"),
+        (checks.PATH, "task_service.proto", "relative to the top of the repository, up to {} bytes without control"),
         (checks.SUBTASKS, "task.proto", "Lists the parts of the task, in order. Up to {}."),
         (checks.SCHEMA, "run_config.proto", "(a JSON object, up to {} bytes)"),
         (checks.ALLOWED_TOOLS, "run_config.proto", "Up to {} of up to 500 characters."),

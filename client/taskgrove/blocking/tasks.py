@@ -36,15 +36,21 @@ class TaskCalls(Connected):
         description: str = "",
         subtasks: Sequence[str | Subtask] = (),
         overrides: RunConfig | None = None,
+        subdirectory: requests.RepositoryPath = "",
         request_id: str | None = None,
     ) -> Task:
-        """Adds a task to the queue. When this returns, the task is on the server's disk and will be run."""
+        """Adds a task to the queue. When this returns, the task is on the server's disk and will be run.
+
+        `subdirectory` is where the agent starts, relative to the top of the repository. Raises DirectoryNotFound when
+        the commit that the task would start from has no such directory.
+        """
         request = requests.enqueue(
             task_list_id,
             title,
             description=description,
             subtasks=subtasks,
             overrides=overrides,
+            subdirectory=subdirectory,
             request_id=request_id,
         )
         return self._call(self._tasks.Enqueue, request).task

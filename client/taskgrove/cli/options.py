@@ -54,7 +54,8 @@ class Work(Settings):
 
     title: str
     task_list_id: str | None
-    directory: Path
+    directory: Path | None
+    subdirectory: str | None
     description: str
     subtask: tuple[str, ...]
 
@@ -119,17 +120,22 @@ _WORK = (
         "--list",
         "task_list_id",
         metavar="ID",
-        help="The task list that the task belongs to.",
+        help="The task list that the task belongs to.  [default: the newest of the repository]",
         shell_complete=completing.task_lists,
     ),
     click.option(
         "--dir",
         "directory",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
-        default=".",
         metavar="PATH",
         help="A directory in the repository to work on; its task list is made if there is none. Outside a "
         "repository the task works in an empty sandbox directory.  [default: this directory]",
+    ),
+    click.option(
+        "--subdirectory",
+        metavar="PATH",
+        help="The directory in which the agent starts, from the repository's top; . is the top itself.  "
+        "[default: that of --dir]",
     ),
     click.option(
         "--description",

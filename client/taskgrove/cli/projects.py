@@ -2,29 +2,74 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import click
 
 import taskgrove
 from taskgrove.cli import exits
+from taskgrove.cli.rendering import safety
 from taskgrove.v1 import task_list_pb2
 
 #: The title of the list whose tasks have no repository.
 SANDBOX = "sandbox"
 
 
-def task_list_for(client: taskgrove.Client, directory: Path) -> task_list_pb2.TaskList:
-    """Returns the list of the repository around a directory, or the sandbox list outside of one."""
+#: Lists of one repository that are named when there are several.
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A place in a repository: its top level, and the path from there, which is empty for the top itself."""
+
+    top: Path
+    subdirectory: str
+
+
+def standing_in(directory: Path) -> Standing | None:
+    """Returns where a directory is in the repository around it; None outside of one. Raises what repository_of does."""
     top = repository_of(directory)
     if top is None:
+        return None
+    # Git goes by the real path as well: a person may have come here through a symbolic link.
+    real, real_top = Path(os.path.realpath(directory)), Path(os.path.realpath(top))
+    path = real.relative_to(real_top) if real.is_relative_to(real_top) else Path()
+    return Standing(top, "" if path == Path() else path.as_posix())
+
+
+def task_list_for(client: taskgrove.Client, standing: Standing | None) -> task_list_pb2.TaskList:
+    """Returns the list of a repository, the newest if there are several, or the sandbox list outside of one.
+
+    Says on standard error which one it is, where there is a choice.
+    """
+    if standing is None:
         for task_list in client.list_task_lists():
             if task_list.title == SANDBOX and not task_list.working_dir:
                 return task_list
         return client.create_task_list(SANDBOX)
-    for task_list in client.list_task_lists(working_dir=top, page_size=1):
-        return task_list
-    return client.create_task_list(top.name, working_dir=top)
+    top = standing.top
+    found = list(itertools.islice(client.list_task_lists(working_dir=top, page_size=_NAMED + 2), _NAMED + 2))
+    if not found:
+        return client.create_task_list(top.name, working_dir=top)
+    if len(found) > 1:
+        click.echo(safety.plain(_choice(top, found)), err=True)
+    return found[0]
+
+
+def _choice(top: Path, found: Sequence[task_list_pb2.TaskList]) -> str:
+    names = [f"{one.id} ({one.title})" for one in found]
+    others = ", ".join(names[1 : _NAMED + 1])
+    more = " and more, see: taskgrove lists ls" if len(names) > _NAMED + 1 else ""
+    return (
+        f"{top} has several task lists: the task goes to the newest, {names[0]}. "
+        f"To choose another, use --list ID: {others}{more}"
+    )
 
 
 def repository_of(directory: Path) -> Path | None:

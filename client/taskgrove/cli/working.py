@@ -17,11 +17,12 @@ from taskgrove.cli import (
     options,
     output,
     parameters,
+    placing,
     private_server,
-    projects,
     views,
     words,
 )
+from taskgrove.cli.rendering import safety
 from taskgrove.v1 import task_pb2, task_service_pb2
 
 _Outcome = task_service_pb2.CancelResponse.Outcome
@@ -39,6 +40,7 @@ Examples:
   taskgrove run "Fix the flaky login test" --description @issue.md
   taskgrove run "Review the API" --model opus --allow-tool 'Bash(git *)' --timeout 30m
   taskgrove run "Check the build" -- make test
+  taskgrove run "Mend the app" --subdirectory packages/app
   taskgrove run "List the routes" --schema routes.json --json > lines.ndjson
 """,
 )
@@ -221,19 +223,38 @@ def cancel(ctx: click.Context, server: connecting.Server, task_ids: tuple[str, .
 
 
 def _enqueue(client: taskgrove.Client, work: options.Work, config: taskgrove.RunConfig) -> task_pb2.Task:
-    task_list_id = work["task_list_id"]
-    if task_list_id is None:
-        task_list = projects.task_list_for(client, work["directory"])
-        task_list_id = task_list.id
-        if not task_list.working_dir:
-            click.echo("Not in a git repository: the task works in an empty sandbox directory.", err=True)
-    return client.enqueue(
-        task_list_id,
-        work["title"],
-        description=work["description"],
-        subtasks=work["subtask"],
-        overrides=config,
-    )
+    wish = placing.Wish(work["task_list_id"], work["directory"], work["subdirectory"])
+    place = placing.place_of(client, wish)
+    try:
+        task = client.enqueue(
+            place.task_list_id,
+            work["title"],
+            description=work["description"],
+            subtasks=work["subtask"],
+            overrides=config,
+            subdirectory=place.subdirectory,
+        )
+    except (errors.DirectoryNotFound, errors.InvalidRequest) as error:
+        if not place.implied or not (isinstance(error, errors.DirectoryNotFound) or _is_about_place(error)):
+            raise
+        raise exits.Refused(
+            safety.plain(f"{error.message} To start at the repository's top, use: --subdirectory .")
+        ) from error
+    if place.implied and place.subdirectory:
+        _say_where(task)
+    return task
+
+
+def _is_about_place(error: errors.InvalidRequest) -> bool:
+    return all(field == "subdirectory" for field, _ in error.violations)
+
+
+def _say_where(task: task_pb2.Task) -> None:
+    """Says where the agent starts, which a server from before tasks had subdirectories does not know."""
+    said = f"The agent starts in {task.subdirectory}; at the repository's top with --subdirectory ."
+    if not task.subdirectory:
+        said = "The server is too old for tasks that start below the repository's top: the agent starts at the top."
+    click.echo(safety.plain(said), err=True)
 
 
 def _watch(client: taskgrove.Client, task_id: str, *, after_line: int, as_json: bool) -> int:

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Task(_message.Message):
-    __slots__ = ("id", "task_list_id", "title", "description", "subtasks", "overrides", "state", "slot", "cancel_requested", "result", "failure", "worktree", "directory", "run_count", "last_line", "create_time", "update_time", "start_time", "finish_time", "etag")
+    __slots__ = ("id", "task_list_id", "title", "description", "subtasks", "overrides", "state", "slot", "cancel_requested", "result", "failure", "worktree", "directory", "run_count", "last_line", "create_time", "update_time", "start_time", "finish_time", "etag", "subdirectory")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Task.State]
@@ -49,6 +49,7 @@ class Task(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    SUBDIRECTORY_FIELD_NUMBER: _ClassVar[int]
     id: str
     task_list_id: str
     title: str
@@ -69,7 +70,8 @@ class Task(_message.Message):
     start_time: _timestamp_pb2.Timestamp
     finish_time: _timestamp_pb2.Timestamp
     etag: str
-    def __init__(self, id: _Optional[str] = ..., task_list_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., subtasks: _Optional[_Iterable[_Union[Subtask, _Mapping]]] = ..., overrides: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., state: _Optional[_Union[Task.State, str]] = ..., slot: _Optional[int] = ..., cancel_requested: bool = ..., result: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., worktree: _Optional[_Union[Worktree, _Mapping]] = ..., directory: _Optional[str] = ..., run_count: _Optional[int] = ..., last_line: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    subdirectory: str
+    def __init__(self, id: _Optional[str] = ..., task_list_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., subtasks: _Optional[_Iterable[_Union[Subtask, _Mapping]]] = ..., overrides: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., state: _Optional[_Union[Task.State, str]] = ..., slot: _Optional[int] = ..., cancel_requested: bool = ..., result: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., worktree: _Optional[_Union[Worktree, _Mapping]] = ..., directory: _Optional[str] = ..., run_count: _Optional[int] = ..., last_line: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., subdirectory: _Optional[str] = ...) -> None: ...
 
 class Subtask(_message.Message):
     __slots__ = ("title", "completed")

@@ -16,20 +16,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EnqueueRequest(_message.Message):
-    __slots__ = ("task_list_id", "title", "description", "subtasks", "overrides", "request_id")
+    __slots__ = ("task_list_id", "title", "description", "subtasks", "overrides", "request_id", "subdirectory")
     TASK_LIST_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     SUBTASKS_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBDIRECTORY_FIELD_NUMBER: _ClassVar[int]
     task_list_id: str
     title: str
     description: str
     subtasks: _containers.RepeatedCompositeFieldContainer[_task_pb2.Subtask]
     overrides: _run_config_pb2.RunConfig
     request_id: str
-    def __init__(self, task_list_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., subtasks: _Optional[_Iterable[_Union[_task_pb2.Subtask, _Mapping]]] = ..., overrides: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    subdirectory: str
+    def __init__(self, task_list_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., subtasks: _Optional[_Iterable[_Union[_task_pb2.Subtask, _Mapping]]] = ..., overrides: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., request_id: _Optional[str] = ..., subdirectory: _Optional[str] = ...) -> None: ...
 
 class EnqueueResponse(_message.Message):
     __slots__ = ("task",)

@@ -135,7 +135,8 @@ class TaskServiceServicer(object):
         """Adds a task to the queue. When the call answers, the task is on disk and will be run.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), PERMISSION_DENIED
-        (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+        (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a `subdirectory` INVALID_ARGUMENT
+        (DIRECTORY_NOT_FOUND), NOT_FOUND (BRANCH_NOT_FOUND), FAILED_PRECONDITION (REPOSITORY_EMPTY, GIT_FAILED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,7 +53,8 @@ class TaskServiceStub:
     """Adds a task to the queue. When the call answers, the task is on disk and will be run.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), PERMISSION_DENIED
-    (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+    (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a `subdirectory` INVALID_ARGUMENT
+    (DIRECTORY_NOT_FOUND), NOT_FOUND (BRANCH_NOT_FOUND), FAILED_PRECONDITION (REPOSITORY_EMPTY, GIT_FAILED).
     """
     Continue: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ContinueRequest, _task_service_pb2.ContinueResponse]
     """Takes a resting task back to the queue, with a further prompt. Its next run resumes the session of its
@@ -168,7 +169,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Adds a task to the queue. When the call answers, the task is on disk and will be run.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), PERMISSION_DENIED
-    (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+    (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a `subdirectory` INVALID_ARGUMENT
+    (DIRECTORY_NOT_FOUND), NOT_FOUND (BRANCH_NOT_FOUND), FAILED_PRECONDITION (REPOSITORY_EMPTY, GIT_FAILED).
     """
     Continue: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ContinueRequest, _task_service_pb2.ContinueResponse]  # type: ignore[assignment]
     """Takes a resting task back to the queue, with a further prompt. Its next run resumes the session of its
@@ -286,7 +288,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """Adds a task to the queue. When the call answers, the task is on disk and will be run.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), PERMISSION_DENIED
-        (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED).
+        (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a `subdirectory` INVALID_ARGUMENT
+        (DIRECTORY_NOT_FOUND), NOT_FOUND (BRANCH_NOT_FOUND), FAILED_PRECONDITION (REPOSITORY_EMPTY, GIT_FAILED).
         """
 
     @_abc_1.abstractmethod

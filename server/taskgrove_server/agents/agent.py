@@ -30,7 +30,7 @@ class LaunchRequest:
     session_id: SessionId
     #: The session exists already and is to be resumed.
     resumes: bool
-    #: The agent's current directory: a worktree or a sandbox.
+    #: The agent's current directory: a worktree, a directory in one, or a sandbox.
     directory: str
     #: The repository that the list names; relative agent paths start there. None for sandboxes.
     working_dir: str | None
@@ -38,6 +38,8 @@ class LaunchRequest:
     run_directory: str
     #: The environment of the server, of which a backend passes on only what it lists.
     environment: Mapping[str, str]
+    #: The top of the worktree, all of which the agent may work on. None for sandboxes.
+    worktree: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

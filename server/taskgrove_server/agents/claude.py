@@ -98,6 +98,9 @@ class Claude:
             argv += [f"--agents={_agents(definition)}", f"--agent={definition.name}"]
         if wanted.permission_mode:
             argv.append(f"--permission-mode={wanted.permission_mode}")
+        if request.worktree not in (None, request.directory):
+            # Below its current directory is all that it may edit unasked.
+            argv.append(f"--add-dir={request.worktree}")
         argv += [f"--allowedTools={tool}" for tool in wanted.allowed_tools]
         if wanted.output_schema:
             argv.append(f"--json-schema={wanted.output_schema}")

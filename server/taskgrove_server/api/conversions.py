@@ -55,6 +55,7 @@ def from_task(task: Task) -> task_pb2.Task:
         failure=_from_failure(task.failure),
         worktree=from_worktree(task.worktree),
         directory=task.directory or "",
+        subdirectory=task.subdirectory,
         run_count=task.run_count,
         last_line=task.last_line,
         create_time=from_time(task.create_time),
@@ -167,6 +168,11 @@ def to_config(message: run_config_pb2.RunConfig) -> RunConfig:
 def to_subtasks(messages: list[task_pb2.Subtask]) -> tuple[Subtask, ...]:
     """Returns the subtasks of validated messages."""
     return tuple(Subtask(title=message.title, completed=message.completed) for message in messages)
+
+
+def to_subdirectory(path: str) -> str:
+    """Returns a validated path without the parts that lead nowhere; empty for the top."""
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def from_event(event: Event) -> event_pb2.Event:

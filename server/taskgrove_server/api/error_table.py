@@ -66,6 +66,7 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.EtagMismatch: (_Code.ABORTED, "ETAG_MISMATCH"),
     errors.TaskListActive: (_Code.FAILED_PRECONDITION, "TASK_LIST_ACTIVE"),
     errors.DirectoryNotFound: (_Code.INVALID_ARGUMENT, "DIRECTORY_NOT_FOUND"),
+    errors.SubdirectoryNotFound: (_Code.INVALID_ARGUMENT, "DIRECTORY_NOT_FOUND"),
     errors.PathNotAllowed: (_Code.PERMISSION_DENIED, "PATH_NOT_ALLOWED"),
     errors.NotARepository: (_Code.INVALID_ARGUMENT, "NOT_A_REPOSITORY"),
     errors.RepositoryBare: (_Code.INVALID_ARGUMENT, "REPOSITORY_BARE"),

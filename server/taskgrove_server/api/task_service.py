@@ -22,6 +22,7 @@ from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.tasks import Cancelled
+from taskgrove_server.worktrees import repositories
 from taskgrove_server.worktrees.roots import AllowedRoots
 
 _OUTCOMES = {
@@ -68,6 +69,9 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         overrides = conversions.to_config(request.overrides)
         task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
         _check_command(overrides, task_list)
+        subdirectory = conversions.to_subdirectory(request.subdirectory)
+        if subdirectory:
+            await self._check_subdirectory(subdirectory, task_list)
         now = clock.now()
         task = Task(
             id=ids.new_task_id(),
@@ -76,6 +80,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             description=request.description,
             subtasks=conversions.to_subtasks(list(request.subtasks)),
             overrides=overrides,
+            subdirectory=subdirectory,
             state=TaskState.QUEUED,
             create_time=now,
             update_time=now,
@@ -183,6 +188,13 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             self._clearing.delete, TaskId(request.task_id), discard_worktree=request.discard_worktree
         )
         return messages.DeleteTaskResponse(saved_ref=saved_ref or "")
+
+    async def _check_subdirectory(self, subdirectory: str, task_list: TaskList) -> None:
+        """Raises an error unless a task of the list that starts now has the directory."""
+        if task_list.working_dir is None:
+            raise errors.InvalidRequest(("subdirectory", "must be empty for a list without a working_dir"))
+        base_branch = task_list.worktree_settings.base_branch
+        await self._reads(repositories.check_subdirectory, task_list.working_dir, base_branch, subdirectory)
 
 
 def _check_command(overrides: config.RunConfig, task_list: TaskList) -> None:

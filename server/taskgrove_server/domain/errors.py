@@ -20,6 +20,7 @@
     │   └── TaskListActive
     ├── DirectoryRefused
     │   ├── DirectoryNotFound
+    │   ├── SubdirectoryNotFound
     │   ├── PathNotAllowed
     │   ├── NotARepository
     │   ├── RepositoryBare
@@ -444,6 +445,13 @@ class DirectoryNotFound(DirectoryRefused):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path!r} is not a directory that the server can read.", path=path)
+
+
+class SubdirectoryNotFound(DirectoryRefused):
+    """The commit that a task would start from has no such directory."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"The task cannot start in {path!r}: {why}", path=path)
 
 
 class PathNotAllowed(DirectoryRefused):

@@ -63,6 +63,8 @@ class Task:
     result: str | None = None
     failure: Failure | None = None
     worktree: Worktree | None = None
+    #: Relative to the top of the worktree; empty for the top itself.
+    subdirectory: str = ""
     directory: str | None = None
     run_count: int = 0
     last_line: int = 0

@@ -31,6 +31,8 @@ from taskgrove_server.runner.insisting import NO_ROOM, insist
 from taskgrove_server.runner.mailbox import Mailbox
 from taskgrove_server.store.runs import NewRun
 from taskgrove_server.store.store import Store
+from taskgrove_server.worktrees import subdirectories
+from taskgrove_server.worktrees.locks import WorktreeFailed
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +149,9 @@ class Execution:
         return self._carry_out(job, run, launch, parser)
 
     def _launch(self, job: Job, attempt: Attempt, run_id: RunId) -> Launch:
+        worktree = job.task.worktree
+        if worktree is not None and job.task.subdirectory:
+            _enter(worktree, job.task.subdirectory)
         directory = self._directory(run_id)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         request = LaunchRequest(
@@ -155,6 +160,7 @@ class Execution:
             session_id=attempt.session_id,
             resumes=attempt.resumes,
             directory=job.task.directory or "",
+            worktree=worktree.path if worktree else None,
             working_dir=job.task_list.working_dir if job.task_list else None,
             run_directory=str(directory),
             environment=os.environ,
@@ -272,3 +278,11 @@ class Execution:
 
     def _directory(self, run_id: RunId) -> Path:
         return self._places.runs / run_id
+
+
+def _enter(worktree: Worktree, subdirectory: str) -> None:
+    """Raises LaunchRefused when the agent cannot start in a directory of its worktree; see subdirectories.enter."""
+    try:
+        subdirectories.enter(worktree.path, subdirectory)
+    except WorktreeFailed as error:
+        raise LaunchRefused(Failure(FailureKind.WORKTREE, str(error))) from error

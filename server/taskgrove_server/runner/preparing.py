@@ -22,7 +22,7 @@ from taskgrove_server.processes import command
 from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.mailbox import Mailbox
 from taskgrove_server.runner.task_work import Place
-from taskgrove_server.worktrees import commands, copying, staging
+from taskgrove_server.worktrees import commands, copying, staging, subdirectories
 from taskgrove_server.worktrees.locks import WorktreeFailed
 from taskgrove_server.worktrees.worktrees import Worktrees
 
@@ -69,6 +69,8 @@ class Preparation:
         interrupt = functools.partial(self._worktrees.interrupt, threading.get_ident())
         with mailbox.interruptible(interrupt):
             worktree = task.worktree
+            if task.subdirectory and (worktree is None or task.restart):
+                self._check_subdirectory(task, repository, task_list)
             saved_ref = None
             if task.restart and worktree is not None:
                 saved_ref = worktree.saved_ref
@@ -90,14 +92,16 @@ class Preparation:
                 restored = self._worktrees.restore(repository, worktree)
                 worktree = replace(worktree, state=WorktreeState.PRESENT)
                 if not restored:
-                    return Prepared(worktree.path, worktree)
+                    return _prepared(task, worktree)
         try:
+            if made:
+                _check_checked_out(task, worktree)
             worktree = self._set_up(task, task_list, repository, worktree, mailbox)
         except BaseException:
             if made:
                 self.discard(task, task_list)
             raise
-        return Prepared(worktree.path, worktree)
+        return _prepared(task, worktree)
 
     def discard(self, task: Task, task_list: TaskList) -> None:
         """Removes a worktree that was made, or begun, and not recorded; raises WorktreeFailed."""
@@ -110,6 +114,14 @@ class Preparation:
                 base_branch=settings.base_branch,
                 branch_prefix=settings.branch_prefix,
             )
+
+    def _check_subdirectory(self, task: Task, repository: str, task_list: TaskList) -> None:
+        """Fails before anything is made or put away: the base may be another one than when the task was enqueued."""
+        base_branch = task_list.worktree_settings.base_branch
+        try:
+            subdirectories.check(self._worktrees.git, repository, base_branch, task.subdirectory)
+        except errors.TaskgroveError as error:
+            raise WorktreeFailed(str(error)) from error
 
     def _set_up(
         self, task: Task, task_list: TaskList, repository: str, worktree: Worktree, mailbox: Mailbox
@@ -186,3 +198,15 @@ class Preparation:
             sandbox.rename(next(name for name in names if not name.exists()))
         sandbox.mkdir(parents=True, exist_ok=True)
         return str(sandbox)
+
+
+def _prepared(task: Task, worktree: Worktree) -> Prepared:
+    return Prepared(str(Path(worktree.path, task.subdirectory)), worktree)
+
+
+def _check_checked_out(task: Task, worktree: Worktree) -> None:
+    if not Path(worktree.path, task.subdirectory).is_dir():
+        raise WorktreeFailed(
+            f"The task cannot start in {task.subdirectory!r}, which was not checked out: the repository's sparse "
+            "checkout leaves it out. Add it with 'git sparse-checkout add', or name another directory."
+        )

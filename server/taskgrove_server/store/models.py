@@ -39,6 +39,7 @@ class Task(Table):
     description = peewee.TextField()
     subtasks = peewee.TextField()
     overrides = peewee.TextField()
+    subdirectory = peewee.TextField(default="")
     state = peewee.TextField()
     queue_order = peewee.BigIntegerField(index=True)
     slot = peewee.IntegerField(null=True)

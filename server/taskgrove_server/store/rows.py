@@ -207,6 +207,7 @@ def to_task(row: models.Task, worktree: models.Worktree | None) -> Task:
         result=row.result,
         failure=to_failure(row.failure),
         worktree=to_worktree(worktree),
+        subdirectory=row.subdirectory,
         directory=row.directory,
         run_count=row.run_count,
         last_line=row.last_line,

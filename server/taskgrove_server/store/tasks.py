@@ -54,6 +54,7 @@ class Tasks:
                 description=task.description,
                 subtasks=rows.from_subtasks(task.subtasks),
                 overrides=rows.from_config(task.overrides),
+                subdirectory=task.subdirectory,
                 state=TaskState.QUEUED.value,
                 queue_order=task_rows.end_of_queue(),
                 create_time=rows.from_time(task.create_time),

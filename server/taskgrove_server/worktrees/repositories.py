@@ -1,4 +1,4 @@
-"""Tells whether a directory can be the repository of a task list."""
+"""Tells whether a directory can be the repository of a task list, and what tasks can start from in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from taskgrove_server.domain import errors
-from taskgrove_server.worktrees import branches, commands, roots
+from taskgrove_server.worktrees import branches, commands, roots, subdirectories
 
 #: Seconds. Nothing here reads more than a few files; a network file system may be slow.
 _TIMEOUT = 30.0
@@ -55,6 +55,11 @@ def check_base(repository: str, branch: str) -> None:
         raise errors.NotARepository(repository, _why(failure)) from failure
     if found is None:
         raise errors.BranchNotFound(branch)
+
+
+def check_subdirectory(repository: str, base_branch: str, subdirectory: str) -> None:
+    """As subdirectories.check."""
+    subdirectories.check(_git, repository, base_branch, subdirectory)
 
 
 def of_worktree(git: commands.Git, path: str) -> str | None:

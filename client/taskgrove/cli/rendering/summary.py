@@ -75,6 +75,8 @@ def of_task(task: task_pb2.Task, task_list: str, nested: Sequence[str] = ()) -> 
         block += [_field("inside", one) for one in nested]
     elif task.directory:
         block.append(_field("directory", task.directory))
+    if task.subdirectory:
+        block.append(_field("starts in", task.subdirectory))
     if task.description:
         block.append([("\n", ""), (task.description, "")])
     block += [[(f"[{'x' if part.completed else ' '}] {part.title}", "")] for part in task.subtasks]

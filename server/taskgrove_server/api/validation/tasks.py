@@ -17,6 +17,7 @@ def enqueue(request: messages.EnqueueRequest, agents: Collection[str]) -> None:
         checks.text("description", request.description)
         checks.subtasks(request.subtasks)
         checks.config("overrides", request.overrides, agents)
+        _subdirectory(checks, request.subdirectory)
         checks.request_id(request.request_id)
 
 
@@ -107,3 +108,14 @@ def read_lines(request: messages.ReadLinesRequest) -> None:
         if request.WhichOneof("start") == "last_lines" and request.last_lines < 1:
             checks.wrong("last_lines", "must be at least 1")
         checks.not_negative("max_lines", request.max_lines)
+
+
+def _subdirectory(checks: Checks, value: str) -> None:
+    """Wants a path that stays in a repository, and out of what is git's own there."""
+    field = "subdirectory"
+    if value.startswith("/"):
+        checks.wrong(field, "must be relative to the top of the repository")
+    elif any(part.casefold() == ".git" for part in value.split("/")):
+        checks.wrong(field, "must not lie in a .git directory")
+    else:
+        checks.path(field, value, absolute=False)
