@@ -51,7 +51,7 @@ def discard(
 
         def preview(task_id: str) -> None:
             removal = client.discard_worktree(task_id, dry_run=True).removal
-            if removal.path or removal.branch:
+            if removal.path or removal.branch or removal.leftover_path:
                 due.append(task_id)
             if as_json and dry_run:
                 output.print_json(output.as_dict(removal, zeros=True))
@@ -179,33 +179,38 @@ def rm(
         def remove(task_id: str) -> None:
             repository = views.repository_of(client, found[task_id])
             with waiting.until_done(f"Deleting task {task_id}"):
-                saved = client.delete_task(task_id, discard_worktree=discard_worktree)
+                response = client.delete_task_response(task_id, discard_worktree=discard_worktree)
             click.echo(f"Task {task_id} is deleted.")
-            if saved:
-                click.echo(_way_back(saved, found[task_id].worktree.branch, repository))
+            if response.saved_ref:
+                click.echo(_way_back(response.saved_ref, found[task_id].worktree.branch, repository))
+            if response.leftover_path:
+                click.echo(_leftover(response.leftover_path))
 
         ctx.exit(max(code, batches.each(list(found), remove)))
 
 
 def _planned(removal: worktree_service_pb2.Removal) -> str:
     """Returns what would be removed, in a line or more."""
-    if not removal.path and not removal.branch:
+    if not removal.path and not removal.branch and not removal.leftover_path:
         return f"Task {removal.task_id}: there is nothing left to remove."
     lines = [f"Task {removal.task_id}:"]
     if removal.path:
         lines.append(f"  worktree   {removal.path}")
     if removal.branch:
         lines.append(f"  branch     {removal.branch}")
+    if removal.leftover_path:
+        lines.append(f"  left over  {removal.leftover_path}")
     if work := _unlanded(removal):
         lines.append(f"  saves      {work}")
     return safety.plain("\n".join(lines))
 
 
 def _pruned(removal: worktree_service_pb2.Removal) -> str:
-    if not removal.path and not removal.branch:
-        return f"Task {removal.task_id}: there was nothing left to remove."
-    saved = f"; what was not landed is saved at {removal.saved_ref}" if removal.saved_ref else ""
-    return safety.plain(f"Task {removal.task_id}: {removal.path or removal.branch} is removed{saved}.")
+    said = f"Task {removal.task_id}: there was nothing left to remove."
+    if removal.path or removal.branch:
+        saved = f"; what was not landed is saved at {removal.saved_ref}" if removal.saved_ref else ""
+        said = safety.plain(f"Task {removal.task_id}: {removal.path or removal.branch} is removed{saved}.")
+    return f"{said}\n{_leftover(removal.leftover_path)}" if removal.leftover_path else said
 
 
 def _discarded(response: worktree_service_pb2.DiscardWorktreeResponse, repository: str) -> str:
@@ -214,6 +219,8 @@ def _discarded(response: worktree_service_pb2.DiscardWorktreeResponse, repositor
     if removal.saved_ref:
         branch = removal.branch or response.task.worktree.branch
         said += "\n" + _way_back(removal.saved_ref, branch, repository)
+    if removal.leftover_path:
+        said += "\n" + _leftover(removal.leftover_path)
     return safety.plain(said)
 
 
@@ -223,6 +230,18 @@ def _way_back(saved_ref: str, branch: str, repository: str) -> str:
     return safety.plain(
         f"  its work is saved at {saved_ref}; to get it back:\n"
         f"  {place} branch {shlex.quote(branch)} {shlex.quote(saved_ref)}"
+    )
+
+
+def _leftover(path: str) -> str:
+    """Returns what resists, and the commands after which the server can remove it."""
+    quoted = shlex.quote(path)
+    return safety.plain(
+        f"  some of its files could not be removed; they are no work any more, and are in {path}.\n"
+        "  The server tries again each minute, and its log tells what resists. Unmount what is mounted there:\n"
+        f"  findmnt -rno TARGET | grep -F {quoted}/ | tac | xargs -r sudo umount\n"
+        "  and only then take protection off, and give what is another user's to the user of the server:\n"
+        f'  sudo chattr -R -ia {quoted}; sudo chown -R "$USER" {quoted}'
     )
 
 

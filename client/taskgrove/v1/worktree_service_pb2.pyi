@@ -259,7 +259,7 @@ class DiscardWorktreeResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., removal: _Optional[_Union[Removal, _Mapping]] = ...) -> None: ...
 
 class Removal(_message.Message):
-    __slots__ = ("task_id", "path", "branch", "unlanded_commits", "uncommitted_files", "saved_ref", "saved_commit")
+    __slots__ = ("task_id", "path", "branch", "unlanded_commits", "uncommitted_files", "saved_ref", "saved_commit", "leftover_path")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
@@ -267,6 +267,7 @@ class Removal(_message.Message):
     UNCOMMITTED_FILES_FIELD_NUMBER: _ClassVar[int]
     SAVED_REF_FIELD_NUMBER: _ClassVar[int]
     SAVED_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    LEFTOVER_PATH_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     path: str
     branch: str
@@ -274,7 +275,8 @@ class Removal(_message.Message):
     uncommitted_files: int
     saved_ref: str
     saved_commit: str
-    def __init__(self, task_id: _Optional[str] = ..., path: _Optional[str] = ..., branch: _Optional[str] = ..., unlanded_commits: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., saved_ref: _Optional[str] = ..., saved_commit: _Optional[str] = ...) -> None: ...
+    leftover_path: str
+    def __init__(self, task_id: _Optional[str] = ..., path: _Optional[str] = ..., branch: _Optional[str] = ..., unlanded_commits: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., saved_ref: _Optional[str] = ..., saved_commit: _Optional[str] = ..., leftover_path: _Optional[str] = ...) -> None: ...
 
 class PruneWorktreesRequest(_message.Message):
     __slots__ = ("task_list_id", "rested_for", "dry_run")

@@ -220,8 +220,9 @@ class WorktreeServiceServicer(object):
     def DiscardWorktree(self, request, context):
         """Removes the worktree and the branch of a resting task. What is not landed is saved to a ref first.
 
-        Files that git ignores, such as installed dependencies, are removed for good. Discarding what was discarded
-        before changes nothing.
+        Files that git ignores, such as installed dependencies, are removed for good. The directory is taken away in one
+        step, or not at all; what of it cannot be removed is told, and is no part of the work any more. Discarding what
+        was discarded before changes nothing, but tries again to remove what was left.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
         NO_WORKTREE, TASK_LIST_NOT_FOUND, GIT_FAILED), ABORTED (WORKTREE_BUSY).

@@ -116,8 +116,9 @@ class WorktreeServiceStub:
     DiscardWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardWorktreeRequest, _worktree_service_pb2.DiscardWorktreeResponse]
     """Removes the worktree and the branch of a resting task. What is not landed is saved to a ref first.
 
-    Files that git ignores, such as installed dependencies, are removed for good. Discarding what was discarded
-    before changes nothing.
+    Files that git ignores, such as installed dependencies, are removed for good. The directory is taken away in one
+    step, or not at all; what of it cannot be removed is told, and is no part of the work any more. Discarding what
+    was discarded before changes nothing, but tries again to remove what was left.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
     NO_WORKTREE, TASK_LIST_NOT_FOUND, GIT_FAILED), ABORTED (WORKTREE_BUSY).
@@ -224,8 +225,9 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     DiscardWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardWorktreeRequest, _worktree_service_pb2.DiscardWorktreeResponse]  # type: ignore[assignment]
     """Removes the worktree and the branch of a resting task. What is not landed is saved to a ref first.
 
-    Files that git ignores, such as installed dependencies, are removed for good. Discarding what was discarded
-    before changes nothing.
+    Files that git ignores, such as installed dependencies, are removed for good. The directory is taken away in one
+    step, or not at all; what of it cannot be removed is told, and is no part of the work any more. Discarding what
+    was discarded before changes nothing, but tries again to remove what was left.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
     NO_WORKTREE, TASK_LIST_NOT_FOUND, GIT_FAILED), ABORTED (WORKTREE_BUSY).
@@ -377,8 +379,9 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_worktree_service_pb2.DiscardWorktreeResponse, _abc.Awaitable[_worktree_service_pb2.DiscardWorktreeResponse]]:
         """Removes the worktree and the branch of a resting task. What is not landed is saved to a ref first.
 
-        Files that git ignores, such as installed dependencies, are removed for good. Discarding what was discarded
-        before changes nothing.
+        Files that git ignores, such as installed dependencies, are removed for good. The directory is taken away in one
+        step, or not at all; what of it cannot be removed is told, and is no part of the work any more. Discarding what
+        was discarded before changes nothing, but tries again to remove what was left.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
         NO_WORKTREE, TASK_LIST_NOT_FOUND, GIT_FAILED), ABORTED (WORKTREE_BUSY).

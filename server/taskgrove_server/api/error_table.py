@@ -54,6 +54,7 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.CheckoutDirty: (_Code.FAILED_PRECONDITION, "CHECKOUT_DIRTY"),
     errors.BranchMoved: (_Code.ABORTED, "BRANCH_MOVED"),
     errors.PushFailed: (_Code.FAILED_PRECONDITION, "PUSH_FAILED"),
+    errors.RemovalRefused: (_Code.FAILED_PRECONDITION, "GIT_FAILED"),
     errors.RepositoryFailed: (_Code.FAILED_PRECONDITION, "GIT_FAILED"),
     errors.TooManyCalls: (_Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
     errors.EtagMismatch: (_Code.ABORTED, "ETAG_MISMATCH"),

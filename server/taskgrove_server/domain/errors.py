@@ -35,6 +35,7 @@
     │   ├── CheckoutDirty
     │   ├── BranchMoved
     │   ├── PushFailed
+    │   ├── RemovalRefused
     │   └── RepositoryFailed
     ├── EtagMismatch
     ├── LineOutOfRange
@@ -311,6 +312,13 @@ class PushFailed(WorktreeRefused):
         super().__init__(
             f"The push to {remote_branch!r} of {remote!r} failed: {why}", remote=remote, remote_branch=remote_branch
         )
+
+
+class RemovalRefused(WorktreeRefused):
+    """A directory cannot be removed, and nothing of it was touched."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path!r} cannot be removed, and nothing of it was touched: {why}", path=path)
 
 
 class RepositoryFailed(WorktreeRefused):

@@ -90,3 +90,6 @@ class Removal:
     uncommitted_files: int = 0
     saved_ref: str | None = None
     saved_commit: str | None = None
+    #: Where what could not be removed is, and why it could not.
+    leftover_path: str | None = None
+    leftover_reasons: str | None = None
