@@ -271,7 +271,7 @@ class WorkNotSaved(WorktreeRefused):
 
 
 class RepositoryFailed(WorktreeRefused):
-    """Git failed on the repository."""
+    """Git failed on the repository, or the file system did before anything of a directory was removed."""
 
 
 class EtagMismatch(TaskgroveError):

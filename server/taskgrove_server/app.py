@@ -43,6 +43,7 @@ from taskgrove_server.runner.execution import Ending, Execution, Places
 from taskgrove_server.runner.flow import Flow, Policy
 from taskgrove_server.runner.housekeeping import Housekeeping
 from taskgrove_server.runner.landings import Landings
+from taskgrove_server.runner.leftovers import Leftovers
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.preparing import Preparation
 from taskgrove_server.runner.recovery import recover
@@ -115,7 +116,8 @@ class App:
         )
         works = TaskWork(self._store, self._worktrees.git)
         self._operations = Operations(self._store, works, self._worktrees.git)
-        self._clearing = Clearing(self._store, works, self._operations, self._worktrees, data.logs)
+        self._leftovers = Leftovers((data.worktrees, data.sandboxes))
+        self._clearing = Clearing(self._store, works, self._operations, self._worktrees, self._leftovers, data.logs)
         preparation = Preparation(self._worktrees, self._clearing, data.sandboxes, settings.pass_environment)
         space = FreeSpace(data.root, settings.min_free_space << 20)
         self._flow = Flow(self._store, preparation, execution, self._worktrees, Policy(settings.retry_pause, space))
@@ -149,7 +151,11 @@ class App:
             ),
             server=ServerServicer(self._store, self._reads, self._offloading, self._dispatcher, agents, roots),
         )
-        chores = {"events": self._trim_events, "worktrees": self._prune_worktrees}
+        chores = {
+            "events": self._trim_events,
+            "worktrees": self._prune_worktrees,
+            "leftovers": self._leftovers.remove,
+        }
         self._housekeeping = Housekeeping(chores, self._store.close_connection)
         self._interceptor = StatusInterceptor(Admission(Token(data.token).matches, self._wakeups))
 

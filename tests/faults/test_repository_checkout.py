@@ -170,7 +170,7 @@ def test_the_same_content_is_not_in_the_way(project: Project) -> None:
     )
     lands(project, task.id)
     assert project.git("status", "--porcelain") == ""
-    assert not (project.path / ".git/taskgrove-aside").exists()
+    assert not (project.path / ".git/taskgrove-giving-way").exists()
     assert os.access(script, os.X_OK)
 
 

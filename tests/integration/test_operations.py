@@ -18,6 +18,7 @@ from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.domain.worktree import CleanUp, LandStrategy, WorktreeSettings, WorktreeState
 from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.landings import Landings
+from taskgrove_server.runner.leftovers import Leftovers
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.task_work import TaskWork
 from taskgrove_server.store.requests import RequestKey
@@ -43,7 +44,8 @@ class Room:
         works = TaskWork(self.store, self.worktrees.git)
         self.operations = Operations(self.store, works, self.worktrees.git)
         self.landings = Landings(self.store, works, self.operations, self.worktrees)
-        self.clearing = Clearing(self.store, works, self.operations, self.worktrees, directory)
+        leftovers = Leftovers((directory / "worktrees",))
+        self.clearing = Clearing(self.store, works, self.operations, self.worktrees, leftovers, directory)
         now = clock.now()
         settings = WorktreeSettings(clean_up=CleanUp(rested_after=now - now))
         task_list = TaskList(

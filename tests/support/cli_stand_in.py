@@ -18,6 +18,7 @@ from taskgrove.v1.server_service_pb2 import GetServerInfoResponse
 
 Task = task_pb2.Task
 CancelResponse = task_service_pb2.CancelResponse
+DeleteTaskResponse = task_service_pb2.DeleteTaskResponse
 
 ID = "k3v5m2qxw7ab"
 
@@ -59,6 +60,7 @@ class StandIn:
         self.removal = worktrees_pb2.Removal(task_id=ID, path="/home/me/tree", branch="taskgrove/x")
         self.prunes: list[worktrees_pb2.PruneWorktreesResponse] = []
         self.saved_ref: str | None = None
+        self.leftover_path = ""
         self.log: list[taskgrove.Line] = []
         self.setup_log = b""
         self.info = GetServerInfoResponse(version=taskgrove.__version__)
@@ -107,9 +109,9 @@ class StandIn:
         self._ask("update_subtask", task_id, number, completed)
         return self.task
 
-    def delete_task(self, task_id: str, *, discard_worktree: bool) -> str | None:
+    def delete_task_response(self, task_id: str, *, discard_worktree: bool) -> DeleteTaskResponse:
         self._ask("delete_task", task_id, discard_worktree)
-        return self.saved_ref
+        return DeleteTaskResponse(saved_ref=self.saved_ref or "", leftover_path=self.leftover_path)
 
     def read_lines(self, task_id: str, **part: Any) -> Iterator[taskgrove.Line]:
         self._ask("read_lines", task_id, part)

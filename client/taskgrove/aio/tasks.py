@@ -80,8 +80,15 @@ class TaskCalls(Connected):
 
         Raises WorktreePresent for a task that still has its worktree or sandbox, unless that is to be discarded.
         """
+        response = await self.delete_task_response(task_id, discard_worktree=discard_worktree)
+        return response.saved_ref or None
+
+    async def delete_task_response(
+        self, task_id: str, *, discard_worktree: bool = False
+    ) -> tasks_pb2.DeleteTaskResponse:
+        """As `delete_task`, but returns all that the server tells, such as what of the files could not be removed."""
         request = tasks_pb2.DeleteTaskRequest(task_id=task_id, discard_worktree=discard_worktree)
-        return (await self._call(self._tasks.DeleteTask, request, self._work_timeout)).saved_ref or None
+        return await self._call(self._tasks.DeleteTask, request, self._work_timeout)
 
     async def get_task(self, task_id: str) -> Task:
         """Returns a task."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import click
@@ -63,7 +63,7 @@ def discard(
 
         def preview(task_id: str) -> None:
             removal = client.discard_worktree(task_id, dry_run=True).removal
-            if removal.path or removal.branch:
+            if removal.path or removal.branch or removal.leftover_path:
                 due.append(task_id)
             if as_json and dry_run:
                 output.print_json(output.as_dict(removal, zeros=True))
@@ -191,23 +191,27 @@ def rm(
         def remove(task_id: str) -> None:
             repository = views.repository_of(client, found[task_id])
             with waiting.until_done(f"Deleting task {task_id}"):
-                saved = client.delete_task(task_id, discard_worktree=discard_worktree)
+                response = client.delete_task_response(task_id, discard_worktree=discard_worktree)
             click.echo(f"Task {task_id} is deleted.")
-            if saved:
-                click.echo(_way_back(saved, found[task_id].worktree.branch, repository))
+            if response.saved_ref:
+                click.echo(_way_back(response.saved_ref, found[task_id].worktree.branch, repository))
+            for line in _leftovers(response.leftover_path):
+                click.echo(safety.plain(line))
 
         ctx.exit(max(code, batches.each(list(found), remove)))
 
 
 def _planned(removal: worktree_service_pb2.Removal) -> str:
     """Returns what would be removed, in a line or more."""
-    if not removal.path and not removal.branch:
+    if not removal.path and not removal.branch and not removal.leftover_path:
         return f"Task {removal.task_id}: there is nothing left to remove."
     lines = [f"Task {removal.task_id}:"]
     if removal.path:
         lines.append(f"  worktree   {removal.path}")
     if removal.branch:
         lines.append(f"  branch     {removal.branch}")
+    if removal.leftover_path:
+        lines.append(f"  left over  {removal.leftover_path}")
     if work := _unlanded(removal):
         lines.append(f"  saves      {work}")
     lines += (f"  inside     {nested.line(one)}" for one in removal.nested_repositories)
@@ -215,11 +219,12 @@ def _planned(removal: worktree_service_pb2.Removal) -> str:
 
 
 def _pruned(removal: worktree_service_pb2.Removal) -> str:
-    if not removal.path and not removal.branch:
-        return f"Task {removal.task_id}: there was nothing left to remove."
-    saved = f"; what was not landed is saved at {removal.saved_ref}" if removal.saved_ref else ""
-    lines = [f"Task {removal.task_id}: {removal.path or removal.branch} is removed{saved}."]
-    return safety.plain("\n".join([*lines, *nested.saved(removal.saved_repositories)]))
+    lines = [f"Task {removal.task_id}: there was nothing left to remove."]
+    if removal.path or removal.branch:
+        saved = f"; what was not landed is saved at {removal.saved_ref}" if removal.saved_ref else ""
+        lines = [f"Task {removal.task_id}: {removal.path or removal.branch} is removed{saved}."]
+    lines += nested.saved(removal.saved_repositories)
+    return safety.plain("\n".join([*lines, *_leftovers(removal.leftover_path)]))
 
 
 def _discarded(response: worktree_service_pb2.DiscardWorktreeResponse, repository: str) -> str:
@@ -228,7 +233,8 @@ def _discarded(response: worktree_service_pb2.DiscardWorktreeResponse, repositor
     if removal.saved_ref:
         branch = removal.branch or response.task.worktree.branch
         said += "\n" + _way_back(removal.saved_ref, branch, repository)
-    return safety.plain("\n".join([said, *nested.saved(removal.saved_repositories)]))
+    saved = nested.saved(removal.saved_repositories)
+    return safety.plain("\n".join([said, *saved, *_leftovers(removal.leftover_path)]))
 
 
 def _way_back(saved_ref: str, branch: str, repository: str) -> str:
@@ -238,6 +244,17 @@ def _way_back(saved_ref: str, branch: str, repository: str) -> str:
         f"  its work is saved at {saved_ref}; to get it back:\n"
         f"  {place} branch {shlex.quote(branch)} {shlex.quote(saved_ref)}"
     )
+
+
+def _leftovers(path: str) -> Iterator[str]:
+    """Yields what resists, if anything does, and the commands after which the server can remove it."""
+    if path:
+        quoted = shlex.quote(path)
+        yield f"  some of its files could not be removed; they are no work any more, and are in {path}."
+        yield "  The server tries again each minute, and its log tells what resists. Unmount what is mounted there:"
+        yield f"  findmnt -rno TARGET | grep -F {quoted}/ | tac | xargs -r sudo umount"
+        yield "  and only then take protection off, and give what is another user's to the user of the server:"
+        yield f'  sudo chattr -R -ia {quoted}; sudo chown -R "$USER" {quoted}'
 
 
 def _unlanded(removal: worktree_service_pb2.Removal) -> str:

@@ -290,10 +290,12 @@ class DeleteTaskRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., discard_worktree: bool = ...) -> None: ...
 
 class DeleteTaskResponse(_message.Message):
-    __slots__ = ("saved_ref",)
+    __slots__ = ("saved_ref", "leftover_path")
     SAVED_REF_FIELD_NUMBER: _ClassVar[int]
+    LEFTOVER_PATH_FIELD_NUMBER: _ClassVar[int]
     saved_ref: str
-    def __init__(self, saved_ref: _Optional[str] = ...) -> None: ...
+    leftover_path: str
+    def __init__(self, saved_ref: _Optional[str] = ..., leftover_path: _Optional[str] = ...) -> None: ...
 
 class ReadLinesRequest(_message.Message):
     __slots__ = ("task_id", "after_line", "last_lines", "max_lines")

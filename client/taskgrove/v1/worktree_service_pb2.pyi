@@ -296,7 +296,7 @@ class DiscardWorktreeResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., removal: _Optional[_Union[Removal, _Mapping]] = ...) -> None: ...
 
 class Removal(_message.Message):
-    __slots__ = ("task_id", "path", "branch", "unlanded_commits", "uncommitted_files", "saved_ref", "saved_commit", "nested_repositories", "saved_repositories")
+    __slots__ = ("task_id", "path", "branch", "unlanded_commits", "uncommitted_files", "saved_ref", "saved_commit", "nested_repositories", "saved_repositories", "leftover_path")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
@@ -306,6 +306,7 @@ class Removal(_message.Message):
     SAVED_COMMIT_FIELD_NUMBER: _ClassVar[int]
     NESTED_REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
     SAVED_REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
+    LEFTOVER_PATH_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     path: str
     branch: str
@@ -315,7 +316,8 @@ class Removal(_message.Message):
     saved_commit: str
     nested_repositories: _containers.RepeatedCompositeFieldContainer[_change_pb2.NestedRepository]
     saved_repositories: _containers.RepeatedCompositeFieldContainer[_change_pb2.SavedRepository]
-    def __init__(self, task_id: _Optional[str] = ..., path: _Optional[str] = ..., branch: _Optional[str] = ..., unlanded_commits: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., saved_ref: _Optional[str] = ..., saved_commit: _Optional[str] = ..., nested_repositories: _Optional[_Iterable[_Union[_change_pb2.NestedRepository, _Mapping]]] = ..., saved_repositories: _Optional[_Iterable[_Union[_change_pb2.SavedRepository, _Mapping]]] = ...) -> None: ...
+    leftover_path: str
+    def __init__(self, task_id: _Optional[str] = ..., path: _Optional[str] = ..., branch: _Optional[str] = ..., unlanded_commits: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., saved_ref: _Optional[str] = ..., saved_commit: _Optional[str] = ..., nested_repositories: _Optional[_Iterable[_Union[_change_pb2.NestedRepository, _Mapping]]] = ..., saved_repositories: _Optional[_Iterable[_Union[_change_pb2.SavedRepository, _Mapping]]] = ..., leftover_path: _Optional[str] = ...) -> None: ...
 
 class PruneWorktreesRequest(_message.Message):
     __slots__ = ("task_list_id", "rested_for", "dry_run")

@@ -120,7 +120,9 @@ class WorktreeServiceStub:
 
     Files that git ignores, such as installed dependencies, are removed for good. What repositories inside the worktree
     have is saved as well, in ignored places too: their heads with what is not committed on top, branches, tags and
-    stashes, unless their remotes have them. Discarding what was discarded before changes nothing.
+    stashes, unless their remotes have them. The directory is taken away in one
+    step, or not at all; what of it cannot be removed is told, and is no part of the work any more. Discarding what
+    was discarded before changes nothing, but tries again to remove what was left.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
     NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).
@@ -231,7 +233,9 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
 
     Files that git ignores, such as installed dependencies, are removed for good. What repositories inside the worktree
     have is saved as well, in ignored places too: their heads with what is not committed on top, branches, tags and
-    stashes, unless their remotes have them. Discarding what was discarded before changes nothing.
+    stashes, unless their remotes have them. The directory is taken away in one
+    step, or not at all; what of it cannot be removed is told, and is no part of the work any more. Discarding what
+    was discarded before changes nothing, but tries again to remove what was left.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
     NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).
@@ -387,7 +391,9 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Files that git ignores, such as installed dependencies, are removed for good. What repositories inside the worktree
         have is saved as well, in ignored places too: their heads with what is not committed on top, branches, tags and
-        stashes, unless their remotes have them. Discarding what was discarded before changes nothing.
+        stashes, unless their remotes have them. The directory is taken away in one
+        step, or not at all; what of it cannot be removed is told, and is no part of the work any more. Discarding what
+        was discarded before changes nothing, but tries again to remove what was left.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
         NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).

@@ -61,6 +61,7 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.PushFailed: (_Code.FAILED_PRECONDITION, "PUSH_FAILED"),
     errors.SubmoduleUnpublished: (_Code.FAILED_PRECONDITION, "SUBMODULE_UNPUBLISHED"),
     errors.WorkNotSaved: (_Code.FAILED_PRECONDITION, "WORK_NOT_SAVED"),
+    errors.RemovalRefused: (_Code.FAILED_PRECONDITION, "GIT_FAILED"),
     errors.RepositoryFailed: (_Code.FAILED_PRECONDITION, "GIT_FAILED"),
     errors.TooManyCalls: (_Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
     errors.EtagMismatch: (_Code.ABORTED, "ETAG_MISMATCH"),

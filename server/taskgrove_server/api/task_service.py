@@ -184,10 +184,10 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """Deletes a resting task, with its runs and logs."""
         with Checks() as checks:
             checks.id("task_id", request.task_id)
-        saved_ref = await self._offload.finish(
+        deleted = await self._offload.finish(
             self._clearing.delete, TaskId(request.task_id), discard_worktree=request.discard_worktree
         )
-        return messages.DeleteTaskResponse(saved_ref=saved_ref or "")
+        return messages.DeleteTaskResponse(saved_ref=deleted.saved_ref or "", leftover_path=deleted.leftover_path or "")
 
     async def _check_subdirectory(self, subdirectory: str, task_list: TaskList) -> None:
         """Raises an error unless a task of the list that starts now has the directory."""

@@ -218,6 +218,7 @@ def from_removal(task_id: TaskId, removal: Removal) -> messages.Removal:
         uncommitted_files=removal.uncommitted_files,
         saved_ref=removal.saved_ref or "",
         saved_commit=removal.saved_commit or "",
+        leftover_path=removal.leftover_path or "",
         nested_repositories=map(_from_nested, removal.nested_repositories),
         saved_repositories=map(_from_saved, removal.saved_repositories),
     )

@@ -43,6 +43,7 @@
     │   ├── PushFailed
     │   ├── SubmoduleUnpublished
     │   ├── WorkNotSaved
+    │   ├── RemovalRefused
     │   └── RepositoryFailed
     ├── EtagMismatch
     ├── LineOutOfRange
@@ -427,6 +428,13 @@ class WorkNotSaved(WorktreeRefused):
             task_id=task_id,
             path=path,
         )
+
+
+class RemovalRefused(WorktreeRefused):
+    """A directory cannot be removed, and nothing of it was touched."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path!r} cannot be removed, and nothing of it was touched: {why}", path=path)
 
 
 class RepositoryFailed(WorktreeRefused):

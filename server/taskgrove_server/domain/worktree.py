@@ -124,3 +124,6 @@ class Removal:
     saved_commit: str | None = None
     nested_repositories: tuple[NestedRepository, ...] = ()
     saved_repositories: tuple[SavedRepository, ...] = ()
+    #: Where what could not be removed is, and why it could not.
+    leftover_path: str | None = None
+    leftover_reasons: str | None = None

@@ -12,12 +12,13 @@ from pathlib import Path
 from taskgrove_server.domain import clock, errors
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import Task
-from taskgrove_server.domain.worktree import CleanUp, Removal, WorktreeState
+from taskgrove_server.domain.worktree import CleanUp, Removal, Worktree, WorktreeState
+from taskgrove_server.runner.leftovers import Leftovers
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.task_work import Place, TaskWork, git_errors
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.worktrees import Operation, OperationKind
-from taskgrove_server.worktrees import clearing, commands, removing
+from taskgrove_server.worktrees import aside, clearing, removing
 from taskgrove_server.worktrees.work import Work
 from taskgrove_server.worktrees.worktrees import Worktrees
 
@@ -28,6 +29,14 @@ MOST = 500
 
 #: Tasks that are looked at together.
 _PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What is left of a deleted task: where its work was saved, and what of its files could not be removed."""
+
+    saved_ref: str | None = None
+    leftover_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +51,20 @@ class Pruned:
 class Clearing:
     """Removes. `logs` holds the logs of all runs."""
 
-    def __init__(self, store: Store, works: TaskWork, operations: Operations, worktrees: Worktrees, logs: Path) -> None:
+    def __init__(
+        self,
+        store: Store,
+        works: TaskWork,
+        operations: Operations,
+        worktrees: Worktrees,
+        leftovers: Leftovers,
+        logs: Path,
+    ) -> None:
         self._store = store
         self._works = works
         self._operations = operations
         self._worktrees = worktrees
+        self._leftovers = leftovers
         self._logs = logs
         #: Why worktrees could not be pruned, as the log says it.
         self._warned: dict[TaskId, str] = {}
@@ -59,12 +77,12 @@ class Clearing:
                 raise errors.TaskActive(task_id, task.state)
             place = self._works.place_of(task)
             if place.worktree.state is WorktreeState.DISCARDED:
-                return task, Removal()
+                return task, Removal(leftover_path=next(reversed(aside.of(place.worktree.path)), None))
             return task, self._discard(place, dry_run=True)
         with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task:
             place = self._works.place_of(task)
             if place.worktree.state is WorktreeState.DISCARDED:
-                return task, Removal()
+                return task, self._again(place.worktree)
             removal = self._discard(place, dry_run=False)
             removed = self._store.worktrees.removed(task_id, WorktreeState.DISCARDED, removal.saved_ref)
             return removed.result(), removal
@@ -94,24 +112,26 @@ class Clearing:
             except (errors.TaskActive, errors.WorktreeBusy, errors.TaskNotFound):
                 # Somebody has come to work on it.
                 continue
-            except errors.TaskgroveError as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are pruned
                 failures += 1
-                self._warn(task.id, str(error))
+                self._warn(task.id, error)
         return Pruned(removals, more=False, failures=failures)
 
-    def delete(self, task_id: TaskId, *, discard_worktree: bool) -> str | None:
-        """Deletes a task, and returns where its work was saved; raises what DeleteTask lists."""
+    def delete(self, task_id: TaskId, *, discard_worktree: bool) -> Deleted:
+        """Deletes a task, and returns what is left of it; raises what DeleteTask lists."""
         task = self._store.tasks.get(task_id)
         if not task.state.rests:
             raise errors.TaskActive(task_id, task.state)
         left = self._left(task)
-        saved_ref = None
+        removal = Removal()
         if left is not None and not discard_worktree:
             raise left
-        if left is not None and task.worktree is not None:
+        if left is not None and task.worktree is None:
+            # While the task can still be named if that fails.
+            removal = self._remove_sandbox(str(task.directory))
+        elif left is not None:
             try:
                 _, removal = self.discard(task_id, dry_run=False)
-                saved_ref = removal.saved_ref
             except errors.TaskListDeleted:
                 # With the list the way to the repository is gone; what is there stays there.
                 log.warning(
@@ -121,19 +141,34 @@ class Clearing:
         try:
             for path in (*logs, self.setup_log(task_id)):
                 Path(path).unlink(missing_ok=True)
-            if left is not None and task.worktree is None:
-                removing.remove(str(task.directory))
         except OSError as error:
             log.warning("Task %s is deleted, but not all of its files: %s", task_id, error)
-        return saved_ref
+        return Deleted(removal.saved_ref, removal.leftover_path)
+
+    def _remove_sandbox(self, path: str) -> Removal:
+        leftover = removing.remove(path)
+        removal = Removal(
+            path=path,
+            leftover_path=leftover.path if leftover else None,
+            leftover_reasons=str(leftover) if leftover else None,
+        )
+        self._leftovers.tell(removal.leftover_path, removal.leftover_reasons)
+        return removal
+
+    def _again(self, worktree: Worktree) -> Removal:
+        """Tries again to remove what was left of a worktree."""
+        leftover = removing.clear_all(worktree.path)
+        if leftover is None:
+            return Removal()
+        self._leftovers.tell(leftover.path, str(leftover))
+        return Removal(leftover_path=leftover.path, leftover_reasons=str(leftover))
 
     def _left(self, task: Task) -> errors.WorktreePresent | None:
         """Returns what a task still has, as the error that it is for those who do not know."""
         worktree = task.worktree
         if worktree is None:
-            sandbox = Path(task.directory) if task.directory else None
-            has_files = sandbox and sandbox.is_dir() and any(sandbox.iterdir())
-            return errors.WorktreePresent(task.id, str(sandbox)) if has_files else None
+            sandbox = task.directory
+            return errors.WorktreePresent(task.id, sandbox) if sandbox and _has_files(Path(sandbox)) else None
         if worktree.state is WorktreeState.PRESENT:
             return errors.WorktreePresent(task.id, worktree.path)
         if worktree.state is WorktreeState.DISCARDED:
@@ -150,10 +185,12 @@ class Clearing:
         return str(self._logs / f"{task_id}_setup.log")
 
     def _discard(self, place: Place, *, dry_run: bool) -> Removal:
-        return self._clear(place, functools.partial(clearing.discard, dry_run=dry_run))
+        note = functools.partial(self._note, place.task.id)
+        return self._clear(place, functools.partial(clearing.discard, self._worktrees.git, dry_run=dry_run, note=note))
 
     def _prune(self, task_id: TaskId, *, dry_run: bool) -> Removal:
-        prune = functools.partial(clearing.prune, dry_run=dry_run)
+        note = functools.partial(self._note, task_id)
+        prune = functools.partial(clearing.prune, self._worktrees.git, dry_run=dry_run, note=note)
         if dry_run:
             return self._clear(self._works.place(task_id), prune)
         with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task:
@@ -162,20 +199,30 @@ class Clearing:
             log.info("The worktree of task %s was pruned", task_id)
             return removal
 
-    def _clear(self, place: Place, clear: Callable[[commands.Git, Work], Removal]) -> Removal:
+    def _note(self, task_id: TaskId, saved_ref: str) -> None:
+        """Records where work was saved before anything is removed: a server that is killed meanwhile has it then."""
+        self._store.worktrees.saved(task_id, saved_ref).result()
+
+    def _clear(self, place: Place, clear: Callable[[Work], Removal]) -> Removal:
         """Does something to the work that there is, under the lock of its repository."""
         with git_errors(), self._worktrees.locks.exclusively(place.repository):
             try:
                 subject = self._works.look(place)
             except errors.WorkMissing:
                 return Removal()
-            return clear(self._worktrees.git, subject)
+            removal = clear(subject)
+        self._leftovers.tell(removal.leftover_path, removal.leftover_reasons)
+        return removal
 
-    def _warn(self, task_id: TaskId, why: str) -> None:
+    def _warn(self, task_id: TaskId, error: Exception) -> None:
         # Housekeeping tries again each minute, and would fill the log.
+        why = f"{type(error).__name__}: {error}"
         if self._warned.get(task_id) != why:
             self._warned[task_id] = why
-            log.warning("The worktree of task %s could not be pruned: %s", task_id, why)
+            expected = isinstance(error, errors.TaskgroveError)
+            log.warning(
+                "The worktree of task %s could not be pruned: %s", task_id, error, exc_info=None if expected else error
+            )
 
     def _due(self, task_list_id: TaskListId | None, rested_for: timedelta | None) -> Iterator[Task]:
         if task_list_id is None:
@@ -193,6 +240,16 @@ class Clearing:
             while page := self._store.worktrees.resting(task_list.id, after, _PAGE):
                 after = page[-1][0]
                 yield from (task for _, task in page if _is_due(task, policy, now))
+
+
+def _has_files(directory: Path) -> bool:
+    if not directory.is_dir():
+        return False
+    try:
+        return any(directory.iterdir())
+    except PermissionError:
+        # Its agent has shut it.
+        return True
 
 
 def _is_due(task: Task, policy: CleanUp, now: datetime) -> bool:

@@ -93,6 +93,10 @@ class Worktrees:
 
         return self._writer.submit(change)
 
+    def saved(self, task_id: TaskId, saved_ref: str) -> Future[None]:
+        """Records where the work was saved, before anything is removed; the call goes on."""
+        return self._writer.submit(lambda _changed: _update(task_id, saved_ref=saved_ref))
+
     def removed(self, task_id: TaskId, state: WorktreeState, saved_ref: str | None) -> Future[Task]:
         """Records that a worktree was removed, and that its call has ended."""
 

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from taskgrove_server.domain.worktree import NestedKind, Removal
-from taskgrove_server.worktrees import branches, commands, git_dirs, removing, saving, staging, work
+from taskgrove_server.worktrees import aside, branches, commands, git_dirs, removing, saving, staging, work
 from taskgrove_server.worktrees.branches import Branch
 from taskgrove_server.worktrees.nested import keeping, state
 from taskgrove_server.worktrees.nested.repositories import Nested
 from taskgrove_server.worktrees.work import Work
 
 
-def discard(git: commands.Git, subject: Work, *, dry_run: bool) -> Removal:
+def discard(git: commands.Git, subject: Work, *, dry_run: bool, note: Callable[[str], None]) -> Removal:
     """Removes worktree and branch, or only tells what that would be. Call it with the repository's lock.
 
-    What is committed is saved unless the target branch has it; what is not committed is saved in any case. Raises
-    GitFailed and WorkNotSaved, and then everything that was not saved is still there.
+    What is committed is saved unless the target branch has it; what is not committed is saved in any case. `note` is
+    called with the ref before anything goes, so that a server that is killed knows it afterwards. Raises GitFailed and
+    WorkNotSaved, and then everything that was not saved is still there; RemovalRefused, and then nothing was removed.
     """
-    return _remove(git, subject, branch=True, dry_run=dry_run)
+    return _remove(git, subject, branch=True, dry_run=dry_run, note=note)
 
 
-def prune(git: commands.Git, subject: Work, *, dry_run: bool) -> Removal:
+def prune(git: commands.Git, subject: Work, *, dry_run: bool, note: Callable[[str], None]) -> Removal:
     """Removes the directory, and the branch if the target has all of it; as `discard` otherwise."""
     landed = is_landed(git, subject)
-    return _remove(git, subject, branch=landed, dry_run=dry_run)
+    return _remove(git, subject, branch=landed, dry_run=dry_run, note=note)
 
 
 def is_landed(git: commands.Git, subject: Work) -> bool:
@@ -37,7 +38,7 @@ def is_landed(git: commands.Git, subject: Work) -> bool:
     return subject.base == subject.head or branches.contains(git, subject.repository, subject.target.head, subject.head)
 
 
-def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool) -> Removal:
+def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, note: Callable[[str], None]) -> Removal:
     repository, worktree = subject.repository, subject.worktree
     files = work.uncommitted(git, subject)
     # Ignored ones too: what is in them goes with the directory.
@@ -58,17 +59,22 @@ def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool) ->
         return removal
     kept = keeping.keep(git, repository, subject.task_id, inside)
     saved = _save(git, subject, deleted, uncommitted=bool(files))
+    if saved:
+        note(saved.ref)
     if subject.present:
-        _remove_directory(git, repository, worktree.path)
+        _set_aside(git, repository, worktree.path)
         _forget_worktrees(git, repository, inside)
     if deleted:
         # With the old value: a branch that has moved on stays.
         git(repository, "update-ref", "-d", f"refs/heads/{deleted.name}", deleted.head)
+    leftover = removing.clear_all(worktree.path)
     return replace(
         removal,
         saved_ref=saved.ref if saved else None,
         saved_commit=saved.commit if saved else None,
         saved_repositories=kept,
+        leftover_path=leftover.path if leftover else None,
+        leftover_reasons=str(leftover) if leftover else None,
     )
 
 
@@ -96,9 +102,10 @@ def _is_own(git: commands.Git, subject: Work, commit: str) -> bool:
     return not any(branches.contains(git, subject.repository, other, commit) for other in others)
 
 
-def _remove_directory(git: commands.Git, repository: str, path: str) -> None:
+def _set_aside(git: commands.Git, repository: str, path: str) -> None:
+    """Takes a worktree away from its path and from git, in one step each; the files go later."""
     git_dirs.of(git, path)  # Not anything but a worktree.
-    removing.remove(path)
+    aside.put(path)
     with suppress(commands.GitFailed):
         # Twice forced: also one that is locked.
         git(repository, "worktree", "remove", "--force", "--force", "--", path)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.errors import Remedy
-from taskgrove_server.worktrees import asides, branches, commands, conversions, git_dirs, unfinished
+from taskgrove_server.worktrees import branches, commands, conversions, git_dirs, giving_way, unfinished
 from taskgrove_server.worktrees.branches import Branch
 
 #: Files that an obstacle names, and its remedy takes care of; the rest come up when these are out of the way.
@@ -58,8 +58,8 @@ def plan(git: commands.Git, repository: str, branch: Branch, commit: str) -> Mov
         return Move(branch, commit)
     git_dir = git_dirs.of(git, branch.checkout).own
     _require_settled(branch.checkout, git_dir, branch.name)
-    giving_way = _Checkout(git, branch.checkout, branch.head, commit).giving_way()
-    return Move(branch, commit, git_dir, tuple(giving_way))
+    files = _Checkout(git, branch.checkout, branch.head, commit).giving_way()
+    return Move(branch, commit, git_dir, tuple(files))
 
 
 def make(git: commands.Git, mover: commands.Git, repository: str, move: Move, reason: str) -> None:
@@ -73,7 +73,7 @@ def make(git: commands.Git, mover: commands.Git, repository: str, move: Move, re
         if branch.checkout is None or move.git_dir is None:
             mover(repository, "update-ref", "-m", reason, f"refs/heads/{branch.name}", move.commit, branch.head)
         else:
-            with asides.out_of_the_way(branch.checkout, move.git_dir, move.giving_way):
+            with giving_way.out_of_the_way(branch.checkout, move.git_dir, move.giving_way):
                 _fast_forward(mover, branch.checkout, branch.name, move.commit, reason)
     except commands.GitFailed as failure:
         now = branches.find(git, repository, branch.name)
@@ -93,7 +93,7 @@ def recover(git: commands.Git, repository: str, name: str) -> None:
     """Puts back what a killed server left aside in the checkout of a branch; raises GitFailed and OSError."""
     branch = branches.find(git, repository, name)
     if branch is not None and branch.checkout is not None and Path(branch.checkout).is_dir():
-        asides.put_back(branch.checkout, git_dirs.of(git, branch.checkout).own)
+        giving_way.put_back(branch.checkout, git_dirs.of(git, branch.checkout).own)
 
 
 def _fast_forward(mover: commands.Git, checkout: str, branch: str, commit: str, reason: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.worktrees import branches, commands, commits, git_dirs, names, saving, unfinished
+from taskgrove_server.worktrees import branches, commands, commits, git_dirs, names, removing, saving, unfinished
 from taskgrove_server.worktrees.locks import RepositoryLocks, WorktreeFailed
 
 
@@ -199,7 +198,11 @@ class Worktrees:
 
     def _remove(self, repository: str, path: str) -> None:
         """Removes a worktree, whatever state it is in, as far as possible."""
-        shutil.rmtree(path, ignore_errors=True)
+        try:
+            removing.remove(path)
+        except errors.RemovalRefused:
+            # Git would remove what it can of it, also below mounts.
+            return
         # Git itself goes only by complete worktrees, but takes a missing directory for one. Forced twice, because
         # an interrupted add leaves its worktree locked.
         self._try(repository, "worktree", "remove", "--force", "--force", "--", path)
@@ -216,7 +219,7 @@ class Worktrees:
         if head is None or not self._is_part_of(repository, head, base):
             return False
         self._remove(repository, path)
-        return True
+        return not _occupied(path)
 
     def _clear_branch(self, repository: str, branch: str, base: str, path: str) -> bool:
         """Tells whether a branch can be made for a worktree, after deleting one that has no commits of its own."""
@@ -279,4 +282,10 @@ def _numbered(name: str) -> Iterator[str]:
 def _occupied(path: str) -> bool:
     """Tells whether something is at a path, other than an empty directory."""
     place = Path(path)
-    return os.path.lexists(path) and not (place.is_dir() and not any(place.iterdir()))
+    if not place.is_dir():
+        return os.path.lexists(path)
+    try:
+        return any(place.iterdir())
+    except PermissionError:
+        # Somebody has shut it.
+        return True

@@ -14,7 +14,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_NAME = "taskgrove-aside"
+_NAME = "taskgrove-giving-way"
 _LIST = "files.json"
 
 
