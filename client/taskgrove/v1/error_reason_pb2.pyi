@@ -48,6 +48,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_GIT_FAILED: _ClassVar[ErrorReason]
     ERROR_REASON_SETUP_LOG_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_TOO_MANY_CALLS: _ClassVar[ErrorReason]
+    ERROR_REASON_BRANCH_PREFIX_TAKEN: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_INVALID_FIELD: ErrorReason
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason
@@ -90,3 +91,4 @@ ERROR_REASON_PUSH_FAILED: ErrorReason
 ERROR_REASON_GIT_FAILED: ErrorReason
 ERROR_REASON_SETUP_LOG_NOT_FOUND: ErrorReason
 ERROR_REASON_TOO_MANY_CALLS: ErrorReason
+ERROR_REASON_BRANCH_PREFIX_TAKEN: ErrorReason

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from taskgrove_server.domain import errors
-from taskgrove_server.worktrees import branches, commands, roots
+from taskgrove_server.worktrees import branches, commands, prefixes, roots
 
 #: Seconds. Nothing here reads more than a few files; a network file system may be slow.
 _TIMEOUT = 30.0
@@ -55,6 +55,17 @@ def check_base(repository: str, branch: str) -> None:
         raise errors.NotARepository(repository, _why(failure)) from failure
     if found is None:
         raise errors.BranchNotFound(branch)
+
+
+def check_prefix(repository: str, prefix: str) -> None:
+    """Raises BranchPrefixTaken when a branch stands in the way of branches that begin with a prefix."""
+    try:
+        refusal = prefixes.taken(_git, repository, prefix)
+    except commands.GitFailed:
+        # Nobody can tell. Whoever makes a branch there is told what git says.
+        return
+    if refusal is not None:
+        raise refusal
 
 
 def of_worktree(git: commands.Git, path: str) -> str | None:

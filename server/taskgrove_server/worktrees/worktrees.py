@@ -12,7 +12,7 @@ from pathlib import Path
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.worktrees import branches, commands, commits, git_dirs, names, saving
+from taskgrove_server.worktrees import branches, commands, commits, git_dirs, names, prefixes, saving
 from taskgrove_server.worktrees.locks import RepositoryLocks, WorktreeFailed
 
 
@@ -173,9 +173,14 @@ class Worktrees:
             # config, on which parallel adds fail. Forced twice, git forgets that it had a worktree at this path
             # before, even a locked one.
             self._add(repository, "--force", "--force", "--no-track", "-b", branch, "--", path, start)
-        except BaseException:
+        except BaseException as error:
             # With the old value: a branch that has moved on stays.
             self._try(repository, "update-ref", "-d", f"refs/heads/{branch}", start)
+            if isinstance(error, commands.GitFailed):
+                # In words that say what to do, where it is this: git's own speak of a lock.
+                refusal = prefixes.taken(self.git, repository, branch[: branch.rfind("/") + 1])
+                if refusal is not None:
+                    raise WorktreeFailed(refusal.message) from error
             raise
 
     def _add(self, repository: str, *arguments: str) -> None:
