@@ -138,9 +138,7 @@ class App:
                 roots,
                 agents.names,
             ),
-            task_lists=TaskListServicer(
-                self._store, self._reads, roots, agents.names, settings.branch_prefix
-            ),
+            task_lists=TaskListServicer(self._store, self._reads, roots, agents.names, settings.branch_prefix),
             events=EventServicer(self._store, self._reads, self._wakeups, limit),
             worktrees=WorktreeServicer(
                 self._store,

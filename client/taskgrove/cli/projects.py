@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
 import taskgrove
+from taskgrove import errors
 from taskgrove.cli import exits
 from taskgrove.v1 import task_list_pb2
 
@@ -24,7 +26,15 @@ def task_list_for(client: taskgrove.Client, directory: Path) -> task_list_pb2.Ta
         return client.create_task_list(SANDBOX)
     for task_list in client.list_task_lists(working_dir=top, page_size=1):
         return task_list
-    return client.create_task_list(top.name, working_dir=top)
+    try:
+        return client.create_task_list(top.name, working_dir=top)
+    except errors.BranchPrefixTaken as error:
+        prefix = error.metadata["branch_prefix"]
+        words = ("taskgrove", "lists", "create", top.name, "--dir", str(top), "--branch-prefix", prefix)
+        raise exits.Refused(
+            f"{error.message}\nMake a task list of the repository with such a prefix, and run this command again:\n"
+            f"  {shlex.join(words)}"
+        ) from error
 
 
 def repository_of(directory: Path) -> Path | None:

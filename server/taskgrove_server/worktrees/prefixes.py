@@ -14,7 +14,8 @@ def taken(git: commands.Git, repository: str, prefix: str) -> errors.BranchPrefi
     branch = _in_the_way(git, repository, prefix)
     if branch is None:
         return None
-    other, found = prefix, branch
+    other = prefix
+    found: str | None = branch
     while found is not None:
         # A dash in the place of the slash, behind as many characters as the branch in the way has.
         other = f"{other[: len(found)]}-{other[len(found) + 1 :]}"

@@ -7,6 +7,7 @@ have meant it.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +20,11 @@ from taskgrove_server.worktrees import commands
 CONFIG = "config"
 WORKTREE_CONFIG = "config.worktree"
 FILES = (CONFIG, WORKTREE_CONFIG)
+
+#: Without a sound one, git takes the directory for no repository. What it leads to is no affair of this module.
+HEAD = "HEAD"
+
+_SOUND_HEAD = re.compile(rb"ref:\s*refs/\S.*|[0-9a-f]{40}(?:[0-9a-f]{24})?", re.DOTALL)
 
 #: Settings that decide how git reads the repository, beside extensions.*.
 _VITAL = frozenset({"core.bare", "core.worktree", "core.repositoryformatversion"})
@@ -48,8 +54,19 @@ class Content:
 
 
 def read(common_dir: str) -> dict[str, Content]:
-    """Returns what the files hold, by their names."""
-    return {name: _content(Path(common_dir, name)) for name in FILES}
+    """Returns what the files and HEAD hold, by their names."""
+    return {name: _content(Path(common_dir, name)) for name in (*FILES, HEAD)}
+
+
+def is_sound(git: commands.Git, name: str, content: Content) -> bool:
+    """Tells whether git can read a file, whatever it says."""
+    if name == HEAD:
+        return _SOUND_HEAD.fullmatch((content.data or b"").strip()) is not None
+    try:
+        parse(git, content)
+    except commands.GitFailed:
+        return False
+    return True
 
 
 def parse(git: commands.Git, content: Content) -> Values:
@@ -100,7 +117,7 @@ def replace(path: Path, content: Content) -> None:
     _wait_for_lock(path)
     lock = path.with_name(f"{path.name}.lock")
     try:
-        with open(lock, "xb", opener=_private) as file:  # noqa: PTH123 - Path.open takes no opener
+        with open(lock, "xb", opener=_private) as file:
             file.write(content.data or b"")
         lock.chmod(content.mode)
         lock.replace(path)

@@ -48,7 +48,7 @@ def _print_of(path: Path) -> str:
     with suppress(OSError):
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            return f"link {os.readlink(path)}"
+            return f"link {path.readlink()}"
         if stat.S_ISREG(mode):
             return f"{mode & 0o777:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
     return ""

@@ -22,10 +22,10 @@ NAME = "repository.json"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a repository shares, at one moment. `refs` is git's listing; see refs.listing."""
+    """What a repository shares, at one moment. `listed` are the refs; see refs.listing."""
 
     configs: Mapping[str, Content]
-    refs: str
+    listed: str
     head: str
     stash: tuple[Entry, ...]
     files: Mapping[str, str]
@@ -36,7 +36,7 @@ class Snapshot:
         listed = refs.listing(git, common_dir)
         return cls(
             configs=config.read(common_dir),
-            refs=listed,
+            listed=listed,
             head=refs.head(git, common_dir, listed),
             stash=stash.read(git, common_dir) if listed.endswith(f" {stash.REF}") else (),
             files=files.read(common_dir),
@@ -44,7 +44,7 @@ class Snapshot:
 
     def without(self, tasks: refs.TaskBranches) -> tuple[object, ...]:
         """Returns all of it but the branches of tasks, to be compared."""
-        return self.configs, tasks.without(refs.ids(self.refs)), self.head, self.stash, self.files
+        return self.configs, tasks.without(refs.ids(self.listed)), self.head, self.stash, self.files
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _write(run_directory: Path, text: str) -> None:
     new = run_directory / f"{NAME}.new"
     new.unlink(missing_ok=True)
     # Only for its owner: a config may hold the passwords of remotes.
-    with open(new, "x", encoding="ascii", opener=_private) as file:  # noqa: PTH123 - Path.open takes no opener
+    with open(new, "x", encoding="ascii", opener=_private) as file:
         file.write(text)
     new.replace(run_directory / NAME)
 

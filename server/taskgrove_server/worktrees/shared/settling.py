@@ -5,6 +5,7 @@ Whoever changed something else may have meant it, and may have been the person: 
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.shared import config, files, refs, sentences, stash
-from taskgrove_server.worktrees.shared.config import Values
+from taskgrove_server.worktrees.shared.config import Content, Values
 from taskgrove_server.worktrees.shared.note import NAME, Note, Snapshot
 from taskgrove_server.worktrees.shared.stash import Entry
 
@@ -50,34 +51,32 @@ class Settling:
             now = Snapshot.take(self._git, self._common_dir)
         self._tell(*told)
         self._settle_stash(before.stash, now.stash)
-        self._tell(*self._refs.told(refs.ids(before.refs), refs.ids(now.refs)))
+        self._tell(*self._refs.told(refs.ids(before.listed), refs.ids(now.listed)))
         self._tell(*self._refs.head(before.head, now.head))
         self._tell(*files.told(before.files, now.files))
         return self._note
 
     def _settle_settings(self) -> list[str]:
         """Puts back what keeps git from reading the repository, and returns what to tell of other settings."""
-        self._put_files_back([name for name in config.FILES if not self._is_readable(name)])
+        self._put_files_back([name for name in (*config.FILES, config.HEAD) if self._is_ruined(name)])
         before = {name: self._settings_before(name) for name in config.FILES}
-        now = {name: config.parse(self._git, content) for name, content in config.read(self._common_dir).items()}
+        found = config.read(self._common_dir)
+        now = {name: config.parse(self._git, found[name]) for name in config.FILES}
         broken = config.broken(before, now)
         for name in config.FILES:
-            self._put_settings_back(name, [one for one in broken if before[name].get(one) != now[name].get(one)], before)
+            different = [one for one in broken if before[name].get(one) != now[name].get(one)]
+            self._put_settings_back(name, {one: before[name].get(one, ()) for one in different})
         told = [_of_settings(before[name], now[name], broken, self._tasks) for name in config.FILES]
         return list(dict.fromkeys(sentence for some in told for sentence in some))
 
     def _is_different(self, name: str) -> bool:
         return config.read(self._common_dir)[name] != self._note.before.configs[name]
 
-    def _is_readable(self, name: str) -> bool:
-        content = config.read(self._common_dir)[name]
+    def _is_ruined(self, name: str) -> bool:
+        content, before = config.read(self._common_dir)[name], self._note.before.configs[name]
         if content.is_blank:
-            return self._note.before.configs[name].is_blank
-        try:
-            config.parse(self._git, content)
-        except commands.GitFailed:
-            return not self._is_different(name)
-        return True
+            return not before.is_blank
+        return not config.is_sound(self._git, name, content) and content != before
 
     def _settings_before(self, name: str) -> Values:
         known = {**config.parse(self._git, self._note.before.configs[name]), **self._note.mended.get(name, {})}
@@ -86,40 +85,38 @@ class Settling:
     def _put_files_back(self, names: Sequence[str]) -> None:
         for name in names:
             path = Path(self._common_dir, name)
-            content, found = self._note.before.configs[name], config.read(self._common_dir)[name]
-            aside = path.with_name(f"{name}.{self._note.task_id}")
+            found = config.read(self._common_dir)[name]
             what = f"The file {sentences.quoted(str(path))}"
-            told = f"{what} was gone or empty after the run, and was put back."
-            if not found.is_blank:
-                told = f"{what} kept git from reading the repository after the run: it was put back, and what it held "
-                told += f"is kept as {sentences.quoted(aside.name)} beside it."
-
-            def put_back(path: Path = path, name: str = name) -> None:
-                if not found.is_blank:
-                    config.replace(aside, found)
-                if content.data is None:
-                    path.unlink(missing_ok=True)
-                    return
-                config.replace(path, content)
-                for setting, values in self._note.mended.get(name, {}).items():
-                    config.put_back(self._git, path, setting, values)
-
-            if self._mend([told], put_back, what):
+            if found.is_blank:
+                told = f"{what} was gone or empty after the run, and was put back."
+            else:
+                told = f"{what} kept git from reading the repository after the run, and was put back: what it held is "
+                told += f"kept as {sentences.quoted(self._aside(path).name)} beside it."
+            if self._mend([told], functools.partial(self._put_file_back, path, found), what):
                 for directory, other in self._others():
-                    configs = {**other.before.configs, name: content}
+                    configs = {**other.before.configs, name: self._note.before.configs[name]}
                     replace(other, before=replace(other.before, configs=configs)).write(directory)
 
-    def _put_settings_back(self, name: str, broken: Sequence[str], before: Mapping[str, Values]) -> None:
+    def _put_file_back(self, path: Path, found: Content) -> None:
+        content = self._note.before.configs[path.name]
+        if not found.is_blank:
+            config.replace(self._aside(path), found)
+        if content.data is None:
+            path.unlink(missing_ok=True)
+            return
+        config.replace(path, content)
+        for setting, values in self._note.mended.get(path.name, {}).items():
+            config.put_back(self._git, path, setting, values)
+
+    def _aside(self, path: Path) -> Path:
+        return path.with_name(f"{path.name}.{self._note.task_id}")
+
+    def _put_settings_back(self, name: str, settings: Mapping[str, Sequence[str | None]]) -> None:
         path = Path(self._common_dir, name)
-        for setting in broken:
+        for setting, values in settings.items():
             what = f"The repository's setting {setting}"
-            values = before[name].get(setting, ())
             told = f"{what}, which decides how git reads the repository, was changed, and was put back."
-
-            def put_back(setting: str = setting, values: Sequence[str | None] = values) -> None:
-                config.put_back(self._git, path, setting, values)
-
-            if self._mend([told], put_back, what):
+            if self._mend([told], functools.partial(config.put_back, self._git, path, setting, values), what):
                 for directory, other in self._others():
                     mended = {**other.mended, name: {**other.mended.get(name, {}), setting: values}}
                     replace(other, mended=mended).write(directory)
@@ -152,7 +149,8 @@ class Settling:
             *(
                 f"The stash entry {sentences.quoted(entry.message)} is new in the repository."
                 for entry in now
-                if entry.commit not in known and (entry.branch == self._note.branch or not self._tasks.has(entry.branch))
+                if entry.commit not in known
+                and (entry.branch == self._note.branch or not self._tasks.has(entry.branch))
             ),
         )
 
