@@ -122,7 +122,7 @@ def test_an_agents_own_entry_may_go(project: Project, stashed: list[str]) -> Non
     task = tasks_work.rest(project.client, task.id)
     assert stash_of(project) == stashed
     ref = f"refs/taskgrove/kept/{task.id}/1"
-    the_one(told_of(project, task), "made on this task's branch", "is gone", ref)
+    the_one(told_of(project, task), "made in a task's worktree, is gone", ref)
     assert project.git("rev-parse", ref) == commit
 
 

@@ -124,35 +124,26 @@ class Settling:
     def _settle_stash(self, before: Sequence[Entry], now: Sequence[Entry]) -> None:
         there, known = ({entry.commit for entry in entries} for entries in (now, before))
         missing = [entry for entry in before if entry.commit not in there]
-        own = [entry for entry in missing if entry.branch == self._note.branch]
-        taken = [entry for entry in missing if entry not in own]
+        agents = [entry for entry in missing if self._tasks.has(entry.branch)]
+        taken = [entry for entry in missing if entry not in agents]
         if taken:
             told = [
                 f"The stash entry {sentences.quoted(entry.message)} was gone after the run, and was put back. This "
                 "task's work may hold its changes too: look at the diff before you land it."
                 for entry in taken
             ]
-
-            def put_back() -> None:
-                stash.put_back(self._git, self._common_dir, taken, before)
-
+            put_back = functools.partial(stash.put_back, self._git, self._common_dir, taken, before)
             if self._mend(told, put_back, "The stash of the repository"):
                 self._share_stash(taken, before)
-        # What an agent has stashed itself it may take again. It may be a person's nonetheless, stashed in the worktree.
-        kept = self._refs.keep([entry.commit for entry in own]) if own else {}
-        self._tell(
-            *(
-                f"The stash entry {sentences.quoted(entry.message)}, made on this task's branch before the run, is gone"
-                + (f": what it held is kept as {kept[entry.commit]}." if entry.commit in kept else ".")
-                for entry in own
-            ),
-            *(
-                f"The stash entry {sentences.quoted(entry.message)} is new in the repository."
-                for entry in now
-                if entry.commit not in known
-                and (entry.branch == self._note.branch or not self._tasks.has(entry.branch))
-            ),
-        )
+        # An agent may take again what it has stashed in its worktree, and may have done so in a run beside this one.
+        kept = self._refs.keep([entry.commit for entry in agents]) if agents else {}
+        for entry in agents:
+            where = f": what it held is kept as {kept[entry.commit]}" if entry.commit in kept else ""
+            self._tell(f"The stash entry {sentences.quoted(entry.message)}, made in a task's worktree, is gone{where}.")
+        for entry in now:
+            # Those of other tasks are told by them.
+            if entry.commit not in known and (entry.branch == self._note.branch or not self._tasks.has(entry.branch)):
+                self._tell(f"The stash entry {sentences.quoted(entry.message)} is new in the repository.")
 
     def _share_stash(self, taken: Sequence[Entry], before: Sequence[Entry]) -> None:
         """Tells the notes of other runs of entries that were away when they began."""
