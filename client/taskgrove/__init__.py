@@ -17,6 +17,7 @@ from taskgrove.diffs import Diff, FileDiff
 from taskgrove.errors import (
     BranchMoved,
     BranchNotFound,
+    BranchPrefixTaken,
     CheckoutDirty,
     DeadlineExceeded,
     DirectoryNotFound,
@@ -108,6 +109,7 @@ __all__ = [
     "AsyncWatch",
     "BranchMoved",
     "BranchNotFound",
+    "BranchPrefixTaken",
     "CancelResponse",
     "ChangedFile",
     "CheckoutDirty",

@@ -21,7 +21,8 @@
     │   ├── SessionMissing
     │   ├── TaskListDeleted
     │   ├── TaskListActive
-    │   └── TaskNotQueued
+    │   ├── TaskNotQueued
+    │   └── BranchPrefixTaken
     ├── WorktreeRefused           a task's worktree or work forbids the call
     │   ├── NoWorktree
     │   ├── WorkMissing
@@ -198,6 +199,13 @@ class TaskNotQueued(WrongState):
     """The task does not wait in the queue any more, so that what its agent is told cannot be changed."""
 
 
+class BranchPrefixTaken(WrongState):
+    """A branch of the repository stands in the way of branches with this prefix.
+
+    `metadata["branch_prefix"]` is one that works.
+    """
+
+
 class WorktreeRefused(TaskgroveError):
     """A task's worktree, or its work, forbids the call."""
 
@@ -358,6 +366,7 @@ BY_REASON: Mapping[str, type[TaskgroveError]] = {
     "SESSION_MISSING": SessionMissing,
     "TASK_LIST_ACTIVE": TaskListActive,
     "TASK_NOT_QUEUED": TaskNotQueued,
+    "BRANCH_PREFIX_TAKEN": BranchPrefixTaken,
     "ETAG_MISMATCH": EtagMismatch,
     "BRANCH_NOT_FOUND": BranchNotFound,
     "REMOTE_NOT_FOUND": RemoteNotFound,

@@ -56,6 +56,7 @@ from taskgrove_server.tls import Tls
 from taskgrove_server.tokens import Token
 from taskgrove_server.worktrees.commits import Author
 from taskgrove_server.worktrees.roots import AllowedRoots
+from taskgrove_server.worktrees.shared.shared_state import SharedState
 from taskgrove_server.worktrees.worktrees import Worktrees
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class App:
             agents,
             Places(runs=data.runs, logs=data.logs),
             _ending(settings),
-            self._worktrees.unfinished,
+            SharedState(self._worktrees.git, self._worktrees.locks, settings.branch_prefix),
         )
         works = TaskWork(self._store, self._worktrees.git)
         self._operations = Operations(self._store, works, self._worktrees.git)
@@ -139,7 +140,7 @@ class App:
                 roots,
                 agents.names,
             ),
-            task_lists=TaskListServicer(self._store, self._reads, roots, agents.names),
+            task_lists=TaskListServicer(self._store, self._reads, roots, agents.names, settings.branch_prefix),
             events=EventServicer(self._store, self._reads, self._wakeups, limit),
             worktrees=WorktreeServicer(
                 self._store,

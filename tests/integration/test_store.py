@@ -16,6 +16,7 @@ import pytest
 
 from taskgrove_server.domain import clock, errors, ids
 from taskgrove_server.domain.config import Command, RunConfig
+from taskgrove_server.domain.event import EventFilter, EventKind
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.listing import Order, TaskFilter
@@ -141,6 +142,7 @@ def test_a_finished_run_comes_back_as_it_was(store: Store, task_list: TaskList) 
         usage=Usage(1, 2, 3, 4, 5, 0.25, 1.5),
         permission_denials=("Bash: curl",),
         stderr="oops",
+        repository_changes=("The branch 'x' is new in the repository.",),
     )
     finished = store.runs.finish(run, outcome, 7, 700).result(10)
     assert finished.outcome == outcome
@@ -154,6 +156,33 @@ def test_a_run_is_finished_only_once(store: Store, task_list: TaskList) -> None:
     run = begin(store, task)
     first = store.runs.finish(run, Outcome(result="first"), 1, 10).result(10)
     assert store.runs.finish(run, Outcome(result="second"), 2, 20).result(10) == first
+
+
+def test_what_happened_to_a_repository_is_told_with_the_end_of_the_run(store: Store, task_list: TaskList) -> None:
+    task = claimed(store, task_list)
+    run = begin(store, task)
+    changes = ("One.", "Two: é.")
+    store.runs.finish(run, Outcome(repository_changes=changes), 1, 10).result(10)
+    store.runs.finish(run, Outcome(repository_changes=("Not told.",)), 1, 10).result(10)
+    page = store.events.page(0, EventFilter(kinds=frozenset({EventKind.REPOSITORY_CHANGED})))
+    assert [(event.run_number, event.repository_changes) for event in page.events] == [(1, changes)]
+
+
+def test_a_page_of_long_events_ends_before_it_is_too_large(store: Store, task_list: TaskList) -> None:
+    task = claimed(store, task_list)
+    changes = ("é" * 500,) * 50
+    for _ in range(50):
+        store.runs.finish(begin(store, task), Outcome(repository_changes=changes), 0, 0).result(10)
+    wanted = EventFilter(kinds=frozenset({EventKind.REPOSITORY_CHANGED}))
+    found = position = 0
+    while True:
+        page = store.events.page(position, wanted)
+        assert len(page.events) * 50 * 500 * 4 < 4 << 20
+        found += len(page.events)
+        position = page.through
+        if not page.full:
+            break
+    assert found == 50
 
 
 def test_runs_are_numbered_and_their_lines_follow_each_other(store: Store, task_list: TaskList) -> None:

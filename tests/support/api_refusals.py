@@ -374,6 +374,12 @@ def _branch_missing(world: World, method: str) -> Any:
     return world.request(method, worktree_settings=settings, **place)
 
 
+def _prefix_taken(world: World, method: str) -> Any:
+    settings = taskgrove.worktree_settings(branch_prefix="main/")
+    place = {"working_dir": str(world.project.path)} if method == "CreateTaskList" else {}
+    return world.request(method, worktree_settings=settings, **place)
+
+
 def _directory(make: Callable[[Path], Path]) -> Request:
     def ask(world: World, method: str) -> Any:
         path = world.root / f"directory-{len(list(world.root.iterdir()))}"
@@ -443,6 +449,7 @@ ASK: dict[str, Request] = {
     "WORKTREE_PRESENT": _fields(),
     "WORKTREE_DIRTY": _subject("dirty"),
     "BRANCH_NOT_FOUND": _branch_missing,
+    "BRANCH_PREFIX_TAKEN": _prefix_taken,
     "REMOTE_NOT_FOUND": _fields(remote="nowhere"),
     "NOTHING_TO_LAND": _subject("idle"),
     "LAND_CONFLICT": _subject("conflicting"),

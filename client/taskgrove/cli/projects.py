@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import click
 
 import taskgrove
+from taskgrove import errors
 from taskgrove.cli import exits
 from taskgrove.cli.rendering import safety
 from taskgrove.v1 import task_list_pb2
@@ -56,7 +58,7 @@ def task_list_for(client: taskgrove.Client, standing: Standing | None) -> task_l
     top = standing.top
     found = list(itertools.islice(client.list_task_lists(working_dir=top, page_size=_NAMED + 2), _NAMED + 2))
     if not found:
-        return client.create_task_list(top.name, working_dir=top)
+        return _made(client, top)
     if len(found) > 1:
         click.echo(safety.plain(_choice(top, found)), err=True)
     return found[0]
@@ -70,6 +72,19 @@ def _choice(top: Path, found: Sequence[task_list_pb2.TaskList]) -> str:
         f"{top} has several task lists: the task goes to the newest, {names[0]}. "
         f"To choose another, use --list ID: {others}{more}"
     )
+
+
+def _made(client: taskgrove.Client, top: Path) -> task_list_pb2.TaskList:
+    """Makes the list of a repository, or says how to."""
+    try:
+        return client.create_task_list(top.name, working_dir=top)
+    except errors.BranchPrefixTaken as error:
+        prefix = error.metadata["branch_prefix"]
+        words = ("taskgrove", "lists", "create", top.name, "--dir", str(top), "--branch-prefix", prefix)
+        raise exits.Refused(
+            f"{error.message}\nMake a task list of the repository with such a prefix, and run this command again:\n"
+            f"  {shlex.join(words)}"
+        ) from error
 
 
 def repository_of(directory: Path) -> Path | None:

@@ -88,7 +88,12 @@ Examples:
     shell_complete=completing.task_lists,
 )
 @click.option(
-    "--kind", "kinds", multiple=True, type=click.Choice(list(_KINDS)), help="Only this kind. May be repeated."
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(list(_KINDS)),
+    metavar="KIND",
+    help=f"Only this kind: {', '.join(_KINDS)}. May be repeated.",
 )
 @click.option("--no-follow", is_flag=True, help="Show what there is, and leave.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")

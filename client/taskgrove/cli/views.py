@@ -127,15 +127,16 @@ class PersonView:
         self._task = task
         renderers = self._lines.renderers
         shown = bool(renderers) and renderers[-1].has_shown(task.result)
+        runs = list(self._client.list_runs(task.id))
         block = summary.of_rest(
             task,
-            list(self._client.list_runs(task.id)),
+            runs,
             repository=repository_of(self._client, task),
             shown=shown,
             unknown=sum(renderer.unknown for renderer in renderers),
         )
         self._status.stop()
-        self._screen.print(*block)
+        self._screen.print(*block, *summary.of_changes(runs))
 
     def notice(self, text: str) -> None:
         """Prints the sentence where it does not mix with the agent's output."""

@@ -76,8 +76,8 @@ class TaskListServiceServicer(object):
         """Creates a task list.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
-        FAILED_PRECONDITION (REPOSITORY_EMPTY), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
-        ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
+        FAILED_PRECONDITION (REPOSITORY_EMPTY, BRANCH_PREFIX_TAKEN), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED
+        (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
         deleted since.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -107,7 +107,7 @@ class TaskListServiceServicer(object):
         with; queued tasks and later runs take the new values.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-        (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+        (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN), ABORTED (ETAG_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,8 +41,8 @@ class TaskListServiceStub:
     """Creates a task list.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
-    FAILED_PRECONDITION (REPOSITORY_EMPTY), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
-    ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
+    FAILED_PRECONDITION (REPOSITORY_EMPTY, BRANCH_PREFIX_TAKEN), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED
+    (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
     deleted since.
     """
     GetTaskList: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.GetTaskListRequest, _task_list_service_pb2.GetTaskListResponse]
@@ -60,7 +60,7 @@ class TaskListServiceStub:
     with; queued tasks and later runs take the new values.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-    (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+    (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN), ABORTED (ETAG_MISMATCH).
     """
     DeleteTaskList: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.DeleteTaskListRequest, _task_list_service_pb2.DeleteTaskListResponse]
     """Deletes a task list without queued or running tasks. Its resting tasks, their logs, worktrees and
@@ -83,8 +83,8 @@ class TaskListServiceAsyncStub(TaskListServiceStub):
     """Creates a task list.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
-    FAILED_PRECONDITION (REPOSITORY_EMPTY), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
-    ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
+    FAILED_PRECONDITION (REPOSITORY_EMPTY, BRANCH_PREFIX_TAKEN), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED
+    (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
     deleted since.
     """
     GetTaskList: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.GetTaskListRequest, _task_list_service_pb2.GetTaskListResponse]  # type: ignore[assignment]
@@ -102,7 +102,7 @@ class TaskListServiceAsyncStub(TaskListServiceStub):
     with; queued tasks and later runs take the new values.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-    (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+    (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN), ABORTED (ETAG_MISMATCH).
     """
     DeleteTaskList: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.DeleteTaskListRequest, _task_list_service_pb2.DeleteTaskListResponse]  # type: ignore[assignment]
     """Deletes a task list without queued or running tasks. Its resting tasks, their logs, worktrees and
@@ -128,8 +128,8 @@ class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates a task list.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
-        FAILED_PRECONDITION (REPOSITORY_EMPTY), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
-        ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
+        FAILED_PRECONDITION (REPOSITORY_EMPTY, BRANCH_PREFIX_TAKEN), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED
+        (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
         deleted since.
         """
 
@@ -165,7 +165,7 @@ class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
         with; queued tasks and later runs take the new values.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-        (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+        (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN), ABORTED (ETAG_MISMATCH).
         """
 
     @_abc_1.abstractmethod

@@ -95,6 +95,7 @@ def from_run(run: Run) -> run_pb2.Run:
         cost_usd=usage.cost_usd,
         permission_denials=outcome.permission_denials,
         stderr=outcome.stderr,
+        repository_changes=outcome.repository_changes,
         start_time=from_time(run.start_time),
         finish_time=from_time(run.finish_time),
     )
@@ -190,6 +191,7 @@ def from_event(event: Event) -> event_pb2.Event:
         is_retry=event.is_retry,
         worktree=from_worktree(event.worktree),
         failure_kind=f"FAILURE_KIND_{event.failure_kind.name}" if event.failure_kind else None,
+        repository_changes=event.repository_changes,
     )
 
 

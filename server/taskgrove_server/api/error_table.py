@@ -66,6 +66,7 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.TooManyCalls: (_Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
     errors.EtagMismatch: (_Code.ABORTED, "ETAG_MISMATCH"),
     errors.TaskListActive: (_Code.FAILED_PRECONDITION, "TASK_LIST_ACTIVE"),
+    errors.BranchPrefixTaken: (_Code.FAILED_PRECONDITION, "BRANCH_PREFIX_TAKEN"),
     errors.DirectoryNotFound: (_Code.INVALID_ARGUMENT, "DIRECTORY_NOT_FOUND"),
     errors.SubdirectoryNotFound: (_Code.INVALID_ARGUMENT, "DIRECTORY_NOT_FOUND"),
     errors.PathNotAllowed: (_Code.PERMISSION_DENIED, "PATH_NOT_ALLOWED"),

@@ -24,11 +24,15 @@ from taskgrove_server.worktrees.roots import AllowedRoots
 class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
     """Validates, asks the store, converts."""
 
-    def __init__(self, store: Store, reads: Reads, allowed: AllowedRoots, agents: Collection[str]) -> None:
+    def __init__(
+        self, store: Store, reads: Reads, allowed: AllowedRoots, agents: Collection[str], branch_prefix: str
+    ) -> None:
         self._store = store
         self._reads = reads
         self._roots = allowed
         self._agents = agents
+        #: Of lists that name none of their own.
+        self._branch_prefix = branch_prefix
 
     async def CreateTaskList(
         self, request: messages.CreateTaskListRequest, context: Any
@@ -113,6 +117,9 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
             worktrees.settings(checks, settings, has_repository=working_dir is not None)
         if settings.base_branch and working_dir is not None:
             await self._reads(repositories.check_base, working_dir, settings.base_branch)
+        if working_dir is not None:
+            prefix = settings.branch_prefix or self._branch_prefix
+            await self._reads(repositories.check_prefix, working_dir, prefix)
 
     def _usable(self, working_dir: str) -> str:
         self._roots.check(working_dir)

@@ -17,7 +17,8 @@
     │   ├── SessionMissing
     │   ├── TaskListDeleted
     │   ├── TaskNotQueued
-    │   └── TaskListActive
+    │   ├── TaskListActive
+    │   └── BranchPrefixTaken
     ├── DirectoryRefused
     │   ├── DirectoryNotFound
     │   ├── SubdirectoryNotFound
@@ -213,6 +214,18 @@ class TaskListActive(WrongState):
         super().__init__(
             f"Task list {task_list_id} still has queued or running tasks: cancel them or wait.",
             task_list_id=task_list_id,
+        )
+
+
+class BranchPrefixTaken(WrongState):
+    """A branch of the repository stands in the way of branches with a prefix."""
+
+    def __init__(self, branch: str, taken: str, branch_prefix: str) -> None:
+        super().__init__(
+            f"The repository has a branch {branch!r}, beside which git cannot make branches that begin with {taken!r}: "
+            f"use another branch prefix, such as {branch_prefix!r}, or rename that branch.",
+            branch=branch,
+            branch_prefix=branch_prefix,
         )
 
 

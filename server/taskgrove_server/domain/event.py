@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     WORKTREE_UPDATED = "worktree_updated"
     TASK_FINISHED = "task_finished"
     TASK_DELETED = "task_deleted"
+    REPOSITORY_CHANGED = "repository_changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Event:
     is_retry: bool = False
     worktree: Worktree | None = None
     failure_kind: FailureKind | None = None
+    repository_changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

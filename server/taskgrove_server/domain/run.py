@@ -51,6 +51,8 @@ class Outcome:
     #: One entry for each refused tool call, such as "Bash: curl example.org".
     permission_denials: tuple[str, ...] = ()
     stderr: str = ""
+    #: What happened meanwhile to what the repository shares with the worktree: a sentence each.
+    repository_changes: tuple[str, ...] = ()
 
     @property
     def state(self) -> RunState:

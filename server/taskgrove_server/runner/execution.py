@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from taskgrove_server.agents.agent import Exit, Launch, LaunchRefused, LaunchRequest, Parser
 from taskgrove_server.agents.registry import Registry
@@ -28,13 +29,19 @@ from taskgrove_server.processes.supervised import Supervised
 from taskgrove_server.runner import driving
 from taskgrove_server.runner.driving import Drive, Limits
 from taskgrove_server.runner.insisting import NO_ROOM, insist
-from taskgrove_server.runner.mailbox import Mailbox
+from taskgrove_server.runner.mailbox import Detached, Mailbox
 from taskgrove_server.store.runs import NewRun
 from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees import subdirectories
 from taskgrove_server.worktrees.locks import WorktreeFailed
 
 log = logging.getLogger(__name__)
+
+#: What is told when it is not known what a run has changed.
+NOT_COMPARED = (
+    "What the repository shares with its worktrees, such as its stash, could not be compared with what it was before "
+    "the run: look at it yourself."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,25 @@ class Ending:
     graces: Graces
 
 
+class Surroundings(Protocol):
+    """Looks after what a run can change beyond its own directory, and what is not its own."""
+
+    def remember(self, task: Task, run_directory: Path) -> None:
+        """Notes in a run's directory how all is before the run; raises OSError with ENOSPC while a disk is full."""
+        ...
+
+    def compare(self, run_directory: Path) -> tuple[str, ...] | None:
+        """Sees to what has changed since, and returns sentences about it; None when that could not be found out.
+
+        Raises nothing. Done again, it returns the same.
+        """
+        ...
+
+    def unfinished(self, worktree: Worktree) -> str | None:
+        """Returns what a run has left its worktree in the middle of, as the end of a sentence; None for nothing."""
+        ...
+
+
 class Execution:
     """Carries out runs, and takes up those that an earlier server left."""
 
@@ -83,15 +109,14 @@ class Execution:
         agents: Registry,
         places: Places,
         ending: Ending,
-        unfinished: Callable[[Worktree], str | None],
+        surroundings: Surroundings,
     ) -> None:
         self._store = store
         self._journal = journal
         self._agents = agents
         self._places = places
         self._ending = ending
-        #: Tells what a run that succeeded has left its worktree in the middle of.
-        self._unfinished = unfinished
+        self._surroundings = surroundings
 
     def execute(self, job: Job, attempt: Attempt) -> Run | None:
         """Makes a new run and returns it when it has ended; None when the task was cancelled before."""
@@ -123,7 +148,9 @@ class Execution:
         """Closes a run that an error of the server's own has cut off, after ending what is left of it."""
         sweeping.sweep_run(run.id)
         insist(lambda: self._end_log(run), mailbox)
-        self._finish(run, Outcome(failure=failure, session_id=run.session_id), mailbox)
+        changes = self._compared(run, mailbox)
+        outcome = Outcome(failure=failure, session_id=run.session_id, repository_changes=changes)
+        self._finish(run, outcome, mailbox)
 
     def _adopt(self, job: Job, run: Run, parser: Parser) -> Run:
         directory = self._directory(run.id)
@@ -196,8 +223,10 @@ class Execution:
             ladder=self._ending.graces.ladder(asks=bool(launch.interrupt)),
             sweep_grace=self._ending.graces.sweep,
         )
+        directory = self._directory(run.id)
+        insist(lambda: self._surroundings.remember(job.task, directory), job.mailbox)
         try:
-            process = starting.start(self._directory(run.id), spec)
+            process = starting.start(directory, spec)
         except OSError as error:
             log.error("Run %s could not be started: %s", run.id, error)
             insist(lambda: self._end_log(run), job.mailbox)
@@ -246,6 +275,8 @@ class Execution:
 
     def _conclude(self, job: Job, run: Run, outcome: Outcome) -> Run:
         """Closes the run's row with what came of it, unless a cancel came first."""
+        # First: it puts back what git needs in order to tell anything.
+        outcome = replace(outcome, repository_changes=self._compared(run, job.mailbox))
         succeeded = outcome.failure is None and not outcome.cancelled
         if succeeded and (failure := self._left_unfinished(job, run)):
             outcome = replace(outcome, failure=failure)
@@ -254,7 +285,7 @@ class Execution:
         return self._finish(run, outcome, job.mailbox)
 
     def _left_unfinished(self, job: Job, run: Run) -> Failure | None:
-        left = self._unfinished(job.task.worktree) if job.task.worktree else None
+        left = self._surroundings.unfinished(job.task.worktree) if job.task.worktree else None
         if left is None:
             return None
         message = (
@@ -275,6 +306,16 @@ class Execution:
         shutil.rmtree(self._directory(run.id), ignore_errors=True)
         log.info("Task %s: run %d ended: %s", run.task_id, run.number, finished.state)
         return finished
+
+    def _compared(self, run: Run, mailbox: Mailbox) -> tuple[str, ...]:
+        """Returns what was changed around a run. Its processes are gone, and nothing of its work is committed yet."""
+        changes = self._surroundings.compare(self._directory(run.id))
+        if changes is not None:
+            return changes
+        if mailbox.detached or mailbox.stopped:
+            # The server ends what it has begun when it shuts down. The next one compares.
+            raise Detached
+        return (NOT_COMPARED,)
 
     def _directory(self, run_id: RunId) -> Path:
         return self._places.runs / run_id

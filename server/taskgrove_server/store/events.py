@@ -7,6 +7,7 @@ that is undone.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
@@ -23,6 +24,9 @@ from taskgrove_server.store.writer import Changed, Writer
 
 #: Events in a page: with the longest titles and paths they stay well below the 4 MiB that a default client takes.
 PAGE = 200
+
+#: Characters of details after which a page ends: what is told of a repository may be long.
+_LONGEST = 1 << 19
 
 #: Events that one transaction removes.
 _SLICE = 10_000
@@ -54,9 +58,15 @@ class Events:
         if wanted.kinds:
             matches.append(models.Event.kind.in_([kind.value for kind in wanted.kinds]))
         query = models.Event.select().where(*matches).order_by(models.Event.sequence).limit(PAGE)
-        events = tuple(_to_event(row) for row in query)
-        full = len(events) == PAGE
-        return EventPage(events, events[-1].sequence if full else max(after, bounds.last), full)
+        events: list[Event] = []
+        room = _LONGEST
+        for row in query:
+            events.append(_to_event(row))
+            room -= len(row.detail)
+            if room < 0:
+                break
+        full = len(events) == PAGE or room < 0
+        return EventPage(tuple(events), events[-1].sequence if full else max(after, bounds.last), full)
 
     def trim(self, retention: timedelta, most: int) -> Future[int]:
         """Removes some of the events that are older than `retention`, or more than `most`; returns how many.
@@ -87,6 +97,7 @@ def record(
     *,
     run_number: int | None = None,
     is_retry: bool = False,
+    repository_changes: Sequence[str] = (),
 ) -> None:
     """Stores that something happened to a task, which is as it is afterwards. Belongs into the same transaction."""
     detail: dict[str, Any] = {"task_title": task.title, "task_state": task.state.value}
@@ -94,6 +105,8 @@ def record(
         detail["slot"] = task.slot
     if kind is EventKind.RUN_CREATED:
         detail |= {"run_number": run_number, "is_retry": is_retry}
+    if kind is EventKind.REPOSITORY_CHANGED:
+        detail |= {"run_number": run_number, "repository_changes": repository_changes}
     if kind is EventKind.WORKTREE_UPDATED and task.worktree is not None:
         detail["worktree"] = rows.from_worktree(task.worktree)
     if kind is EventKind.TASK_FINISHED and task.failure is not None:
@@ -131,4 +144,5 @@ def _to_event(row: models.Event) -> Event:
         is_retry=detail.get("is_retry", False),
         worktree=rows.worktree_from(detail["worktree"]) if "worktree" in detail else None,
         failure_kind=FailureKind(failure_kind) if failure_kind else None,
+        repository_changes=tuple(detail.get("repository_changes", ())),
     )

@@ -108,6 +108,7 @@ class Run(Table):
     session_cost_usd = peewee.DoubleField(null=True)
     permission_denials = peewee.TextField(default="[]")
     stderr = peewee.TextField(default="")
+    repository_changes = peewee.TextField(default="[]")
     start_time = peewee.BigIntegerField()
     finish_time = peewee.BigIntegerField(null=True)
 

@@ -227,6 +227,7 @@ def from_outcome(outcome: Outcome) -> dict[str, Any]:
         "exit_code": outcome.exit_code,
         "permission_denials": json.dumps(outcome.permission_denials, ensure_ascii=False),
         "stderr": outcome.stderr,
+        "repository_changes": json.dumps(outcome.repository_changes, ensure_ascii=False),
         **asdict(outcome.usage),
     }
 
@@ -244,6 +245,7 @@ def _to_outcome(row: models.Run) -> Outcome | None:
         usage=Usage(**{field.name: getattr(row, field.name) for field in fields(Usage)}),
         permission_denials=tuple(json.loads(row.permission_denials)),
         stderr=row.stderr,
+        repository_changes=tuple(json.loads(row.repository_changes)),
     )
 
 

@@ -110,7 +110,12 @@ class Runs:
                 models.Task.update(
                     last_line=run.first_line - 1 + line_count, update_time=rows.from_time(clock.now())
                 ).where(models.Task.id == run.task_id).execute()
-                events.record(changed, EventKind.TASK_UPDATED, task_rows.get(run.task_id))
+                task = task_rows.get(run.task_id)
+                events.record(changed, EventKind.TASK_UPDATED, task)
+                if told := outcome.repository_changes:
+                    events.record(
+                        changed, EventKind.REPOSITORY_CHANGED, task, run_number=run.number, repository_changes=told
+                    )
             return rows.to_run(models.Run.get(models.Run.id == run.id))
 
         return self._writer.submit(change)

@@ -29,6 +29,16 @@ def of(git: commands.Git, path: str) -> GitDirs:
     return GitDirs(own=str(Path(own).resolve()), common=str(Path(common).resolve()))
 
 
+def common_of_worktree(git: commands.Git, path: str) -> str:
+    """Returns the common git directory of a linked worktree, without a command; raises GitFailed as `of` does."""
+    try:
+        # As gitrepository-layout(5) has them.
+        own = Path(path, Path(path, ".git").read_text().removeprefix("gitdir:").strip())
+        return str(Path(own, Path(own, "commondir").read_text().strip()).resolve())
+    except (OSError, ValueError):
+        return of(git, path).common
+
+
 def remove_stale_locks(dirs: GitDirs, worktree: Worktree) -> None:
     """Removes lock files that a killed git has left, where nobody but the task's own runs could have made them.
 

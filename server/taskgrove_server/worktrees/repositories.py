@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from taskgrove_server.domain import errors
-from taskgrove_server.worktrees import branches, commands, roots, subdirectories
+from taskgrove_server.worktrees import branches, commands, prefixes, roots, subdirectories
 
 #: Seconds. Nothing here reads more than a few files; a network file system may be slow.
 _TIMEOUT = 30.0
@@ -60,6 +60,17 @@ def check_base(repository: str, branch: str) -> None:
 def check_subdirectory(repository: str, base_branch: str, subdirectory: str) -> None:
     """As subdirectories.check."""
     subdirectories.check(_git, repository, base_branch, subdirectory)
+
+
+def check_prefix(repository: str, prefix: str) -> None:
+    """Raises BranchPrefixTaken when a branch stands in the way of branches that begin with a prefix."""
+    try:
+        refusal = prefixes.taken(_git, repository, prefix)
+    except commands.GitFailed:
+        # Nobody can tell. Whoever makes a branch there is told what git says.
+        return
+    if refusal is not None:
+        raise refusal
 
 
 def of_worktree(git: commands.Git, path: str) -> str | None:

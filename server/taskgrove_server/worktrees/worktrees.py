@@ -11,7 +11,7 @@ from pathlib import Path
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.worktrees import branches, commands, commits, git_dirs, names, removing, saving, unfinished
+from taskgrove_server.worktrees import branches, commands, commits, git_dirs, names, prefixes, removing, saving
 from taskgrove_server.worktrees.locks import RepositoryLocks, WorktreeFailed
 
 
@@ -166,26 +166,20 @@ class Worktrees:
         text = commits.message(title=title, task_id=task_id, task_list_title=task_list_title, run_number=run_number)
         return commits.commit(self.git, worktree, self._author, text)
 
-    def unfinished(self, worktree: Worktree) -> str | None:
-        """Returns what a worktree stands in the middle of, as the end of a sentence; None for nothing.
-
-        What git cannot tell is for the commit to tell.
-        """
-        try:
-            begun = unfinished.in_worktree(self.git, worktree.path)
-        except commands.GitFailed:
-            return None
-        return begun.state if begun else None
-
     def _add_with_branch(self, repository: str, path: str, branch: str, start: str) -> None:
         try:
             # --no-track and a commit id for the start: to write an upstream takes the lock of the repository's
             # config, on which parallel adds fail. Forced twice, git forgets that it had a worktree at this path
             # before, even a locked one.
             self._add(repository, "--force", "--force", "--no-track", "-b", branch, "--", path, start)
-        except BaseException:
+        except BaseException as error:
             # With the old value: a branch that has moved on stays.
             self._try(repository, "update-ref", "-d", f"refs/heads/{branch}", start)
+            if isinstance(error, commands.GitFailed):
+                # In words that say what to do, where it is this: git's own speak of a lock.
+                refusal = prefixes.taken(self.git, repository, branch[: branch.rfind("/") + 1])
+                if refusal is not None:
+                    raise WorktreeFailed(refusal.message) from error
             raise
 
     def _add(self, repository: str, *arguments: str) -> None:

@@ -38,6 +38,8 @@ def _detail(event: event_pb2.Event, state: str) -> str:
             return f"{state}: {words.failure_kind(event.failure_kind)}" if event.failure_kind else state
         case _Kind.KIND_WORKTREE_UPDATED:
             return _worktree(event.worktree)
+        case _Kind.KIND_REPOSITORY_CHANGED:
+            return rows.one_line(f"run {event.run_number}: {' '.join(event.repository_changes)}", 1000)
         case _:
             return ""
 

@@ -99,7 +99,23 @@ def of_past_run(run: run_pb2.Run) -> list[Row]:
     if run.HasField("failure"):
         block.append(_field("failure", f"{words.failure_kind(run.failure.kind)}: {run.failure.message}"))
     block += [_field("denied", denial) for denial in run.permission_denials]
+    block += [_change(told) for told in run.repository_changes]
     return block
+
+
+def of_changes(runs: Sequence[run_pb2.Run]) -> list[Row]:
+    """Returns what happened to the repository during the last run, and during those that it is a retry of."""
+    last: list[run_pb2.Run] = []
+    for run in reversed(runs):
+        last.insert(0, run)
+        if not run.is_retry:
+            break
+    return [_change(told) for run in last for told in run.repository_changes]
+
+
+def _change(told: str) -> Row:
+    """Returns a row for what happened to a repository, which a person is to see among all else."""
+    return [("  repo      ", "dim"), (told, "yellow")]
 
 
 def _field(name: str, value: str) -> Row:
