@@ -40,7 +40,7 @@ class Room:
         self.repository = repositories.make_repository(directory / "project")
         self.store = Store(directory / "taskgrove.db", lambda _: None)
         self.worktrees = Worktrees(directory / "worktrees", Author())
-        works = TaskWork(self.store, self.worktrees.git)
+        works = TaskWork(self.store, self.worktrees)
         self.operations = Operations(self.store, works, self.worktrees.git)
         self.landings = Landings(self.store, works, self.operations, self.worktrees)
         self.clearing = Clearing(self.store, works, self.operations, self.worktrees, directory)
