@@ -145,7 +145,7 @@ def test_what_is_committed_while_a_landing_waits_for_its_turn_does_not_land_unse
 def test_what_was_removed_by_hand_is_pruned_as_well(room: Room) -> None:
     task = room.task()
     assert task.worktree is not None
-    repositories.git(room.repository, "worktree", "remove", task.worktree.path)
+    repositories.git(room.repository, "worktree", "remove", "--force", "--force", task.worktree.path)
     repositories.git(room.repository, "branch", "-D", task.worktree.branch)
     repositories.git(room.repository, "-c", "gc.reflogExpire=now", "gc", "--quiet", "--prune=now")
     pruned = room.clearing.prune(None, None, dry_run=False)

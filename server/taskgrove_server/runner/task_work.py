@@ -86,8 +86,10 @@ class TaskWork:
         return self._store.tasks.get(task_id).state.rests
 
     def _of_deleted_list(self, worktree: Worktree) -> str | None:
-        if worktree.common_dir is not None and git_dirs.read(worktree.common_dir) is not None:
-            return git_dirs.main_checkout(worktree.common_dir)
+        known = worktree.common_dir
+        # What was discarded needs its list, to be begun anew.
+        if known is not None and worktree.state is not WorktreeState.DISCARDED and git_dirs.read(known) is not None:
+            return git_dirs.main_checkout(known)
         # The worktree itself knows its repository as long as it is there.
         return repositories.of_worktree(self._git, worktree.path)
 

@@ -269,8 +269,10 @@ def _mend_index(git: commands.Git, own: str, path: str) -> None:
     for name in ("index", "index.lock"):
         Path(own, name).unlink(missing_ok=True)
     head = branches.commit(git, path, "HEAD")
-    # -m: in a sparse checkout, what is outside of it is marked as such instead of counting as deleted.
-    git(path, "read-tree", *(("-m", head) if head else ("--empty",)))
+    git(path, "read-tree", head or "--empty")
+    if git.ask(path, "config", "--type=bool", "--get", "core.sparseCheckout") == "true":
+        # Or what lies outside of the sparse checkout would count as deleted. Files that are there are left.
+        git(path, "sparse-checkout", "reapply")
 
 
 def _has_its_files(git: commands.Git, own: str, path: str) -> bool:
