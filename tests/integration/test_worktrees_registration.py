@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -80,7 +79,7 @@ def test_a_registration_is_repaired_and_no_file_is_touched(
     assert made.git(worktree.path, "symbolic-ref", "--short", "HEAD") == worktree.branch
     assert made.worktree_paths(repository) == [worktree.path]
     assert "locked Taskgrove" in made.git(repository, "worktree", "list", "--porcelain")
-    assert os.listdir(Path(worktree.path).parent) == [TASK]
+    assert [place.name for place in Path(worktree.path).parent.iterdir()] == [TASK]
 
 
 @pytest.mark.parametrize("damage", list(registrations.DAMAGES))

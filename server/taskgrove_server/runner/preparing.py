@@ -121,7 +121,8 @@ class Preparation:
         if repository != task_list.working_dir and not task_list.worktree_settings.base_branch:
             raise WorktreeFailed(
                 f"{task_list.working_dir!r} is no checkout of the repository any more, so that nothing says from where "
-                "to start: name a base branch in the list's worktree settings, or give the list another working_dir."
+                f"to start: put one there again, as by 'git -C {repository} worktree add {task_list.working_dir} "
+                "<branch>', and retry."
             )
 
     def _set_up(

@@ -40,6 +40,11 @@ def place(git: commands.Git, repository: str, listed: str) -> str | None:
     return listed
 
 
+def is_lost(checkout: str) -> bool:
+    """Tells whether a checkout that `place` returned is but a git directory, so that its files cannot be found."""
+    return not os.path.lexists(Path(checkout, ".git")) and git_dirs.read(checkout) is not None
+
+
 def _is_checkout_of(path: str, git_dir: str) -> bool:
     if not os.path.lexists(Path(path, ".git")):
         return False
