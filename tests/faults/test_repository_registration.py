@@ -113,13 +113,16 @@ def test_a_cancelled_agent_that_made_a_repository_of_its_own_loses_nothing(
     project: Project, client: taskgrove.Client, tmp_path: Path
 ) -> None:
     with Gate(tmp_path / "gate") as gate:
-        command = f"{tasks_land.IDENTITY}rm .git; git init -q -b main; echo work > work; git add -A; git commit -qm Mine; {gate.pass_through}"
-        task = client.enqueue(project.task_list.id, "Do it", overrides=tasks_work.shell(command))
+        command = (
+            f"rm .git; git init -q -b main; echo work > work; git add -A; git commit -qm Mine; {gate.pass_through}"
+        )
+        overrides = tasks_work.shell(tasks_land.IDENTITY + command)
+        task = client.enqueue(project.task_list.id, "Do it", overrides=overrides)
         gate.wait_for_arrivals()
         # While the agent works, nobody repairs anything.
         assert not client.get_worktree_status(task.id).present
         assert Path(client.get_task(task.id).worktree.path, ".git").is_dir()
-        client.cancel_task(task.id)
+        client.cancel(task.id)
         task = tasks_work.rest(client, task.id)
     assert task.state == Task.STATE_CANCELLED
     assert [part.file.path for part in client.diff_worktree(task.id).files] == ["work"]

@@ -12,7 +12,7 @@ import pytest
 from support import registrations
 from support import repositories as made
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.domain.worktree import Worktree
+from taskgrove_server.domain.worktree import Worktree, WorktreeState
 from taskgrove_server.worktrees import commits, git_dirs, locks, registration, work, worktrees
 
 TASK = TaskId("k3v9m2qxw7ab")
@@ -148,6 +148,35 @@ def test_what_is_outside_of_a_sparse_checkout_does_not_count_as_deleted(
     (registrations.admin(Path(worktree.path)) / "index").unlink()
     grove.mend(repository, worktree)
     assert changes(worktree) == ["M README.md", " D small/b", " M src/main.py"]
+
+
+@pytest.mark.parametrize("left", ["a part", "nothing"])
+def test_a_checkout_that_was_cut_off_is_completed(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree, left: str
+) -> None:
+    path = Path(worktree.path)
+    own = registrations.admin(path)
+    (own / "index").unlink()
+    for name in ("done", "README.md", "src", "unfinished"):
+        shutil.rmtree(path / name) if (path / name).is_dir() else (path / name).unlink()
+    if left == "a part":
+        (own / "index.lock").write_text("")
+        (path / "done").write_text("done\n")
+    assert not grove.restore(repository, worktree)
+    assert changes(worktree) == []
+
+
+@pytest.mark.parametrize("state", [WorktreeState.PRUNED, WorktreeState.DISCARDED])
+def test_what_is_left_of_a_worktree_that_was_removed_is_not_taken_for_it(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree, state: WorktreeState
+) -> None:
+    made.git(repository, "worktree", "remove", "--force", "--force", worktree.path)
+    Path(worktree.path).mkdir()
+    Path(worktree.path, "README.md").write_text("left\n")
+    removed = dataclasses.replace(worktree, state=state)
+    with pytest.raises(locks.WorktreeFailed, match="is there, but is no worktree of"):
+        grove.restore(repository, removed)
+    assert made.worktree_paths(repository) == []
 
 
 def test_a_repository_that_was_moved_with_its_worktree_is_repaired(
@@ -319,6 +348,28 @@ def test_the_registration_of_a_directory_that_is_gone_is_forgotten(
     shutil.rmtree(worktree.path)
     registration.forget(grove.git, repository, worktree.path)
     assert made.worktree_paths(repository) == []
+
+
+def test_stale_locks_are_removed_where_branches_are_no_files(
+    grove: worktrees.Worktrees, worktree: Worktree, tmp_path: Path
+) -> None:
+    # As with reftable, which keeps refs/heads as a file so that old versions of git stay away.
+    dirs = git_dirs.GitDirs(own=str(registrations.admin(Path(worktree.path))), common=str(tmp_path / "reftable"))
+    Path(dirs.common, "refs").mkdir(parents=True)
+    Path(dirs.common, "refs", "heads").write_text("this repository uses the reftable format\n")
+    locks_ = [Path(dirs.own, "index.lock"), Path(dirs.own, "reftable", "tables.list.lock")]
+    for lock in locks_:
+        lock.parent.mkdir(exist_ok=True)
+        lock.touch()
+    git_dirs.remove_stale_locks(dirs, worktree)
+    assert not any(lock.exists() for lock in locks_)
+
+
+def test_a_git_directory_is_used_whatever_bare_repositories_git_may_discover(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree, tmp_path: Path
+) -> None:
+    (tmp_path / "home" / ".gitconfig").write_text("[safe]\n\tbareRepository = explicit\n")
+    assert work.look(grove.git, f"{repository}/.git", TASK, worktree).present
 
 
 def test_git_and_the_files_say_the_same(grove: worktrees.Worktrees, repository: str, worktree: Worktree) -> None:

@@ -67,6 +67,21 @@ def _truncated(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-30])
 
 
+def _registered_elsewhere_alone(worktree: Path) -> None:
+    _write(admin(worktree) / "gitdir", "/elsewhere/.git\n")
+    (worktree / ".git").unlink()
+
+
+def _without_head_and_index(worktree: Path) -> None:
+    own = admin(worktree)
+    (own / "HEAD").unlink()
+    (own / "index").unlink()
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
 #: What each does to a worktree, in which there are files that are not committed.
 DAMAGES: Mapping[str, Callable[[Path], None]] = {
     "moved away, pruned, moved back": lambda worktree: _moved_while_pruned(worktree, locked=True),
@@ -85,10 +100,7 @@ DAMAGES: Mapping[str, Callable[[Path], None]] = {
     "registered elsewhere": lambda worktree: _write(admin(worktree) / "gitdir", "/elsewhere/.git\n"),
     "registered with garbage": lambda worktree: _write(admin(worktree) / "gitdir", "\0\0"),
     "registered nowhere": lambda worktree: (admin(worktree) / "gitdir").unlink(),
-    "registered elsewhere, without its .git": lambda worktree: (
-        _write(admin(worktree) / "gitdir", "/elsewhere/.git\n"),
-        _git_file(worktree, None),
-    )[-1],
+    "registered elsewhere, without its .git": _registered_elsewhere_alone,
     "without the way to the repository": lambda worktree: (admin(worktree) / "commondir").unlink(),
     "without HEAD": lambda worktree: (admin(worktree) / "HEAD").unlink(),
     "an empty HEAD": lambda worktree: _write(admin(worktree) / "HEAD", ""),
@@ -97,13 +109,5 @@ DAMAGES: Mapping[str, Callable[[Path], None]] = {
     "an empty index": lambda worktree: _write(admin(worktree) / "index", ""),
     "an index with garbage": lambda worktree: _write(admin(worktree) / "index", "garbage"),
     "an index that was cut": lambda worktree: _truncated(admin(worktree) / "index"),
-    "without HEAD and index": lambda worktree: (
-        (own := admin(worktree)),
-        (own / "HEAD").unlink(),
-        (own / "index").unlink(),
-    )[-1],
+    "without HEAD and index": _without_head_and_index,
 }
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text)

@@ -70,9 +70,9 @@ class TaskWork:
         """
         with git_errors():
             if place.task.state.rests and place.worktree.state is WorktreeState.PRESENT:
-                # Once more under the lock: an agent may have begun to work meanwhile.
-                rests = functools.partial(self._rests, place.task.id)
-                self._worktrees.mend(place.repository, place.worktree, may=rests)
+                # Once more under the lock: an agent may have begun to work, or the worktree been removed.
+                left_alone = functools.partial(self._is_left_alone, place.task.id)
+                self._worktrees.mend(place.repository, place.worktree, may=left_alone)
             return work.look(
                 self._git,
                 place.repository,
@@ -82,8 +82,9 @@ class TaskWork:
                 base_branch=place.base_branch,
             )
 
-    def _rests(self, task_id: TaskId) -> bool:
-        return self._store.tasks.get(task_id).state.rests
+    def _is_left_alone(self, task_id: TaskId) -> bool:
+        task = self._store.tasks.get(task_id)
+        return task.state.rests and task.worktree is not None and task.worktree.state is WorktreeState.PRESENT
 
     def _of_deleted_list(self, worktree: Worktree) -> str | None:
         known = worktree.common_dir

@@ -61,8 +61,8 @@ def check_checkout(git: commands.Git, target: Branch) -> None:
     if target.checkout is None:
         return
     if checkouts.is_lost(target.checkout):
-        tell = f"git cannot tell where its files are: say so by 'git -C {target.checkout} config core.worktree <directory>'"
-        raise errors.CheckoutDirty(target.checkout, tell)
+        setting = f"'git -C {target.checkout} config core.worktree <directory>'"
+        raise errors.CheckoutDirty(target.checkout, f"git cannot tell where its files are: say so by {setting}")
     own = git_dirs.of(git, target.checkout).own
     for name in _UNFINISHED:
         if os.path.lexists(Path(own, name)):

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.domain.worktree import Worktree
+from taskgrove_server.domain.worktree import Worktree, WorktreeState
 from taskgrove_server.worktrees import branches, commands, filters, git_dirs, own_repository, saving
 from taskgrove_server.worktrees.locks import WorktreeFailed
 
@@ -71,6 +71,9 @@ def mend(git: commands.Git, repository: str, common_dir: str, worktree: Worktree
     if not occupied(path):
         return False
     if not is_sound(path, common_dir):
+        if worktree.state is not WorktreeState.PRESENT:
+            # It was removed: this is somebody's, or what could not be removed of it.
+            raise _refusal(path, repository)
         own = _entry(git, repository, common_dir, worktree, trusted=trusted)
         _mend_pointers(own, path)
         _mend_head(git, repository, own, worktree)
@@ -266,6 +269,10 @@ def _mend_index(git: commands.Git, own: str, path: str) -> None:
     """Fills an index that is damaged from the head, so that all that differs in the files counts as work."""
     if _index_is_sound(own):
         return
+    # Git that was killed while it checked out a new worktree leaves none, and a part of the files.
+    unfinished = not os.path.lexists(f"{own}/index") and (
+        os.path.lexists(f"{own}/index.lock") or os.listdir(path) == [".git"]  # noqa: PTH208 - beside strings
+    )
     for name in ("index", "index.lock"):
         Path(own, name).unlink(missing_ok=True)
     head = branches.commit(git, path, "HEAD")
@@ -273,6 +280,9 @@ def _mend_index(git: commands.Git, own: str, path: str) -> None:
     if git.ask(path, "config", "--type=bool", "--get", "core.sparseCheckout") == "true":
         # Or what lies outside of the sparse checkout would count as deleted. Files that are there are left.
         git(path, "sparse-checkout", "reapply")
+    if unfinished:
+        missing = git(path, "ls-files", "--deleted", "-z")
+        git(path, "checkout-index", "-z", "--stdin", stdin=os.fsencode(missing))
 
 
 def _has_its_files(git: commands.Git, own: str, path: str) -> bool:

@@ -144,7 +144,8 @@ class Worktrees:
         """
         with self.locks.exclusively(repository) as common_dir:
             if registration.mend(self.git, repository, common_dir, worktree):
-                git_dirs.remove_stale_locks(git_dirs.of(self.git, worktree.path), worktree)
+                if dirs := git_dirs.read(worktree.path):
+                    git_dirs.remove_stale_locks(dirs, worktree)
                 return False
             Path(worktree.path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Git's entry for the old worktree goes, or git takes the branch for checked out.
