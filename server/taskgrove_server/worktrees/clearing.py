@@ -8,7 +8,17 @@ from contextlib import suppress
 from dataclasses import replace
 
 from taskgrove_server.domain.worktree import NestedKind, Removal
-from taskgrove_server.worktrees import aside, branches, commands, git_dirs, removing, saving, staging, work
+from taskgrove_server.worktrees import (
+    aside,
+    branches,
+    commands,
+    git_dirs,
+    registration,
+    removing,
+    saving,
+    staging,
+    work,
+)
 from taskgrove_server.worktrees.branches import Branch
 from taskgrove_server.worktrees.nested import keeping, state
 from taskgrove_server.worktrees.nested.repositories import Nested
@@ -64,6 +74,8 @@ def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, no
     if subject.present:
         _set_aside(git, repository, worktree.path)
         _forget_worktrees(git, repository, inside)
+    else:
+        registration.forget(git, repository, worktree.path)
     if deleted:
         # With the old value: a branch that has moved on stays.
         git(repository, "update-ref", "-d", f"refs/heads/{deleted.name}", deleted.head)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.errors import Remedy
-from taskgrove_server.worktrees import branches, commands, conversions, git_dirs, giving_way, unfinished
+from taskgrove_server.worktrees import branches, checkouts, commands, conversions, git_dirs, giving_way, unfinished
 from taskgrove_server.worktrees.branches import Branch
 
 #: Files that an obstacle names, and its remedy takes care of; the rest come up when these are out of the way.
@@ -134,6 +134,14 @@ def _require_free(git: commands.Git, repository: str, branch: Branch) -> None:
                     "Leave it in all but one", _all(f"git -C {shlex.quote(place)} switch --detach" for place in others)
                 ),
             ],
+        )
+    if checkouts.is_lost(branch.checkout):
+        setting = f"git -C {shlex.quote(branch.checkout)} config core.worktree DIRECTORY"
+        raise errors.TargetBusy(
+            branch.name,
+            branch.checkout,
+            f"it is checked out, and git cannot tell where: it keeps only its own directory {branch.checkout!r}",
+            [Remedy("Say where its files are", setting)],
         )
     if not Path(branch.checkout).is_dir():
         place = shlex.quote(branch.checkout)

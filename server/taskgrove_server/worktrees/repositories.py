@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from taskgrove_server.domain import errors
-from taskgrove_server.worktrees import branches, commands, prefixes, roots, subdirectories
+from taskgrove_server.worktrees import branches, commands, git_dirs, prefixes, roots, subdirectories
 
 #: Seconds. Nothing here reads more than a few files; a network file system may be slow.
 _TIMEOUT = 30.0
@@ -80,6 +80,20 @@ def of_worktree(git: commands.Git, path: str) -> str | None:
     except commands.GitFailed:
         return None
     return first.removeprefix("worktree ")
+
+
+def standing_for(working_dir: str, common_dir: str | None) -> str:
+    """Returns where to do what is to be done in the repository with a git directory, which may not be known.
+
+    That is the directory of the list while it is a checkout of that repository; the git directory itself once a linked
+    worktree was removed, or a checkout moved away from it.
+    """
+    if common_dir is None:
+        return working_dir
+    dirs = git_dirs.read(working_dir)
+    if dirs is not None and dirs.common == os.path.realpath(common_dir):
+        return working_dir
+    return common_dir if git_dirs.read(common_dir) else working_dir
 
 
 def _why(failure: commands.GitFailed) -> str:

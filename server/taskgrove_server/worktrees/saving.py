@@ -46,28 +46,24 @@ def save(git: commands.Git, repository: str, task_id: TaskId, head: str, snapsho
     saved = _saved(git, repository, task_id)
     for ref, known in saved.items():
         # What a killed server had saved already.
-        if known == commit:
+        if known == commit and ref.rpartition("/")[0] == f"{REFS}{task_id}":
             return Saved(ref, commit, head)
-    ref = f"{REFS}{task_id}/{_next(saved)}"
+    ref = _next(task_id, saved)
     git(repository, "update-ref", "--create-reflog", ref, commit, "0" * len(commit))
     return Saved(ref, commit, head)
 
 
 def next_ref(git: commands.Git, repository: str, task_id: TaskId) -> str:
-    """Returns the name of a ref to which nothing is saved yet."""
-    return f"{REFS}{task_id}/{_next(_saved(git, repository, task_id))}"
+    """Returns a name that nothing was saved under, for a ref or for several below it."""
+    return _next(task_id, _saved(git, repository, task_id))
 
 
 def _saved(git: commands.Git, repository: str, task_id: TaskId) -> dict[str, str]:
-    """Returns what is saved of a task, by ref; not the refs that were saved with a repository in its worktree."""
-    saved: dict[str, str] = {}
-    start = f"{REFS}{task_id}/"
-    for line in git(repository, "for-each-ref", "--format=%(objectname) %(refname)", start).splitlines():
-        known, ref = line.split(" ", 1)
-        if ref.removeprefix(start).isdecimal():
-            saved[ref] = known
-    return saved
+    """Returns the commits that were saved of a task, by ref, those of repositories that it had made included."""
+    answer = git(repository, "for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}{task_id}/")
+    return {ref: commit for commit, ref in (line.split(" ", 1) for line in answer.splitlines())}
 
 
-def _next(saved: Iterable[str]) -> int:
-    return max((int(ref.rpartition("/")[2]) for ref in saved), default=0) + 1
+def _next(task_id: TaskId, saved: Iterable[str]) -> str:
+    parts = (ref.removeprefix(f"{REFS}{task_id}/").partition("/")[0] for ref in saved)
+    return f"{REFS}{task_id}/{max((int(part) for part in parts if part.isdecimal()), default=0) + 1}"
