@@ -6,7 +6,17 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from taskgrove_server.domain.worktree import Removal
-from taskgrove_server.worktrees import aside, branches, commands, git_dirs, removing, saving, staging, work
+from taskgrove_server.worktrees import (
+    aside,
+    branches,
+    commands,
+    git_dirs,
+    removing,
+    saving,
+    shut_directories,
+    staging,
+    work,
+)
 from taskgrove_server.worktrees.branches import Branch
 from taskgrove_server.worktrees.work import Work
 
@@ -36,6 +46,8 @@ def is_landed(git: commands.Git, subject: Work) -> bool:
 
 def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, note: Callable[[str], None]) -> Removal:
     repository, worktree = subject.repository, subject.worktree
+    if subject.present and not dry_run:
+        shut_directories.open_up(git, worktree.path)
     files = work.uncommitted(git, subject)
     found = branches.find(git, repository, worktree.branch) if branch else None
     # One that somebody has checked out elsewhere is theirs.
