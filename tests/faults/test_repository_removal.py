@@ -157,8 +157,12 @@ def test_a_task_is_done_anew_whatever_its_old_worktree_has(project: Project, pre
     assert (precious / "inner/file").read_text() == "precious"
 
 
-def test_one_bad_tree_keeps_no_other_from_being_pruned(project: Project, precious: Path) -> None:
+def test_one_bad_tree_keeps_no_other_from_being_pruned(project: Project, server: RunningServer, precious: Path) -> None:
     tasks = [project.run(WORK) for _ in range(5)]
+    # What no call is prepared for.
+    impossible = project.run(WORK)
+    tasks_work.execute(server, "UPDATE worktree SET path = ? WHERE task_id = ?", "/im\0possible", impossible.id)
+    tasks.append(project.run(WORK))
     paths = [Path(task.worktree.path) for task in tasks]
     bound(paths[0] / "build", precious)
     stubborn_trees.mount(paths[1], paths[1])
@@ -167,11 +171,13 @@ def test_one_bad_tree_keeps_no_other_from_being_pruned(project: Project, preciou
     git_dir = Path((paths[3] / ".git").read_text().removeprefix("gitdir: ").strip())
     (git_dir / "index").write_bytes(b"broken")
     pruned = project.client.prune_worktrees(rested_for=timedelta())
-    assert [removal.task_id for removal in pruned.removals] == [tasks[0].id, tasks[2].id, tasks[4].id]
-    assert [bool(removal.leftover_path) for removal in pruned.removals] == [True, False, False]
-    assert (pruned.failures, pruned.more) == (2, False)
-    assert [os.path.lexists(path) for path in paths] == [False, True, False, True, False]
-    for task in (tasks[0], tasks[2], tasks[4]):
+    removed = [tasks[0], tasks[2], tasks[4], tasks[5]]
+    assert [removal.task_id for removal in pruned.removals] == [task.id for task in removed]
+    assert [bool(removal.leftover_path) for removal in pruned.removals] == [True, False, False, False]
+    assert (pruned.failures, pruned.more) == (3, False)
+    assert [os.path.lexists(path) for path in paths] == [False, True, False, True, False, False]
+    assert f"The worktree of task {impossible.id} could not be pruned: embedded null byte" in server.log.read_text()
+    for task in removed:
         assert_nothing_was_lost(project, task, precious)
 
 
