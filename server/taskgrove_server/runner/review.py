@@ -170,10 +170,13 @@ def _size(path: str) -> int:
     """Returns the bytes of the files below a path, as far as they can be counted in a short time."""
     deadline = time.monotonic() + _COUNTING
     size = 0
-    for directory, _, files in os.walk(path):
-        for name in files:
-            with suppress(OSError):
-                size += os.lstat(f"{directory}/{name}").st_size
-        if time.monotonic() > deadline:
-            break
+    # Not by os.walk, which recurses: an agent's directories may be deeper than Python allows.
+    waiting = [path]
+    while waiting and time.monotonic() < deadline:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    size += entry.stat(follow_symlinks=False).st_size
     return size

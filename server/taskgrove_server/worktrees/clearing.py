@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from taskgrove_server.domain import errors
 from taskgrove_server.domain.worktree import NestedKind, Removal
 from taskgrove_server.worktrees import (
     aside,
@@ -16,6 +17,7 @@ from taskgrove_server.worktrees import (
     registration,
     removing,
     saving,
+    shut_directories,
     staging,
     work,
 )
@@ -50,6 +52,8 @@ def is_landed(git: commands.Git, subject: Work) -> bool:
 
 def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, note: Callable[[str], None]) -> Removal:
     repository, worktree = subject.repository, subject.worktree
+    if subject.present and not dry_run and not shut_directories.open_up(git, worktree.path):
+        raise errors.RemovalRefused(worktree.path, shut_directories.TOO_LONG)
     files = work.uncommitted(git, subject)
     # Ignored ones too: what is in them goes with the directory.
     inside = work.inside(git, subject, thorough=True)

@@ -108,9 +108,9 @@ class Git:
             raise _failed(arguments, status, errors or output)
         return status, os.fsdecode(output)
 
-    def heard(self, directory: str, *arguments: str) -> str:
+    def heard(self, directory: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
         """Returns what a command says on standard error; raises GitFailed."""
-        status, output, errors = self._run(directory, arguments)
+        status, output, errors = self._run(directory, arguments, environment=environment)
         if status:
             raise _failed(arguments, status, errors + output)
         return errors.decode(errors="replace")

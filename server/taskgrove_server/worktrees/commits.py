@@ -11,7 +11,7 @@ from pathlib import Path
 
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.worktrees import commands, git_dirs, staging
+from taskgrove_server.worktrees import commands, git_dirs, shut_directories, staging
 from taskgrove_server.worktrees.git_dirs import GitDirs
 from taskgrove_server.worktrees.nested import finding, state
 from taskgrove_server.worktrees.nested.repositories import Nested
@@ -104,7 +104,11 @@ def _commit(
     def commit_of(child: Nested) -> str | None:
         return _commit_inside(git, checkout, child, author, text)
 
-    staging.stage(git, checkout, commit_of, copied_files)
+    # Of what it cannot read git only warns, and leaves it out.
+    if staging.stage(git, checkout, commit_of, copied_files):
+        if not shut_directories.open_up(git, checkout.directory):
+            raise CommitFailed(f"{checkout.directory!r} cannot be committed as a whole: {shut_directories.TOO_LONG}")
+        staging.stage(git, checkout, commit_of, copied_files)
     tree = git(checkout.directory, "write-tree")
     head, committed = _head(git, checkout.directory)
     if tree == committed or (checkout.nested and head is None and tree == _empty_tree(git, checkout.directory)):

@@ -44,8 +44,8 @@ def stage(
     copied_files: Sequence[str] = (),
     *,
     environment: Mapping[str, str] | None = None,
-) -> None:
-    """Stages every change but copied files.
+) -> str:
+    """Stages every change but copied files; returns what git says of files that it could not read.
 
     Of the repositories inside, submodules become links to what `commit_of` returns, others become files, and
     worktrees stay out. Raises GitFailed.
@@ -53,7 +53,7 @@ def stage(
     children = checkout.children
     # --sparse: in a sparse checkout, new files outside the cone would be refused.
     exclude = (f":(exclude,literal){name}" for name in _excluded(git, checkout.directory, children))
-    git(checkout.directory, "add", "--all", "--sparse", "--", ".", *exclude, environment=environment)
+    said = git.heard(checkout.directory, "add", "--all", "--sparse", "--", ".", *exclude, environment=environment)
     if children:
         placing.place(
             git,
@@ -69,6 +69,7 @@ def stage(
         conversions.keep(git, checkout.directory, environment)
     if copied_files:
         _unstage(git, checkout.directory, copied_files, environment)
+    return said
 
 
 def _excluded(git: commands.Git, directory: str, children: Sequence[Nested]) -> list[str]:
