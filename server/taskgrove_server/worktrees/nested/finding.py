@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from taskgrove_server.domain.worktree import NestedKind
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.git_dirs import GitDirs
-from taskgrove_server.worktrees.nested import guarded, listing
+from taskgrove_server.worktrees.nested import bare, guarded, listing
 from taskgrove_server.worktrees.nested.listing import Listing
 from taskgrove_server.worktrees.nested.repositories import Nested
 
@@ -25,7 +25,8 @@ def find(git: commands.Git, worktree: str, base: str, *, thorough: bool = False)
     if top is None:
         return []
     elsewhere = [*_registered(top.common, worktree), *(_walked(worktree) if thorough else ())]
-    return list(_below(git, worktree, (top,), None, base, elsewhere))
+    found = list(_below(git, worktree, (top,), None, base, elsewhere))
+    return [*found, *bare.find(worktree, top, found)] if thorough else found
 
 
 def _below(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from taskgrove_server.domain.worktree import NestedKind, NestedRepository
@@ -39,8 +39,15 @@ class State:
         return [change.path for change in self.changes if change.is_unmerged]
 
 
-def of(git: commands.Git, directory: str, environment: Mapping[str, str] | None = None) -> State:
+def of(git: commands.Git, place: str | Nested) -> State:
     """Returns where a checkout stands; a link that leads to another commit counts. Raises GitFailed."""
+    environment = None
+    if isinstance(place, Nested):
+        if place.is_bare:
+            branch = guarded.ask(git, place, "symbolic-ref", "--quiet", "HEAD")
+            head = guarded.ask(git, place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+            return State(head, branch.removeprefix("refs/heads/") if branch else None, ())
+        environment = guarded.without_filters(git, place)
     # With links to submodules whatever .gitmodules says, but what is in them is asked of them. Without optional
     # locks: an agent may be about to commit.
     options = (
@@ -49,7 +56,7 @@ def of(git: commands.Git, directory: str, environment: Mapping[str, str] | None 
     )
     head = branch = None
     changes: list[Change] = []
-    answer = guarded.run(git, directory, "--no-optional-locks", "status", *options, environment=environment)
+    answer = guarded.run(git, place, "--no-optional-locks", "status", *options, environment=environment)
     for entry in answer.split("\0"):
         kind = entry[:1]
         if entry.startswith("# branch.oid "):
@@ -66,7 +73,7 @@ def of(git: commands.Git, directory: str, environment: Mapping[str, str] | None 
 
 
 def uncommitted(
-    git: commands.Git, directory: str, found: Sequence[Nested], inside: Nested | None = None, state: State | None = None
+    git: commands.Git, directory: str, found: Sequence[Nested], inside: Nested | None = None
 ) -> list[Change]:
     """Returns what a commit of a checkout would take, that of its submodules included; paths relative to it.
 
@@ -75,7 +82,7 @@ def uncommitted(
     children = {child.name: child for child in found if child.inside is inside}
     changes: list[Change] = []
     fresh: set[str] = set()
-    for change in (state or of(git, directory)).changes:
+    for change in of(git, inside or directory).changes:
         child = children.get(change.path.rstrip("/"))
         if child is None:
             changes.append(change)
@@ -115,7 +122,7 @@ def left_out(git: commands.Git, found: Sequence[Nested], task_head: str) -> tupl
 
 
 def _describe(git: commands.Git, nested: Nested, found: Sequence[Nested], task_head: str) -> NestedRepository:
-    state = of(git, nested.directory, guarded.without_filters(git, nested))
+    state = of(git, nested)
     children = {child.name for child in found if child.inside is nested}
     own = _outside(state.changes, children)
     return NestedRepository(
@@ -141,8 +148,8 @@ def _count(git: commands.Git, nested: Nested, state: State, task_head: str) -> i
     else:
         own = [state.head, "--branches", "--tags", "--not", "--remotes", *filter(None, [nested.recorded])]
     try:
-        return int(guarded.run(git, nested.directory, "rev-list", "--count", *own, "--"))
+        return int(guarded.run(git, nested, "rev-list", "--count", *own, "--"))
     except commands.GitFailed:
         # A commit that is recorded was never fetched.
         own = ["HEAD", "--branches", "--tags", "--not", "--remotes"]
-        return int(guarded.run(git, nested.directory, "rev-list", "--count", *own, "--"))
+        return int(guarded.run(git, nested, "rev-list", "--count", *own, "--"))
