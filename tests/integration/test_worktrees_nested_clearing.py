@@ -136,3 +136,35 @@ def test_a_repository_in_the_worktree_of_a_sub_agent(
     removal = discard(grove, repository, worktree)
     assert show(repository, f"{saved(removal, 'agent')}:file") == "file"
     assert show(repository, f"{saved(removal, 'agent/made')}:src/main.py") == "print('hello')"
+
+
+def test_what_saved_links_lead_to(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree, tmp_path: Path
+) -> None:
+    library = made.make_repository(tmp_path / "library")
+    made.git(worktree.path, *FILE_PROTOCOL, "submodule", "--quiet", "add", str(library), "sub")
+    sub = Path(worktree.path, "sub")
+    made.git(sub, *FILE_PROTOCOL, "submodule", "--quiet", "add", str(library), "deep")
+    for place in (sub / "deep", sub):
+        made.commit(place, {"linked": "linked"}, "Linked")
+    made.git(worktree.path, "add", "--all")
+    made.git(worktree.path, "commit", "--quiet", "--message", "Links")
+    for place in (sub / "deep", sub):
+        made.git(place, "reset", "--quiet", "--hard", "origin/main")
+    removal = discard(grove, repository, worktree)
+    link = made.git(repository, "rev-parse", f"{removal.saved_ref}^1:sub")
+    assert show(repository, f"{link}:linked") == "linked"
+    deep = made.git(repository, "rev-parse", f"{link}:deep")
+    assert show(repository, f"{deep}:linked") == "linked"
+
+
+def test_the_link_of_a_snapshot_leads_to_what_was_in_the_files(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree, tmp_path: Path
+) -> None:
+    library = made.make_repository(tmp_path / "library")
+    made.git(worktree.path, *FILE_PROTOCOL, "submodule", "--quiet", "add", str(library), "sub")
+    Path(worktree.path, "sub/new").write_text("new", encoding="utf-8")
+    removal = discard(grove, repository, worktree)
+    link = made.git(repository, "rev-parse", f"{removal.saved_ref}:sub")
+    assert show(repository, f"{link}:new") == "new"
+    assert show(repository, f"{saved(removal, 'sub')}:new") == "new"

@@ -38,6 +38,7 @@ def test_what_was_checked_is_landed_and_nothing_else(landed: StandIn) -> None:
         "message": "All of it",
         "expected_head": "c" * 40,
         "commit_uncommitted": False,
+        "include_unpublished_submodules": False,
     }
     assert json.loads(invoke("land", ID, "--json").stdout)["worktree"]["landing"]["target_branch"] == "main"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import SavedRepository
 from taskgrove_server.worktrees import commands, git_dirs, saving
-from taskgrove_server.worktrees.nested import guarded, shadow, state, tips
+from taskgrove_server.worktrees.nested import guarded, listing, shadow, state, tips
 from taskgrove_server.worktrees.nested.repositories import Nested
 
 
@@ -24,11 +24,13 @@ class _Keeper:
     task_id: TaskId
 
 
-def keep(git: commands.Git, repository: str, task_id: TaskId, found: Sequence[Nested]) -> tuple[SavedRepository, ...]:
+def keep(
+    git: commands.Git, repository: str, task_id: TaskId, found: Sequence[Nested], around: Iterable[str]
+) -> tuple[SavedRepository, ...]:
     """Saves what only repositories inside a worktree have, under refs of the task's repository.
 
-    That is the head of each with what is not committed on top, and its branches, tags and stashes. Raises
-    WorkNotSaved for one of which that cannot be done.
+    That is the head of each with what is not committed on top, and its branches, tags and stashes; and the commits to
+    which `around`, commits and trees of the task, link. Raises WorkNotSaved for one of which that cannot be done.
     """
     if not found:
         return ()
@@ -36,9 +38,11 @@ def keep(git: commands.Git, repository: str, task_id: TaskId, found: Sequence[Ne
     object_format = git(repository, "rev-parse", "--show-object-format")
     keeper = _Keeper(git, repository, objects, object_format, task_id)
     saved: list[SavedRepository] = []
+    linked = _linked(git, repository, None, found, around)
     for nested in found:
         try:
-            kept = _keep(keeper, nested, found)
+            linked |= _linked(git, nested, nested, found, linked.get(nested.path, ()))
+            kept = _keep(keeper, nested, found, linked.get(nested.path, ()))
         except (commands.GitFailed, OSError) as error:
             raise errors.WorkNotSaved(task_id, nested.path, str(error)) from error
         if kept:
@@ -46,10 +50,22 @@ def keep(git: commands.Git, repository: str, task_id: TaskId, found: Sequence[Ne
     return tuple(saved)
 
 
-def _keep(keeper: _Keeper, nested: Nested, found: Sequence[Nested]) -> SavedRepository | None:
+def _linked(
+    git: commands.Git, place: str | Nested, inside: Nested | None, found: Sequence[Nested], around: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Returns the commits to which commits or trees of one repository link in those right inside it, by path."""
+    children = {child.name: child.path for child in found if child.inside is inside and not child.is_shared}
+    links: dict[str, tuple[str, ...]] = {}
+    for one in around:
+        for name, commit in listing.links_of(git, place, one, list(children)).items():
+            links[children[name]] = (*links.get(children[name], ()), commit)
+    return links
+
+
+def _keep(keeper: _Keeper, nested: Nested, found: Sequence[Nested], linked: Iterable[str]) -> SavedRepository | None:
     git = keeper.git
     standing = state.of(git, nested)
-    own = tips.of(git, nested, standing.head)
+    own = tips.of(git, nested, standing.head, {one for one in linked if one != standing.head})
     children = {child.name for child in found if child.inside is nested}
     changed = any(change.path.rstrip("/") not in children for change in standing.changes)
     if not (own.has_head or own.refs or changed):

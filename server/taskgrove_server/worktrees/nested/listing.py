@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.nested import guarded
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 _LINK = "160000"
 
@@ -48,13 +49,13 @@ def read(git: commands.Git, directory: str, environment: Mapping[str, str] | Non
     return Listing(links, list(tracked), repositories)
 
 
-def links_of(git: commands.Git, directory: str, commit: str, paths: Sequence[str]) -> dict[str, str]:
+def links_of(git: commands.Git, place: str | Nested, commit: str, paths: Sequence[str]) -> dict[str, str]:
     """Returns the links that a commit or a tree has at some paths; none of what the repository has not."""
     if not commit or not paths:
         return {}
     try:
         options = ("--literal-pathspecs", "ls-tree", "-z", "--full-tree", commit, "--", *paths)
-        answer = guarded.run(git, directory, *options)
+        answer = guarded.run(git, place, *options)
     except commands.GitFailed:
         return {}
     links: dict[str, str] = {}

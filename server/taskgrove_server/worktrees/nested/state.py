@@ -56,7 +56,13 @@ def of(git: commands.Git, place: str | Nested) -> State:
     )
     head = branch = None
     changes: list[Change] = []
-    answer = guarded.run(git, place, "--no-optional-locks", "status", *options, environment=environment)
+    arguments = ("--no-optional-locks", "status", *options)
+    # In the worktree itself as the person has it set up, such as with a fsmonitor.
+    answer = (
+        git(place, *arguments)
+        if isinstance(place, str)
+        else guarded.run(git, place, *arguments, environment=environment)
+    )
     for entry in answer.split("\0"):
         kind = entry[:1]
         if entry.startswith("# branch.oid "):

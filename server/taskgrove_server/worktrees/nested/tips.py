@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,11 @@ class Tips:
     refs: Mapping[str, str]
 
 
-def of(git: commands.Git, nested: Nested, head: str | None) -> Tips:
-    """Returns what is a repository's own; raises GitFailed."""
+def of(git: commands.Git, nested: Nested, head: str | None, linked: Iterable[str] = ()) -> Tips:
+    """Returns what is a repository's own; raises GitFailed.
+
+    `linked` are commits to which the repository around it leads, and perhaps no ref of its own.
+    """
     if nested.is_shared:
         return Tips(_is_lone(git, nested, head), {})
     objects: dict[str, str] = {}
@@ -36,6 +39,8 @@ def of(git: commands.Git, nested: Nested, head: str | None) -> Tips:
             objects[name], commits[name] = value, commit
     for number, commit in enumerate(_stashes(git, nested)):
         objects[f"stash/{number}"] = commits[f"stash/{number}"] = commit
+    for commit in linked:
+        objects[f"linked/{commit}"] = commits[f"linked/{commit}"] = commit
     wanted = {*commits.values(), *([head] if head else [])}
     own = _own(git, nested, wanted)
     return Tips(head in own, {name: value for name, value in objects.items() if commits[name] in own})
