@@ -39,9 +39,10 @@ def is_landed(git: commands.Git, subject: Work) -> bool:
 
 def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool) -> Removal:
     repository, worktree = subject.repository, subject.worktree
-    files = work.uncommitted(git, subject)
+    standing = work.standing(git, subject)
+    files = standing.uncommitted
     # Ignored ones too: what is in them goes with the directory.
-    inside = work.inside(git, subject, thorough=True)
+    inside = work.inside(git, subject)
     nested = state.describe(git, inside, subject.head)
     found = branches.find(git, repository, worktree.branch) if branch else None
     # One that somebody has checked out elsewhere is theirs.
@@ -56,7 +57,7 @@ def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool) ->
     )
     if dry_run:
         return removal
-    snapshot = staging.snapshot(git, worktree) if files else None
+    snapshot = staging.snapshot(git, worktree, standing.repositories) if files else None
     around = [subject.head, *([snapshot] if snapshot else [])]
     kept = keeping.keep(git, repository, subject.task_id, inside, around)
     saved = _save(git, subject, deleted, snapshot)

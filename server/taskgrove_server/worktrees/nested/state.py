@@ -34,6 +34,11 @@ class State:
     changes: Sequence[Change]
 
     @property
+    def repositories(self) -> list[str]:
+        """Returns where repositories are of which the index knows nothing."""
+        return [change.path[:-1] for change in self.changes if change.is_new and change.path.endswith("/")]
+
+    @property
     def unmerged(self) -> list[str]:
         """Returns the files that a merge has left in conflict."""
         return [change.path for change in self.changes if change.is_unmerged]
@@ -79,16 +84,17 @@ def of(git: commands.Git, place: str | Nested) -> State:
 
 
 def uncommitted(
-    git: commands.Git, directory: str, found: Sequence[Nested], inside: Nested | None = None
+    git: commands.Git, standing: State, found: Sequence[Nested], inside: Nested | None = None
 ) -> list[Change]:
     """Returns what a commit of a checkout would take, that of its submodules included; paths relative to it.
 
-    `found` are the repositories inside the worktree. What a sub-agent's worktree holds is no part of it.
+    `standing` is where the checkout stands; `found` are the repositories inside the worktree. What a sub-agent's
+    worktree holds is no part of it.
     """
     children = {child.name: child for child in found if child.inside is inside}
     changes: list[Change] = []
     fresh: set[str] = set()
-    for change in of(git, inside or directory).changes:
+    for change in standing.changes:
         child = children.get(change.path.rstrip("/"))
         if child is None:
             changes.append(change)
@@ -99,7 +105,7 @@ def uncommitted(
     for name, child in children.items():
         match child.kind:
             case NestedKind.SUBMODULE:
-                inner = uncommitted(git, child.directory, found, child)
+                inner = uncommitted(git, of(git, child), found, child)
                 changes += [Change(f"{name}/{one.path}", one.is_new, one.is_unmerged) for one in inner]
             case NestedKind.REPOSITORY if child.is_linked or name in fresh:
                 changes += [Change(f"{name}/{one}", is_new=True) for one in files.of(git, child, found)]
