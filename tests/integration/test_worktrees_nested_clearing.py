@@ -10,7 +10,7 @@ import pytest
 from support import repositories as made
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import NestedKind, Removal, Worktree
-from taskgrove_server.worktrees import clearing, commits, work, worktrees
+from taskgrove_server.worktrees import clearing, commands, commits, work, worktrees
 
 TASK = TaskId("k3v9m2qxw7ab")
 
@@ -168,3 +168,16 @@ def test_the_link_of_a_snapshot_leads_to_what_was_in_the_files(
     link = made.git(repository, "rev-parse", f"{removal.saved_ref}:sub")
     assert show(repository, f"{link}:new") == "new"
     assert show(repository, f"{saved(removal, 'sub')}:new") == "new"
+
+
+def test_one_that_git_cannot_read_is_named_before_anything_is_removed(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree
+) -> None:
+    inner = made.make_repository(Path(worktree.path, "ignored/inner"))
+    with (inner / ".git/config").open("a", encoding="utf-8") as config:
+        config.write("[core]\n\trepositoryFormatVersion = 1\n[extensions]\n\tunheardOf = true\n")
+    subject = work.look(grove.git, repository, TASK, worktree)
+    with pytest.raises(commands.GitFailed, match="'ignored/inner' inside the worktree cannot be read"):
+        clearing.discard(grove.git, subject, dry_run=False)
+    assert (inner / "README.md").exists()
+    made.head(worktree.path)

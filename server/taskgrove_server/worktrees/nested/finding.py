@@ -42,7 +42,13 @@ def _below(
     untracked: Sequence[str] | None = None,
 ) -> Iterator[Nested]:
     """Yields what is inside one checkout; `around` has the git directories of it and of those around it."""
-    known = listing.read(git, directory, known=untracked)
+    try:
+        known = listing.read(git, directory, known=untracked)
+    except commands.GitFailed:
+        if inside is None:
+            raise
+        # Whoever works on it is told why git cannot.
+        return
     found = {place: dirs for place in _places(directory, known, elsewhere) if (dirs := located(f"{directory}/{place}"))}
     if not found:
         return

@@ -118,7 +118,7 @@ def uncommitted(
 
 def describe(git: commands.Git, found: Sequence[Nested], task_head: str) -> tuple[NestedRepository, ...]:
     """Returns what there is to tell of the repositories inside a worktree; raises GitFailed."""
-    return tuple(_describe(git, nested, found, task_head) for nested in found)
+    return tuple(_described(git, nested, found, task_head) for nested in found)
 
 
 def outside(found: Sequence[Nested], described: Sequence[NestedRepository]) -> int:
@@ -129,8 +129,18 @@ def outside(found: Sequence[Nested], described: Sequence[NestedRepository]) -> i
 def left_out(git: commands.Git, found: Sequence[Nested], task_head: str) -> tuple[NestedRepository, ...]:
     """Returns the worktrees inside a worktree that have something which does not land with the task's work."""
     worktrees = [nested for nested in found if nested.kind is NestedKind.WORKTREE]
-    described = (_describe(git, nested, found, task_head) for nested in worktrees)
+    described = (_described(git, nested, found, task_head) for nested in worktrees)
     return tuple(one for one in described if one.commits or one.uncommitted_files)
+
+
+def _described(git: commands.Git, nested: Nested, found: Sequence[Nested], task_head: str) -> NestedRepository:
+    try:
+        return _describe(git, nested, found, task_head)
+    except commands.GitFailed as failure:
+        raise commands.GitFailed(
+            f"The repository {nested.path!r} inside the worktree cannot be read: {failure}. Mend it, or move it away.",
+            failure.status,
+        ) from failure
 
 
 def _describe(git: commands.Git, nested: Nested, found: Sequence[Nested], task_head: str) -> NestedRepository:
@@ -156,7 +166,7 @@ def _count(git: commands.Git, nested: Nested, state: State, task_head: str) -> i
     if state.head is None:
         own = ["--branches", "--tags", "--not", "--remotes"]
     elif nested.kind is NestedKind.WORKTREE:
-        own = [state.head, "--not", "HEAD" if nested.inside else task_head]
+        own = [state.head, "--not", task_head]
     else:
         own = [state.head, "--branches", "--tags", "--not", "--remotes", *filter(None, [nested.recorded])]
     try:
