@@ -39,6 +39,7 @@ def test_what_was_checked_is_landed_and_nothing_else(landed: StandIn) -> None:
         "expected_head": "c" * 40,
         "commit_uncommitted": False,
         "include_other_commits": False,
+        "include_unpublished_submodules": False,
     }
     assert json.loads(invoke("land", ID, "--json").stdout)["worktree"]["landing"]["target_branch"] == "main"
 

@@ -70,14 +70,15 @@ class Review:
         subject = self._works.look(place, target_branch)
         target = subject.target
         with git_errors():
-            inside = work.inside(self._git, subject)
+            standing = work.standing(self._git, subject)
+            inside = standing.repositories
             nested = state.describe(self._git, inside, subject.head)
             return Status(
                 worktree=place.worktree,
                 work=subject,
                 ahead=branches.count(self._git, place.repository, subject.head, *subject.excluded) if target else 0,
                 behind=branches.count(self._git, place.repository, target.head, subject.head) if target else 0,
-                uncommitted_files=len(work.uncommitted(self._git, subject, inside)) + state.outside(inside, nested),
+                uncommitted_files=len(standing.uncommitted) + state.outside(inside, nested),
                 landed=clearing.is_landed(self._git, subject),
                 size_bytes=_size(place.worktree.path) if subject.present else 0,
                 nested_repositories=nested,
@@ -132,13 +133,14 @@ class Review:
         subject = self._works.look(place, target_branch)
         with git_errors():
             commits = branches.count(self._git, place.repository, subject.head, *subject.excluded)
-            inside = work.inside(self._git, subject)
+            standing = work.standing(self._git, subject)
+            inside = standing.repositories
             left_out = state.left_out(self._git, inside, subject.head)
             try:
                 if not place.task.state.rests:
                     raise errors.TaskActive(task_id, place.task.state)
                 landing.require_finished(self._git, subject)
-                if files := work.uncommitted(self._git, subject, inside):
+                if files := standing.uncommitted:
                     raise errors.WorktreeDirty(task_id, place.worktree.path, len(files))
                 planned = landing.plan(self._git, subject, Wish(strategy), place.task.create_time)
                 publication.check(self._git, subject)

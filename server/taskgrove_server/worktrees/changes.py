@@ -80,9 +80,10 @@ def compare(git: commands.Git, subject: Work, *, committed_only: bool) -> Compar
     """Returns what there is to compare; raises GitFailed."""
     tree = branches.tree(git, subject.repository, subject.head)
     base = work.shown_base(git, subject)
-    if committed_only or not work.uncommitted(git, subject):
+    standing = work.standing(git, subject) if not committed_only else staging.Standing()
+    if not standing.uncommitted:
         return Compared(base, tree, has_uncommitted=False)
-    snapshot = staging.snapshot(git, subject.worktree)
+    snapshot = staging.snapshot(git, subject.worktree, standing.repositories)
     return Compared(base, snapshot, has_uncommitted=snapshot != tree)
 
 

@@ -161,8 +161,8 @@ def _lacks_room(path: str, words: str) -> bool:
 
 def _head(git: commands.Git, path: str) -> tuple[str | None, str | None]:
     """Returns the commit and the tree at HEAD, None before the first commit."""
-    head = git.ask(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    return (head, git(path, "rev-parse", f"{head}^{{tree}}")) if head else (None, None)
+    answers = git(path, "cat-file", "--batch-check=%(objectname)", stdin=b"HEAD^{commit}\nHEAD^{tree}\n").splitlines()
+    return (answers[0], answers[1]) if not answers[0].endswith(" missing") else (None, None)
 
 
 def _empty_tree(git: commands.Git, path: str) -> str:

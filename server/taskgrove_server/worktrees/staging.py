@@ -37,6 +37,16 @@ class Checkout:
         return [one for one in self.found if one.inside is self.nested]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What there is in a worktree."""
+
+    #: The files that a commit would take, with those of submodules. New ones count, ignored and copied ones do not.
+    uncommitted: Sequence[str] = ()
+    #: The repositories inside; not such that git ignores, but for worktrees of the same repository.
+    repositories: Sequence[Nested] = ()
+
+
 def stage(
     git: commands.Git,
     checkout: Checkout,
@@ -94,12 +104,14 @@ def _unstage(git: commands.Git, path: str, copied_files: Sequence[str], environm
         git(path, "--literal-pathspecs", "rm", *options, environment=environment, stdin=names)
 
 
-def snapshot(git: commands.Git, worktree: Worktree) -> str:
+def snapshot(git: commands.Git, worktree: Worktree, found: Sequence[Nested] | None = None) -> str:
     """Returns the full id of a tree of all that is in a worktree and would be committed, and touches nothing of it.
 
-    What is not committed in a submodule becomes a commit that only the link in that tree leads to. Raises GitFailed.
+    What is not committed in a submodule becomes a commit that only the link in that tree leads to. `found` are the
+    repositories inside, where they are known. Raises GitFailed.
     """
-    found = finding.find(git, worktree.path, worktree.base_commit)
+    if found is None:
+        found = finding.find(git, worktree.path, worktree.base_commit)
     return _tree(git, Checkout(worktree.path, found), git_dirs.of(git, worktree.path).own, worktree.copied_files)
 
 
@@ -138,20 +150,19 @@ def _snapshot(git: commands.Git, checkout: Checkout, own: str) -> str | None:
     )
 
 
-def uncommitted(git: commands.Git, worktree: Worktree, found: Sequence[Nested] | None = None) -> list[str]:
-    """Returns the files of a worktree that a commit would take, with those of its submodules.
+def look(git: commands.Git, worktree: Worktree) -> Standing:
+    """Returns what a worktree has that is not committed, and the repositories inside it; raises GitFailed."""
+    standing = state.of(git, worktree.path)
+    found = finding.find(git, worktree.path, worktree.base_commit, untracked=standing.repositories)
+    changes = state.uncommitted(git, standing, found)
+    kept = conversions.only_converted(git, worktree.path, [change.path for change in changes if change.is_content])
+    left_out = {change.path for change in changes if change.is_new} & set(worktree.copied_files)
+    return Standing([change.path for change in changes if change.path not in kept | left_out], found)
 
-    New ones count, ignored and copied ones do not. `found` are the repositories inside, where they are known.
-    """
-    if found is None:
-        found = finding.find(git, worktree.path, worktree.base_commit)
-    changes = state.uncommitted(git, worktree.path, found)
-    edited = [change.path for change in changes if change.is_content]
-    kept = conversions.only_converted(git, worktree.path, edited)
-    copied = set(worktree.copied_files)
-    return [
-        change.path for change in changes if change.path not in kept and not (change.is_new and change.path in copied)
-    ]
+
+def uncommitted(git: commands.Git, worktree: Worktree) -> Sequence[str]:
+    """Returns the files of a worktree that a commit would take; see Standing."""
+    return look(git, worktree).uncommitted
 
 
 def not_ignored(git: commands.Git, path: str, files: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import branches, commands, git_dirs, registration, saving, staging
 from taskgrove_server.worktrees.nested import finding
 from taskgrove_server.worktrees.nested.repositories import Nested
+from taskgrove_server.worktrees.staging import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +69,19 @@ def find_target(git: commands.Git, repository: str, named: str, base_branch: str
     return None
 
 
-def uncommitted(git: commands.Git, work: Work, found: Sequence[Nested] | None = None) -> list[str]:
-    """Returns the files that a commit of the worktree would take; none when it is not there.
-
-    `found` are the repositories inside, where they are known.
-    """
-    return staging.uncommitted(git, work.worktree, found) if work.present else []
+def standing(git: commands.Git, work: Work) -> Standing:
+    """Returns what there is in the worktree; nothing when it is not there."""
+    return staging.look(git, work.worktree) if work.present else Standing()
 
 
-def inside(git: commands.Git, work: Work, *, thorough: bool = False) -> list[Nested]:
-    """Returns the repositories inside the worktree; see finding.find."""
-    return finding.find(git, work.worktree.path, work.worktree.base_commit, thorough=thorough) if work.present else []
+def uncommitted(git: commands.Git, work: Work) -> Sequence[str]:
+    """Returns the files that a commit of the worktree would take; none when it is not there."""
+    return standing(git, work).uncommitted
+
+
+def inside(git: commands.Git, work: Work) -> list[Nested]:
+    """Returns all repositories inside the worktree, ignored ones too, and such without a checkout."""
+    return finding.find(git, work.worktree.path, work.worktree.base_commit, thorough=True) if work.present else []
 
 
 def shown_base(git: commands.Git, work: Work) -> str:
