@@ -58,6 +58,8 @@ class Worktree:
     setup_log_path: str | None = None
     #: Files that were copied in, relative to `path`, which the server never commits.
     copied_files: tuple[str, ...] = ()
+    #: The git directory of its repository, canonical; None for worktrees of servers that did not keep it.
+    common_dir: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

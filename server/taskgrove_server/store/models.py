@@ -70,6 +70,7 @@ class Worktree(Table):
     landing = peewee.TextField(null=True)
     setup_log_path = peewee.TextField(null=True)
     copied_files = peewee.TextField(default="[]")
+    common_dir = peewee.TextField(null=True)
     #: What a call does to it at this moment, as JSON; see store.worktrees.
     operation = peewee.TextField(null=True)
 
