@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
+from taskgrove_server.worktrees import checkouts as places
 from taskgrove_server.worktrees import commands
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A local branch: its name, the full id of its head, and the checkout that it is checked out in, if any."""
+    """A local branch: its name, the full id of its head, and the checkout that it is checked out in, if any.
+
+    Where that is a git directory, the branch is checked out at a place that cannot be told; see `checkouts.place`.
+    """
 
     name: str
     head: str
@@ -25,7 +31,7 @@ def find(git: commands.Git, repository: str, name: str) -> Branch | None:
         ref, head, checkout = line.split("\0")
         # The branches below a directory of that name are listed too.
         if ref == wanted:
-            return Branch(name, head, checkout or None)
+            return Branch(name, head, places.place(git, repository, checkout) if checkout else None)
     return None
 
 
@@ -33,7 +39,8 @@ def checkouts(git: commands.Git, repository: str, name: str) -> list[str]:
     """Returns the paths of all checkouts that a local branch is checked out in; git allows several when forced."""
     entries = git(repository, "worktree", "list", "--porcelain", "-z").split("\0\0")
     found = [entry.split("\0") for entry in entries]
-    return [fields[0].removeprefix("worktree ") for fields in found if f"branch refs/heads/{name}" in fields]
+    listed = [fields[0].removeprefix("worktree ") for fields in found if f"branch refs/heads/{name}" in fields]
+    return [path for checkout in listed if (path := places.place(git, repository, checkout))]
 
 
 def tip(git: commands.Git, repository: str, name: str) -> str | None:
@@ -52,7 +59,10 @@ def find_base(git: commands.Git, repository: str, name: str) -> str | None:
 
 
 def checked_out(git: commands.Git, repository: str) -> str | None:
-    """Returns the branch that the repository has checked out, None for a detached HEAD."""
+    """Returns the branch that a checkout has checked out, None for a detached HEAD and where there is no checkout."""
+    if not os.path.lexists(Path(repository, ".git")):
+        # A git directory stands in for a checkout that is gone: its HEAD may be that of another one.
+        return None
     ref = git.ask(repository, "symbolic-ref", "--quiet", "HEAD")
     return ref.removeprefix("refs/heads/") if ref else None
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import commands
+
+#: Bytes of the longest file that leads to another place.
+_LONGEST = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,59 @@ def of(git: commands.Git, path: str) -> GitDirs:
     return GitDirs(own=str(Path(own).resolve()), common=str(Path(common).resolve()))
 
 
+def read(path: str) -> GitDirs | None:
+    """Returns the same as `of`, from the files alone; also of a git directory itself. None when there is none.
+
+    A git process takes 3 ms; the files are those that gitrepository-layout(5) describes.
+    """
+    dot = Path(path, ".git")
+    try:
+        if dot.is_dir():
+            own = dot.resolve()
+        elif os.path.lexists(dot):
+            named = leads_to(path)
+            if named is None:
+                return None
+            own = Path(named).resolve()
+        else:
+            own = Path(path).resolve()
+        shared = pointer(str(own / "commondir"))
+        common = Path(own, shared).resolve() if shared else own
+        whole = os.path.lexists(own / "HEAD") and (common / "objects").is_dir() and (common / "refs").is_dir()
+    except (OSError, RuntimeError, ValueError):
+        # A link that leads to itself, a directory that cannot be read, a name that cannot be one.
+        return None
+    return GitDirs(own=str(own), common=str(common)) if whole else None
+
+
+def leads_to(path: str) -> str | None:
+    """Returns the absolute path that the .git file of a checkout names, whether or not anything is there."""
+    named = pointer(str(Path(path, ".git")))
+    if named is None or not named.startswith("gitdir: "):
+        return None
+    return os.path.normpath(Path(path, named.removeprefix("gitdir: ")))
+
+
+def pointer(file: str) -> str | None:
+    """Returns what a file that leads to another place holds, None when it is missing or no such file."""
+    try:
+        # Before it is opened: to open a pipe may wait for ever.
+        if not Path(file).is_file():
+            return None
+        with Path(file).open("rb") as opened:
+            content = opened.read(_LONGEST)
+    except (OSError, ValueError):
+        return None
+    text = os.fsdecode(content).rstrip("\r\n")
+    return text if text and "\0" not in text and "\n" not in text else None
+
+
+def main_checkout(common: str) -> str:
+    """Returns the main checkout of a repository, or its git directory where that lies elsewhere or is bare."""
+    place = Path(common)
+    return str(place.parent) if place.name == ".git" else common
+
+
 def remove_stale_locks(dirs: GitDirs, worktree: Worktree) -> None:
     """Removes lock files that a killed git has left, where nobody but the task's own runs could have made them.
 
@@ -37,6 +95,9 @@ def remove_stale_locks(dirs: GitDirs, worktree: Worktree) -> None:
     for lock in (
         Path(dirs.own, "index.lock"),
         Path(dirs.own, "HEAD.lock"),
+        Path(dirs.own, "reftable", "tables.list.lock"),
         Path(dirs.common, "refs", "heads", f"{worktree.branch}.lock"),
     ):
-        lock.unlink(missing_ok=True)
+        # With reftable, refs/heads is a file.
+        with suppress(NotADirectoryError):
+            lock.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.worktree import LandStrategy
-from taskgrove_server.worktrees import branches, commands, git_dirs
+from taskgrove_server.worktrees import branches, checkouts, commands, git_dirs
 from taskgrove_server.worktrees.branches import Branch
 from taskgrove_server.worktrees.work import Work
 
@@ -60,6 +60,9 @@ def check_checkout(git: commands.Git, target: Branch) -> None:
     """Raises CheckoutDirty when the branch is checked out with changes of its own."""
     if target.checkout is None:
         return
+    if checkouts.is_lost(target.checkout):
+        setting = f"'git -C {target.checkout} config core.worktree <directory>'"
+        raise errors.CheckoutDirty(target.checkout, f"git cannot tell where its files are: say so by {setting}")
     own = git_dirs.of(git, target.checkout).own
     for name in _UNFINISHED:
         if os.path.lexists(Path(own, name)):
