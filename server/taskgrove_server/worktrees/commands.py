@@ -37,6 +37,8 @@ _SETTINGS = (
     "core.safecrlf=false",
     "i18n.commitEncoding=utf-8",
     "advice.addEmbeddedRepo=false",
+    # A git directory stands in for a checkout that is gone, and is only ever given as such.
+    "safe.bareRepository=all",
 )
 
 #: Seconds between SIGTERM, at which git removes its lock files, and SIGKILL.
