@@ -112,7 +112,7 @@ class App:
             Places(runs=data.runs, logs=data.logs),
             _ending(settings),
         )
-        works = TaskWork(self._store, self._worktrees.git)
+        works = TaskWork(self._store, self._worktrees)
         self._operations = Operations(self._store, works, self._worktrees.git)
         self._clearing = Clearing(self._store, works, self._operations, self._worktrees, data.logs)
         preparation = Preparation(self._worktrees, self._clearing, data.sandboxes, settings.pass_environment)

@@ -229,7 +229,7 @@ def test_a_continue_goes_on_in_the_same_session_and_worktree(world: World) -> No
 
 def test_a_continue_after_the_worktree_was_deleted_finds_its_session(world: World) -> None:
     task = world.run("Remember the word heron", Step(say="I will."))
-    repositories.git(world.repository, "worktree", "remove", "--force", task.worktree.path)
+    repositories.git(world.repository, "worktree", "remove", "--force", "--force", task.worktree.path)
     asked = len(world.requests())
     world.api.script(Step(say="heron"), key=KEY)
     world.client.continue_task(task.id, "Which word was it?")

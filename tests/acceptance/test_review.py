@@ -171,7 +171,7 @@ def test_what_cannot_be_shown_is_told(project: Project, client: taskgrove.Client
     for branch in ("nowhere", "main~1", "HEAD"):
         with pytest.raises((taskgrove.BranchNotFound, taskgrove.InvalidRequest)):
             client.get_worktree_status(task.id, target_branch=branch)
-    project.git("worktree", "remove", "--force", task.worktree.path)
+    project.git("worktree", "remove", "--force", "--force", task.worktree.path)
     assert kinds(list(client.list_changed_files(task.id))) == {"x": "ADDED"}
     assert not client.get_worktree_status(task.id).present
     project.git("branch", "-D", task.worktree.branch)

@@ -78,7 +78,7 @@ def remove_with_rm(repository: Path, worktree: str) -> None:
 
 
 def remove_with_git(repository: Path, worktree: str) -> None:
-    repositories.git(repository, "worktree", "remove", "--force", worktree)
+    repositories.git(repository, "worktree", "remove", "--force", "--force", worktree)
 
 
 @pytest.mark.parametrize("remove", [remove_with_rm, remove_with_git])

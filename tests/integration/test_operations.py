@@ -40,7 +40,7 @@ class Room:
         self.repository = repositories.make_repository(directory / "project")
         self.store = Store(directory / "taskgrove.db", lambda _: None)
         self.worktrees = Worktrees(directory / "worktrees", Author())
-        works = TaskWork(self.store, self.worktrees.git)
+        works = TaskWork(self.store, self.worktrees)
         self.operations = Operations(self.store, works, self.worktrees.git)
         self.landings = Landings(self.store, works, self.operations, self.worktrees)
         self.clearing = Clearing(self.store, works, self.operations, self.worktrees, directory)
@@ -145,7 +145,7 @@ def test_what_is_committed_while_a_landing_waits_for_its_turn_does_not_land_unse
 def test_what_was_removed_by_hand_is_pruned_as_well(room: Room) -> None:
     task = room.task()
     assert task.worktree is not None
-    repositories.git(room.repository, "worktree", "remove", task.worktree.path)
+    repositories.git(room.repository, "worktree", "remove", "--force", "--force", task.worktree.path)
     repositories.git(room.repository, "branch", "-D", task.worktree.branch)
     repositories.git(room.repository, "-c", "gc.reflogExpire=now", "gc", "--quiet", "--prune=now")
     pruned = room.clearing.prune(None, None, dry_run=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import time
@@ -339,28 +340,25 @@ def test_a_commit_that_takes_too_long_is_stopped_and_can_be_done_again(
     assert changes(worktree) == ["A .gitattributes", "A data.bin"]
 
 
-@pytest.mark.parametrize("what", ["worktree", "git file"])
 def test_a_worktree_that_is_gone_is_a_failure_and_no_other_repository_is_used(
-    grove: worktrees.Worktrees, worktree: Worktree, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+    grove: worktrees.Worktrees, worktree: Worktree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     around = made.make_repository(tmp_path / "around")
     monkeypatch.chdir(around)
     made.git(tmp_path / "data", "init", "--quiet")
     (around / "new").write_text("new", encoding="utf-8")
-    if what == "worktree":
-        shutil.rmtree(worktree.path)
-    else:
-        Path(worktree.path, ".git").unlink()
+    shutil.rmtree(worktree.path)
     with pytest.raises(commits.CommitFailed, match=r"No such file|not a git repository"):
         commit(grove, worktree)
     assert made.git(around, "status", "--porcelain") == "?? new"
     assert made.git(tmp_path / "data", "status", "--porcelain", "--untracked-files=no") == ""
 
 
-def test_a_worktree_that_became_a_repository_of_its_own_is_a_failure(
+def test_a_worktree_whose_repository_is_not_known_and_that_became_one_of_its_own_is_a_failure(
     grove: worktrees.Worktrees, worktree: Worktree
 ) -> None:
     Path(worktree.path, ".git").unlink()
     made.git(worktree.path, "init", "--quiet")
+    worktree = dataclasses.replace(worktree, common_dir=None)
     with pytest.raises(commits.CommitFailed, match="is a repository of its own now"):
         commit(grove, worktree)

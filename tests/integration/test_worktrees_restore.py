@@ -52,16 +52,16 @@ def test_locks_of_a_killed_git_are_removed(grove: worktrees.Worktrees, repositor
     made.commit(worktree.path, {"new": "new"}, "Works again")
 
 
-@pytest.mark.parametrize("how", ["directory", "emptied", "root", "locked", "pruned", "removed"])
+@pytest.mark.parametrize("how", ["directory", "emptied", "root", "unlocked", "pruned", "removed"])
 def test_a_worktree_that_is_gone_is_made_again_with_its_commits(
     grove: worktrees.Worktrees, repository: str, worktree: Worktree, how: str
 ) -> None:
     work = made.commit(worktree.path, {"work": "work"}, "Work")
     path = Path(worktree.path)
-    if how == "locked":
-        made.git(repository, "worktree", "lock", worktree.path)
+    if how in ("unlocked", "pruned"):
+        made.git(repository, "worktree", "unlock", worktree.path)
     if how == "removed":
-        made.git(repository, "worktree", "remove", worktree.path)
+        made.git(repository, "worktree", "remove", "--force", "--force", worktree.path)
     else:
         shutil.rmtree(path.parent if how == "root" else path)
     if how == "emptied":
@@ -81,7 +81,7 @@ def test_a_branch_that_is_gone_as_well_starts_at_the_last_known_commit(
     grove: worktrees.Worktrees, repository: str, worktree: Worktree, committed: bool
 ) -> None:
     head = made.commit(worktree.path, {"work": "work"}, "Work") if committed else None
-    made.git(repository, "worktree", "remove", "--force", worktree.path)
+    made.git(repository, "worktree", "remove", "--force", "--force", worktree.path)
     made.git(repository, "branch", "-D", worktree.branch)
     grove.restore(repository, Worktree(worktree.path, worktree.branch, worktree.base_commit, head_commit=head))
     assert made.head(worktree.path) == (head or worktree.base_commit)
@@ -108,7 +108,7 @@ def test_a_worktree_of_a_repository_that_was_moved_is_repaired(
 def test_something_else_at_the_path_is_neither_used_nor_removed(
     grove: worktrees.Worktrees, repository: str, worktree: Worktree
 ) -> None:
-    made.git(repository, "worktree", "remove", worktree.path)
+    made.git(repository, "worktree", "remove", "--force", "--force", worktree.path)
     made.make_repository(Path(worktree.path), {"precious": "precious"})
     with pytest.raises(locks.WorktreeFailed, match="is there, but is no worktree of"):
         grove.restore(repository, worktree)
@@ -118,8 +118,7 @@ def test_something_else_at_the_path_is_neither_used_nor_removed(
 def test_a_branch_that_the_user_has_checked_out_is_refused_in_gits_words(
     grove: worktrees.Worktrees, repository: str, worktree: Worktree
 ) -> None:
-    shutil.rmtree(worktree.path)
-    made.git(repository, "worktree", "prune")
+    made.git(repository, "worktree", "remove", "--force", "--force", worktree.path)
     made.git(repository, "checkout", "--quiet", worktree.branch)
     with pytest.raises(locks.WorktreeFailed, match=f"'{worktree.branch}' is already"):
         grove.restore(repository, worktree)
@@ -130,7 +129,7 @@ def test_a_branch_that_the_user_has_checked_out_is_refused_in_gits_words(
 def test_a_commit_that_is_gone_fails_and_leaves_nothing(
     grove: worktrees.Worktrees, repository: str, worktree: Worktree
 ) -> None:
-    made.git(repository, "worktree", "remove", worktree.path)
+    made.git(repository, "worktree", "remove", "--force", "--force", worktree.path)
     made.git(repository, "branch", "-D", worktree.branch)
     lost = Worktree(worktree.path, worktree.branch, base_commit="1234" * 10)
     with pytest.raises(locks.WorktreeFailed, match="1234"):

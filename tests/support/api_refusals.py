@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -115,12 +116,12 @@ class World:
 
     @property
     def of_deleted_list(self) -> Task:
-        """A task whose list and worktree are gone, and that counts as queued to whoever edits it."""
+        """A task whose list and repository are gone, and that counts as queued to whoever edits it."""
 
         def make() -> Task:
             project = Project(self.client, self.root / "deleted")
             task = project.run("echo x > x")
-            repositories.git(project.path, "worktree", "remove", "--force", task.worktree.path)
+            shutil.rmtree(project.path)
             self.client.delete_task_list(project.task_list.id)
             return task
 
@@ -158,7 +159,7 @@ class World:
         def make() -> Task:
             project = Project(self.client, self.root / "forgotten")
             task = project.run("echo x > x")
-            project.git("worktree", "remove", "--force", task.worktree.path)
+            project.git("worktree", "remove", "--force", "--force", task.worktree.path)
             project.git("branch", "-D", task.worktree.branch)
             project.git("reflog", "expire", "--expire=now", "--all")
             project.git("gc", "-q", "--prune=now")

@@ -22,7 +22,7 @@ from taskgrove_server.processes import command
 from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.mailbox import Mailbox
 from taskgrove_server.runner.task_work import Place
-from taskgrove_server.worktrees import commands, copying, staging
+from taskgrove_server.worktrees import commands, copying, repositories, staging
 from taskgrove_server.worktrees.locks import WorktreeFailed
 from taskgrove_server.worktrees.worktrees import Worktrees
 
@@ -63,15 +63,18 @@ class Preparation:
 
         A cancel ends what is being done, with one of these errors.
         """
-        repository = task_list.working_dir
-        if repository is None:
+        if task_list.working_dir is None:
             return Prepared(self._sandbox(task))
+        worktree = task.worktree
+        repository = repositories.standing_for(task_list.working_dir, worktree.common_dir if worktree else None)
         interrupt = functools.partial(self._worktrees.interrupt, threading.get_ident())
         with mailbox.interruptible(interrupt):
-            worktree = task.worktree
             saved_ref = None
             if task.restart and worktree is not None:
+                self._check_start(repository, task_list)
                 saved_ref = worktree.saved_ref
+                if worktree.state is WorktreeState.PRESENT:
+                    self._worktrees.mend(repository, worktree)
                 if worktree.state is not WorktreeState.DISCARDED:
                     saved_ref = self._put_away(task, worktree, repository, task_list)
                 worktree = None
@@ -88,11 +91,12 @@ class Preparation:
                 worktree = replace(worktree, saved_ref=saved_ref)
             else:
                 restored = self._worktrees.restore(repository, worktree)
-                worktree = replace(worktree, state=WorktreeState.PRESENT)
+                common_dir = self._worktrees.common_dir(repository) or worktree.common_dir
+                worktree = replace(worktree, state=WorktreeState.PRESENT, common_dir=common_dir)
                 if not restored:
                     return Prepared(worktree.path, worktree)
         try:
-            worktree = self._set_up(task, task_list, repository, worktree, mailbox)
+            worktree = self._set_up(task, task_list, task_list.working_dir, worktree, mailbox)
         except BaseException:
             if made:
                 self.discard(task, task_list)
@@ -103,12 +107,22 @@ class Preparation:
         """Removes a worktree that was made, or begun, and not recorded; raises WorktreeFailed."""
         if task_list.working_dir is not None:
             settings = task_list.worktree_settings
+            common_dir = task.worktree.common_dir if task.worktree else None
             self._worktrees.discard(
-                task_list.working_dir,
+                repositories.standing_for(task_list.working_dir, common_dir),
                 task.id,
                 task.title,
                 base_branch=settings.base_branch,
                 branch_prefix=settings.branch_prefix,
+            )
+
+    def _check_start(self, repository: str, task_list: TaskList) -> None:
+        """Raises WorktreeFailed, before anything is put away, when nothing says where to start from."""
+        if repository != task_list.working_dir and not task_list.worktree_settings.base_branch:
+            raise WorktreeFailed(
+                f"{task_list.working_dir!r} is no checkout of the repository any more, so that nothing says from where "
+                f"to start: put one there again, as by 'git -C {repository} worktree add {task_list.working_dir} "
+                "<branch>', and retry."
             )
 
     def _set_up(

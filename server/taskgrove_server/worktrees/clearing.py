@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from taskgrove_server.domain.worktree import Removal
-from taskgrove_server.worktrees import branches, commands, git_dirs, removing, saving, staging, work
+from taskgrove_server.worktrees import branches, commands, git_dirs, registration, removing, saving, staging, work
 from taskgrove_server.worktrees.branches import Branch
 from taskgrove_server.worktrees.work import Work
 
@@ -50,6 +50,8 @@ def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool) ->
     saved = _save(git, subject, deleted, uncommitted=bool(files))
     if subject.present:
         _remove_directory(git, repository, worktree.path)
+    else:
+        registration.forget(git, repository, worktree.path)
     if deleted:
         # With the old value: a branch that has moved on stays.
         git(repository, "update-ref", "-d", f"refs/heads/{deleted.name}", deleted.head)

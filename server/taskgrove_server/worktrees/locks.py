@@ -22,7 +22,8 @@ class RepositoryLocks:
 
     def __init__(self, git: commands.Git) -> None:
         self._git = git
-        self._locks: dict[str, threading.Lock] = {}
+        # A thread may take one that it has: what reads under the lock may have to repair.
+        self._locks: dict[str, threading.RLock] = {}
 
     @contextmanager
     def exclusively(self, repository: str) -> Generator[str]:
@@ -37,7 +38,7 @@ class RepositoryLocks:
     @contextmanager
     def holding(self, common_dir: str) -> Generator[None]:
         """As `exclusively`, where the common git directory is known already."""
-        with self._locks.setdefault(common_dir, threading.Lock()):
+        with self._locks.setdefault(common_dir, threading.RLock()):
             try:
                 yield
             except (commands.GitFailed, errors.DirectoryRefused, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -42,14 +43,27 @@ def save(git: commands.Git, repository: str, task_id: TaskId, head: str, snapsho
     if snapshot is not None:
         text = f"What task {task_id} had not committed\n\nTaskgrove-Task: {task_id}\n{_TRAILER}\n"
         commit = git(repository, "commit-tree", snapshot, "-p", head, "-F", "-", stdin=text.encode())
-    saved: dict[str, str] = {}
-    for line in git(repository, "for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}{task_id}/").splitlines():
-        known, ref = line.split(" ", 1)
-        saved[ref] = known
+    saved = _saved(git, repository, task_id)
+    for ref, known in saved.items():
         # What a killed server had saved already.
         if known == commit:
             return Saved(ref, commit, head)
-    numbers = [int(number) for ref in saved if (number := ref.rpartition("/")[2]).isdecimal()]
-    ref = f"{REFS}{task_id}/{max(numbers, default=0) + 1}"
+    ref = _next(task_id, saved)
     git(repository, "update-ref", "--create-reflog", ref, commit, "0" * len(commit))
     return Saved(ref, commit, head)
+
+
+def next_ref(git: commands.Git, repository: str, task_id: TaskId) -> str:
+    """Returns a name that nothing was saved under, for a ref or for several below it."""
+    return _next(task_id, _saved(git, repository, task_id))
+
+
+def _saved(git: commands.Git, repository: str, task_id: TaskId) -> dict[str, str]:
+    """Returns the commits that were saved of a task, by ref."""
+    answer = git(repository, "for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}{task_id}/")
+    return {ref: commit for commit, ref in (line.split(" ", 1) for line in answer.splitlines())}
+
+
+def _next(task_id: TaskId, saved: Iterable[str]) -> str:
+    parts = (ref.removeprefix(f"{REFS}{task_id}/").partition("/")[0] for ref in saved)
+    return f"{REFS}{task_id}/{max((int(part) for part in parts if part.isdecimal()), default=0) + 1}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.worktrees import branches, commands, commits, git_dirs, names, saving
+from taskgrove_server.worktrees import branches, commands, commits, filters, git_dirs, names, registration, saving
 from taskgrove_server.worktrees.locks import RepositoryLocks, WorktreeFailed
 
 
@@ -67,12 +68,12 @@ class Worktrees:
         path = str(self._root / task_id)
         branch = names.branch(branch_prefix or self._branch_prefix, task_id, title)
         start = self._start(repository, base_branch)
-        if not _occupied(path) and (found := self._look(repository, branch, start)):
+        if not registration.occupied(path) and (found := self._look(repository, branch, start)):
             common_dir, base = found
             with self.locks.holding(common_dir):
                 self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._add_with_branch(repository, path, branch, base)
-            return Worktree(path=path, branch=branch, base_commit=base)
+                self._add_with_branch(repository, common_dir, path, branch, base)
+            return Worktree(path=path, branch=branch, base_commit=base, common_dir=common_dir)
         return self._create_beside(repository, path, branch, start)
 
     def _start(self, repository: str, base_branch: str) -> str:
@@ -108,15 +109,15 @@ class Worktrees:
 
     def _create_beside(self, repository: str, path: str, branch: str, start: str) -> Worktree:
         """Makes a worktree where something stands in the way."""
-        with self.locks.exclusively(repository):
+        with self.locks.exclusively(repository) as common_dir:
             base = self.git.ask(repository, "rev-parse", "--verify", "--quiet", f"{start}^{{commit}}")
             if base is None:
                 raise errors.RepositoryEmpty(repository)
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = next(free for free in _numbered(path) if self._clear_path(repository, free, base))
             branch = next(free for free in _numbered(branch) if self._clear_branch(repository, free, base, path))
-            self._add_with_branch(repository, path, branch, base)
-        return Worktree(path=path, branch=branch, base_commit=base)
+            self._add_with_branch(repository, common_dir, path, branch, base)
+        return Worktree(path=path, branch=branch, base_commit=base, common_dir=common_dir)
 
     def discard(
         self, repository: str, task_id: TaskId, title: str, *, base_branch: str = "", branch_prefix: str = ""
@@ -137,11 +138,14 @@ class Worktrees:
     def restore(self, repository: str, worktree: Worktree) -> bool:
         """Makes a worktree again at the same path if it is gone, and tells whether it was; raises WorktreeFailed.
 
+        One that is there is registered with its repository again if need be; see registration.mend.
         Its branch is checked out as it is now; one that is gone as well starts at what was saved of it, or else at
         the recorded head. What was saved of changes that were not committed is in its files again.
         """
         with self.locks.exclusively(repository) as common_dir:
-            if self._is_usable(repository, worktree, common_dir):
+            if registration.mend(self.git, repository, common_dir, worktree):
+                if dirs := git_dirs.read(worktree.path):
+                    git_dirs.remove_stale_locks(dirs, worktree)
                 return False
             Path(worktree.path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Git's entry for the old worktree goes, or git takes the branch for checked out.
@@ -149,10 +153,10 @@ class Worktrees:
             tip = branches.tip(self.git, repository, worktree.branch)
             saved = saving.Saved.find(self.git, repository, worktree.saved_ref)
             if tip:
-                self._add(repository, worktree.path, worktree.branch)
+                self._add(repository, common_dir, worktree.path, worktree.branch)
             else:
                 tip = saved.head if saved else worktree.head_commit or worktree.base_commit
-                self._add_with_branch(repository, worktree.path, worktree.branch, tip)
+                self._add_with_branch(repository, common_dir, worktree.path, worktree.branch, tip)
             if saved and saved.is_snapshot and saved.head == tip:
                 self.git(worktree.path, "restore", f"--source={saved.commit}", "--worktree", "--", ".")
             return True
@@ -162,28 +166,74 @@ class Worktrees:
 
         Raises CommitFailed; OSError with ENOSPC while a disk is full, after which another call may succeed.
 
-        Call it when the run's processes are gone: see `commits.commit`.
+        Call it when the run's processes are gone: see `commits.commit`. An agent that has removed or replaced its
+        .git has worked all the same.
         """
+        try:
+            self.mend(worktree.common_dir, worktree, trusted=True)
+        except WorktreeFailed as failure:
+            cause = failure.__cause__
+            if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OSError(errno.ENOSPC, str(cause), worktree.path) from failure
+            raise commits.CommitFailed(str(failure)) from failure
         text = commits.message(title=title, task_id=task_id, task_list_title=task_list_title, run_number=run_number)
         return commits.commit(self.git, worktree, self._author, text)
 
-    def _add_with_branch(self, repository: str, path: str, branch: str, start: str) -> None:
+    @staticmethod
+    def common_dir(repository: str) -> str | None:
+        """Returns the git directory that all checkouts of a repository share, None when there is none."""
+        dirs = git_dirs.read(repository)
+        return dirs.common if dirs else None
+
+    def mend(
+        self,
+        repository: str | None,
+        worktree: Worktree,
+        *,
+        trusted: bool = False,
+        may: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Registers a worktree with its repository again if need be; see registration.mend. Raises WorktreeFailed.
+
+        `repository` is a checkout or a git directory; without one, nothing is done. `may` is asked under the lock
+        whether nobody works in the worktree.
+        """
+        dirs = git_dirs.read(repository) if repository else None
+        if repository is None or dirs is None or not registration.occupied(worktree.path):
+            return
+        if registration.is_sound(worktree.path, dirs.common):
+            with suppress(OSError):
+                registration.keep(worktree.path, dirs.common)
+            return
+        with self.locks.holding(dirs.common):
+            if may():
+                registration.mend(self.git, repository, dirs.common, worktree, trusted=trusted)
+
+    def _add_with_branch(self, repository: str, common_dir: str, path: str, branch: str, start: str) -> None:
         try:
             # --no-track and a commit id for the start: to write an upstream takes the lock of the repository's
             # config, on which parallel adds fail. Forced twice, git forgets that it had a worktree at this path
             # before, even a locked one.
-            self._add(repository, "--force", "--force", "--no-track", "-b", branch, "--", path, start)
+            self._add(repository, common_dir, path, start, "--force", "--force", "--no-track", "-b", branch)
         except BaseException:
             # With the old value: a branch that has moved on stays.
             self._try(repository, "update-ref", "-d", f"refs/heads/{branch}", start)
             raise
 
-    def _add(self, repository: str, *arguments: str) -> None:
-        """Runs `git worktree add`, of whose arguments the last but one is the path."""
+    def _add(self, repository: str, common_dir: str, path: str, revision: str, *options: str) -> None:
+        """Runs `git worktree add`. The worktree is locked, so that nobody's `git worktree prune` takes it."""
+        # Filters that keep something in the git directory get it before they have to check anything out.
+        stateful = filters.have_state(common_dir)
+        kept = ("--lock", "--reason", registration.REASON, *(("--no-checkout",) if stateful else ()))
         try:
-            self.git(repository, "worktree", "add", "--quiet", *arguments)
-        except BaseException:
-            self._remove(repository, arguments[-2])
+            self.git(repository, "worktree", "add", "--quiet", *kept, *options, "--", path, revision)
+            if stateful:
+                filters.share_state(common_dir, git_dirs.of(self.git, path).own)
+                self.git(path, "read-tree", "-m", "-u", "HEAD")
+        except BaseException as error:
+            self._remove(repository, path)
+            if isinstance(error, commands.GitFailed):
+                raise commands.GitFailed(filters.explained(error), error.status) from error
             raise
 
     def _remove(self, repository: str, path: str) -> None:
@@ -199,7 +249,7 @@ class Worktrees:
 
     def _clear_path(self, repository: str, path: str, base: str) -> bool:
         """Tells whether a worktree can be made at a path, after removing one that nobody has worked in."""
-        if not _occupied(path):
+        if not registration.occupied(path):
             return True
         head = self._heads(repository).get(path)
         if head is None or not self._is_part_of(repository, head, base):
@@ -233,39 +283,9 @@ class Worktrees:
         """Tells whether `base` has everything that `commit` has."""
         return not commit.strip("0") or branches.contains(self.git, repository, base, commit)
 
-    def _is_usable(self, repository: str, worktree: Worktree, common_dir: str) -> bool:
-        """Tells whether a worktree is there, repaired if need be; raises WorktreeFailed if something else is."""
-        if not _occupied(worktree.path):
-            return False
-        if not self._is_linked(worktree, common_dir):
-            # The agent has removed its .git file, or the user has moved the repository.
-            self._try(repository, "worktree", "repair", worktree.path)
-            if not self._is_linked(worktree, common_dir):
-                raise WorktreeFailed(
-                    f"{worktree.path!r} is there, but is no worktree of {repository!r} any more: "
-                    "save what is in it, move it away and continue the task again."
-                )
-        return True
-
-    def _is_linked(self, worktree: Worktree, common_dir: str) -> bool:
-        try:
-            dirs = git_dirs.of(self.git, worktree.path)
-        except commands.GitFailed:
-            return False
-        if dirs.linked and dirs.common == common_dir:
-            git_dirs.remove_stale_locks(dirs, worktree)
-            return True
-        return False
-
 
 def _numbered(name: str) -> Iterator[str]:
     """Yields a name, and then the same with -2, -3 and so on behind it."""
     yield name
     for number in itertools.count(2):
         yield f"{name}-{number}"
-
-
-def _occupied(path: str) -> bool:
-    """Tells whether something is at a path, other than an empty directory."""
-    place = Path(path)
-    return os.path.lexists(path) and not (place.is_dir() and not any(place.iterdir()))
