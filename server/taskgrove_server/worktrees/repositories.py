@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from taskgrove_server.domain import errors
-from taskgrove_server.worktrees import branches, commands, roots
+from taskgrove_server.worktrees import branches, commands, formats, roots
 
 #: Seconds. Nothing here reads more than a few files; a network file system may be slow.
 _TIMEOUT = 30.0
@@ -69,4 +69,4 @@ def of_worktree(git: commands.Git, path: str) -> str | None:
 def _why(failure: commands.GitFailed) -> str:
     if "not a git repository" in str(failure):
         return "there is no repository at it or above it: run 'git init' there, or use another directory."
-    return str(failure)
+    return formats.too_new(str(failure), git_version()) or str(failure)
