@@ -83,7 +83,7 @@ def test_a_format_that_this_git_does_not_know_is_told(tmp_path: Path, version: s
     repository = made.make_repository(tmp_path / "project")
     with (repository / ".git" / "config").open("a") as config:
         config.write(f"[core]\n\trepositoryFormatVersion = {version}\n[extensions]\n\tofTheFuture = yes\n")
-    with pytest.raises(errors.NotARepository, match="does not know its format: install a newer one"):
+    with pytest.raises(errors.NotARepository, match="too old for it"):
         repositories.inspect(str(repository))
 
 

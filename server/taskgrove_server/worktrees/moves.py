@@ -99,15 +99,10 @@ def recover(git: commands.Git, repository: str, name: str) -> None:
 def _fast_forward(mover: commands.Git, checkout: str, branch: str, commit: str, reason: str) -> None:
     # A merge, because read-tree takes ignored files for expendable and has no option against it: whoever writes one
     # at this very moment keeps it. The branch's own options may be anything, another strategy or a squash among them.
-    environment = {
-        "GIT_REFLOG_ACTION": reason,
-        # Not by -c, which takes the name of a branch with a "=" in it apart.
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"branch.{branch}.mergeOptions",
-        "GIT_CONFIG_VALUE_0": "",
-    }
+    environment = {"GIT_REFLOG_ACTION": reason, "TASKGROVE_NOTHING": ""}
     options = ("--ff-only", "--no-overwrite-ignore", "--no-verify-signatures", "--no-squash", "--no-autostash")
-    settings = ("-c", "submodule.recurse=false")
+    # Not by -c, which takes the name of a branch with a "=" in it apart.
+    settings = (f"--config-env=branch.{branch}.mergeOptions=TASKGROVE_NOTHING",)
     mover(checkout, *settings, "merge", *options, "--quiet", "--no-stat", commit, environment=environment)
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from taskgrove_server.domain import errors
-from taskgrove_server.worktrees import branches, commands, git_dirs, prefixes, roots, subdirectories
+from taskgrove_server.worktrees import branches, commands, formats, git_dirs, prefixes, roots, subdirectories
 
 #: Seconds. Nothing here reads more than a few files; a network file system may be slow.
 _TIMEOUT = 30.0
@@ -98,13 +98,8 @@ def standing_for(working_dir: str, common_dir: str | None) -> str:
 
 def _why(failure: commands.GitFailed, directory: str) -> str:
     words = str(failure)
-    if "unknown repository extension" in words or "git repo version" in words:
-        return (
-            f"git {git_version()}, which the server has, does not know its format: install a newer one, or use a "
-            f"repository that was made without it. {words}"
-        )
     if "not a git repository" not in words:
-        return words
+        return formats.too_new(words, git_version()) or words
     leads_to = git_dirs.leads_to(directory)
     if leads_to is not None:
         return (

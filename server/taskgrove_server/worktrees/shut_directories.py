@@ -31,12 +31,12 @@ def open_up(git: commands.Git, path: str) -> bool:
     Tells whether git can read all of it now, but for what belongs to another user, which cannot be removed either: it
     can never read files at paths of more than 4096 bytes. Raises GitFailed.
     """
-    if not git.heard(path, *_NEW_FILES):
+    if not git.warnings(path, *_NEW_FILES):
         return True
     for directory in _shut(path):
         with suppress(OSError):
             directory.chmod(stat.S_IRWXU)
-    return all(len(line.encode()) <= _LONG for line in git.heard(path, *_NEW_FILES).splitlines())
+    return all(len(line.encode()) <= _LONG for line in git.warnings(path, *_NEW_FILES).splitlines())
 
 
 def _shut(top: str) -> Iterator[Path]:

@@ -63,7 +63,7 @@ def stage(
     children = checkout.children
     # --sparse: in a sparse checkout, new files outside the cone would be refused.
     exclude = (f":(exclude,literal){name}" for name in _excluded(git, checkout.directory, children))
-    said = git.heard(checkout.directory, "add", "--all", "--sparse", "--", ".", *exclude, environment=environment)
+    said = git.warnings(checkout.directory, "add", "--all", "--sparse", "--", ".", *exclude, environment=environment)
     if children:
         placing.place(
             git,
