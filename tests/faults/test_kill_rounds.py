@@ -168,9 +168,10 @@ def test_killed_between_the_worktree_and_its_record(
 
 def made(repository: Path, worktrees: int) -> bool:
     """Tells whether there are so many linked worktrees, and git is at work on none of them."""
-    listed = repositories.git(repository, "worktree", "list", "--porcelain").splitlines()
-    return len(repositories.worktree_paths(repository)) == worktrees and not any(
-        line.startswith("locked") for line in listed
+    git_dirs = list((repository / ".git" / "worktrees").iterdir())
+    # The index is the last thing that it writes.
+    return len(git_dirs) == worktrees and all(
+        (git_dir / "index").exists() and not (git_dir / "index.lock").exists() for git_dir in git_dirs
     )
 
 

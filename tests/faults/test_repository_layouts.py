@@ -123,8 +123,9 @@ def test_a_checkout_that_cannot_be_found_is_not_left_behind_by_its_branch(
     tasks = Tasks(client, checkout)
     task = tasks.run()
     before = repositories.head(checkout, "main")
-    assert not client.check_land(task.id, target_branch="main").can_land
-    with pytest.raises(taskgrove.CheckoutDirty, match=r"config core\.worktree <directory>"):
+    check = client.check_land(task.id, target_branch="main")
+    assert check.remedies[0].command.endswith(" config core.worktree DIRECTORY")
+    with pytest.raises(taskgrove.TargetBusy, match="git cannot tell where"):
         client.land(task.id, target_branch="main")
     assert repositories.head(checkout, "main") == before
     # As it says.

@@ -191,6 +191,8 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "message": [("a\0b", "message"), ("m" * 65537, "message")],
         "expected_head": BAD_COMMITS,
         "commit_uncommitted": [],
+        "include_other_commits": [],
+        "include_unpublished_submodules": [],
         "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS],
     },
     "PushBranch": {

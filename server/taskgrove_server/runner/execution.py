@@ -277,6 +277,9 @@ class Execution:
         """Closes the run's row with what came of it, unless a cancel came first."""
         # First: it puts back what git needs in order to tell anything.
         outcome = replace(outcome, repository_changes=self._compared(run, job.mailbox))
+        if job.mailbox.cancelled and outcome.failure is not None:
+            # Meanwhile: the task will rest as cancelled, and so does its run.
+            outcome = replace(outcome, failure=None, cancelled=True, exit_code=-1)
         succeeded = outcome.failure is None and not outcome.cancelled
         if succeeded and (failure := self._left_unfinished(job, run)):
             outcome = replace(outcome, failure=failure)

@@ -134,11 +134,15 @@ class Checkout:
 
     def _holds_others(self, directory: Path) -> bool:
         """Tells whether a directory holds anything but what the move deletes."""
-        for parent, names, files in os.walk(directory):
-            links = [name for name in names if Path(parent, name).is_symlink()]
-            for name in (*files, *links):
-                if not self._goes(str(Path(parent, name).relative_to(self._path))):
-                    return True
+        # Not by os.walk, which recurses: directories may be deeper than Python allows.
+        waiting = [str(directory)]
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif not self._goes(os.path.relpath(entry.path, self._path)):
+                        return True
         return False
 
 

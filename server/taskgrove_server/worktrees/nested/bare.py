@@ -32,8 +32,8 @@ def _bare(place: str, path: str, kind: NestedKind) -> Nested:
 
 
 def _git_dirs(top: str) -> Iterator[str]:
-    for directory, names, files in walking.walk(top):
-        if "HEAD" in files and "objects" in names and "refs" in names and directory != top:
+    for directory, entered, names in walking.walk(top):
+        if {"HEAD", "objects", "refs"} <= names and directory != top:
             yield str(Path(directory).resolve())
             # Submodules of submodules have theirs in those of the latter.
-            names[:] = [name for name in names if name == "modules"]
+            entered[:] = [name for name in entered if name == "modules"]

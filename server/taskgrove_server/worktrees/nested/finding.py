@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from taskgrove_server.domain.worktree import NestedKind
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.git_dirs import GitDirs
-from taskgrove_server.worktrees.nested import bare, guarded, listing
+from taskgrove_server.worktrees.nested import bare, guarded, listing, walking
 from taskgrove_server.worktrees.nested.listing import Listing
 from taskgrove_server.worktrees.nested.repositories import Nested
 
@@ -155,15 +155,5 @@ def _registered(common: str, worktree: str) -> Iterator[str]:
 
 
 def _walked(worktree: str) -> Iterator[str]:
-    """Yields every directory below a worktree that has a .git, ignored ones too; follows no links and no mounts."""
-    device = os.lstat(worktree).st_dev
-    for directory, names, files in os.walk(worktree):
-        if directory != worktree and (".git" in names or ".git" in files):
-            yield directory
-        names[:] = [name for name in names if name != ".git" and _is_on(device, f"{directory}/{name}")]
-
-
-def _is_on(device: int, directory: str) -> bool:
-    with suppress(OSError):
-        return os.lstat(directory).st_dev == device
-    return False
+    """Yields every directory below a worktree that has a .git, ignored ones too."""
+    return (directory for directory, _, names in walking.walk(worktree) if directory != worktree and ".git" in names)

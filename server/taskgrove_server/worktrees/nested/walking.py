@@ -7,14 +7,26 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 
-def walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yields as os.walk does, but follows no links and no mounts, and does not enter what is called .git."""
-    if not os.path.isdir(top):  # noqa: PTH112 - a path of os.walk
-        return
+def walk(top: str) -> Iterator[tuple[str, list[str], set[str]]]:
+    """Yields each directory, the top first, with the names of those in it that are entered next, and of all in it.
+
+    Whoever is told may take some of the former out. Links, mounts and what is called .git are not entered. What cannot
+    be read is passed over.
+    """
     device = _device(top)
-    for directory, names, files in os.walk(top):
-        yield directory, names, files
-        names[:] = [name for name in names if name != ".git" and _device(f"{directory}/{name}") == device]
+    # Not by os.walk, which recurses: an agent's directories may be deeper than Python allows.
+    waiting = [top]
+    while waiting:
+        directory = waiting.pop()
+        entered: list[str] = []
+        names: set[str] = set()
+        with suppress(OSError), os.scandir(directory) as entries:
+            for entry in entries:
+                names.add(entry.name)
+                if entry.name != ".git" and entry.is_dir(follow_symlinks=False) and _device(entry.path) == device:
+                    entered.append(entry.name)
+        yield directory, entered, names
+        waiting.extend(f"{directory}/{name}" for name in entered)
 
 
 def _device(directory: str) -> int | None:
