@@ -117,7 +117,7 @@ class App:
             SharedState(self._worktrees.git, self._worktrees.locks, settings.branch_prefix),
         )
         works = TaskWork(self._store, self._worktrees)
-        self._operations = Operations(self._store, works, self._worktrees.git)
+        self._operations = Operations(self._store, works, self._worktrees.git, self._worktrees.locks)
         self._leftovers = Leftovers((data.worktrees, data.sandboxes))
         self._clearing = Clearing(self._store, works, self._operations, self._worktrees, self._leftovers, data.logs)
         preparation = Preparation(self._worktrees, self._clearing, data.sandboxes, settings.pass_environment)

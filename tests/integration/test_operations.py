@@ -42,7 +42,7 @@ class Room:
         self.store = Store(directory / "taskgrove.db", lambda _: None)
         self.worktrees = Worktrees(directory / "worktrees", Author())
         works = TaskWork(self.store, self.worktrees)
-        self.operations = Operations(self.store, works, self.worktrees.git)
+        self.operations = Operations(self.store, works, self.worktrees.git, self.worktrees.locks)
         self.landings = Landings(self.store, works, self.operations, self.worktrees)
         leftovers = Leftovers((directory / "worktrees",))
         self.clearing = Clearing(self.store, works, self.operations, self.worktrees, leftovers, directory)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -126,10 +127,10 @@ class Clearing:
         removal = Removal()
         if left is not None and not discard_worktree:
             raise left
-        if left is not None and task.worktree is None:
-            # While the task can still be named if that fails.
-            removal = self._remove_sandbox(str(task.directory))
-        elif left is not None:
+        sandbox = str(task.directory) if left is not None and task.worktree is None else None
+        # While the task can still be named if that fails.
+        set_aside = aside.put(sandbox) if sandbox else None
+        if left is not None and sandbox is None:
             try:
                 _, removal = self.discard(task_id, dry_run=False)
             except errors.TaskListDeleted:
@@ -137,7 +138,16 @@ class Clearing:
                 log.warning(
                     "Task %s is deleted; its branch is left in a repository that is not known any more", task_id
                 )
-        logs = self._store.tasks.delete(task_id).result()
+        try:
+            logs = self._store.tasks.delete(task_id).result()
+        except errors.TaskgroveError:
+            if set_aside and sandbox:
+                # It was continued meanwhile, and works there.
+                with suppress(OSError):
+                    Path(set_aside).rename(sandbox)
+            raise
+        if set_aside:
+            removal = self._emptied(set_aside)
         try:
             for path in (*logs, self.setup_log(task_id)):
                 Path(path).unlink(missing_ok=True)
@@ -145,19 +155,15 @@ class Clearing:
             log.warning("Task %s is deleted, but not all of its files: %s", task_id, error)
         return Deleted(removal.saved_ref, removal.leftover_path)
 
-    def _remove_sandbox(self, path: str) -> Removal:
-        leftover = removing.remove(path)
-        removal = Removal(
-            path=path,
-            leftover_path=leftover.path if leftover else None,
-            leftover_reasons=str(leftover) if leftover else None,
-        )
-        self._leftovers.tell(removal.leftover_path, removal.leftover_reasons)
-        return removal
+    def _emptied(self, set_aside: str) -> Removal:
+        """Removes what was set aside, and tells what is left of it."""
+        return self._told(removing.clear(set_aside))
 
     def _again(self, worktree: Worktree) -> Removal:
         """Tries again to remove what was left of a worktree."""
-        leftover = removing.clear_all(worktree.path)
+        return self._told(removing.clear_all(worktree.path))
+
+    def _told(self, leftover: removing.Leftover | None) -> Removal:
         if leftover is None:
             return Removal()
         self._leftovers.tell(leftover.path, str(leftover))
@@ -186,15 +192,16 @@ class Clearing:
 
     def _discard(self, place: Place, *, dry_run: bool) -> Removal:
         note = functools.partial(self._note, place.task.id)
-        return self._clear(place, functools.partial(clearing.discard, self._worktrees.git, dry_run=dry_run, note=note))
+        discard = functools.partial(clearing.discard, self._worktrees.git, dry_run=dry_run, note=note)
+        return self._clear(place, discard, dry_run=dry_run)
 
     def _prune(self, task_id: TaskId, *, dry_run: bool) -> Removal:
         note = functools.partial(self._note, task_id)
         prune = functools.partial(clearing.prune, self._worktrees.git, dry_run=dry_run, note=note)
         if dry_run:
-            return self._clear(self._works.place(task_id), prune)
+            return self._clear(self._works.place(task_id), prune, dry_run=True)
         with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task:
-            removal = self._clear(self._works.place_of(task), prune)
+            removal = self._clear(self._works.place_of(task), prune, dry_run=False)
             self._store.worktrees.removed(task_id, WorktreeState.PRUNED, removal.saved_ref).result()
             log.info("The worktree of task %s was pruned", task_id)
             return removal
@@ -203,16 +210,21 @@ class Clearing:
         """Records where work was saved before anything is removed: a server that is killed meanwhile has it then."""
         self._store.worktrees.saved(task_id, saved_ref).result()
 
-    def _clear(self, place: Place, clear: Callable[[Work], Removal]) -> Removal:
-        """Does something to the work that there is, under the lock of its repository."""
+    def _clear(self, place: Place, clear: Callable[[Work], Removal], *, dry_run: bool) -> Removal:
+        """Does something to the work that there is, under the lock of its repository.
+
+        What was set aside is emptied without it: that may take minutes.
+        """
         with git_errors(), self._worktrees.locks.exclusively(place.repository):
             try:
                 subject = self._works.look(place)
             except errors.WorkMissing:
                 return Removal()
             removal = clear(subject)
-        self._leftovers.tell(removal.leftover_path, removal.leftover_reasons)
-        return removal
+        if dry_run or removal.path is None:
+            return removal
+        left = self._again(place.worktree)
+        return replace(removal, leftover_path=left.leftover_path, leftover_reasons=left.leftover_reasons)
 
     def _warn(self, task_id: TaskId, error: Exception) -> None:
         # Housekeeping tries again each minute, and would fill the log.

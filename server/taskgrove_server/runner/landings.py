@@ -59,11 +59,12 @@ class Landings:
                 subject = self._works.look(place, target_branch)
                 _expect(subject, expected)
                 planned = landing.plan(self._worktrees.git, subject, wish, task.create_time)
-                move = moves.plan(self._worktrees.git, place.repository, planned.target, planned.commit)
                 unpublished = publication.unpublished(self._worktrees.git, subject)
                 if unpublished and not include_unpublished_submodules:
                     raise publication.refusal(subject, unpublished[0])
                 publication.bring(self._worktrees.git, subject, unpublished)
+                # Last, for it holds for the moment only.
+                move = moves.plan(self._worktrees.git, place.repository, planned.target, planned.commit)
                 done = Landing(planned.target.name, planned.commit, subject.head, strategy, clock.now())
                 noted = Operation(OperationKind.LANDING, done, request)
                 self._store.worktrees.note(task_id, noted).result()

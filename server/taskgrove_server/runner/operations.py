@@ -16,6 +16,7 @@ from taskgrove_server.runner.task_work import TaskWork
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.worktrees import Operation
 from taskgrove_server.worktrees import branches, commands, moves
+from taskgrove_server.worktrees.locks import RepositoryLocks, WorktreeFailed
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +24,11 @@ log = logging.getLogger(__name__)
 class Operations:
     """Notes what is done to worktrees, so that two calls do not meet, and sees to what a killed server left."""
 
-    def __init__(self, store: Store, works: TaskWork, git: commands.Git) -> None:
+    def __init__(self, store: Store, works: TaskWork, git: commands.Git, locks: RepositoryLocks) -> None:
         self._store = store
         self._works = works
         self._git = git
+        self._locks = locks
         #: How many calls each task has here. One too many is refused, while the other still works.
         self._mine: Counter[TaskId] = Counter()
         self._lock = threading.Lock()
@@ -81,10 +83,17 @@ class Operations:
             # Housekeeping comes back to it.
             log.error("What became of the worktree of task %s could not be recorded: %s", task_id, error)
 
+    def _put_back(self, repository: str) -> None:
+        try:
+            with self._locks.exclusively(repository):
+                moves.recover(self._git, repository)
+        except (WorktreeFailed, OSError) as error:
+            log.error("What a landing had set aside in a checkout of %s stays there: %s", repository, error)
+
     def _is_done(self, task: Task, planned: Landing) -> bool:
         try:
             repository = self._works.place_of(task).repository
-            moves.recover(self._git, repository, planned.target_branch)
+            self._put_back(repository)
             target = branches.tip(self._git, repository, planned.target_branch)
             return target is not None and branches.contains(self._git, repository, target, planned.commit)
         except (commands.GitFailed, errors.TaskgroveError, OSError) as error:

@@ -9,6 +9,8 @@ from pathlib import Path
 from taskgrove_server.worktrees import checkouts as places
 from taskgrove_server.worktrees import commands
 
+_HEADS = "refs/heads/"
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -23,23 +25,38 @@ class Branch:
 
 
 def find(git: commands.Git, repository: str, name: str) -> Branch | None:
-    """Returns a local branch, None when there is none of this very name."""
-    wanted = f"refs/heads/{name}"
+    """Returns a local branch, None when there is none of this very name.
+
+    Of one that is but another name for a branch, as `master` for `main`, returns the latter: that is what moves.
+    """
+    wanted = f"{_HEADS}{name}"
     # Not by a revision like "refs/heads/x", of which "x~3" or "x@{1}" would be found too.
-    answer = git(repository, "for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", wanted)
-    for line in answer.splitlines():
-        ref, head, checkout = line.split("\0")
-        # The branches below a directory of that name are listed too.
-        if ref == wanted:
-            return Branch(name, head, places.place(git, repository, checkout) if checkout else None)
+    form = "--format=%(refname)%00%(symref)%00%(objectname)%00%(worktreepath)%00"
+    answer = git(repository, "for-each-ref", form, wanted).split("\0")
+    # A path may have newlines in it, a name not. The branches below a directory of that name are listed too.
+    for ref, symref, head, checkout in zip(answer[::4], answer[1::4], answer[2::4], answer[3::4], strict=False):
+        if ref.removeprefix("\n") != wanted:
+            continue
+        if symref:
+            return find(git, repository, symref.removeprefix(_HEADS)) if symref.startswith(_HEADS) else None
+        return Branch(name, head, places.place(git, repository, checkout) if checkout else None)
     return None
 
 
 def checkouts(git: commands.Git, repository: str, name: str) -> list[str]:
     """Returns the paths of all checkouts that a local branch is checked out in; git allows several when forced."""
+    return _listed(git, repository, f"branch {_HEADS}{name}")
+
+
+def all_checkouts(git: commands.Git, repository: str) -> list[str]:
+    """Returns the paths of all checkouts of a repository."""
+    return _listed(git, repository, None)
+
+
+def _listed(git: commands.Git, repository: str, wanted: str | None) -> list[str]:
     entries = git(repository, "worktree", "list", "--porcelain", "-z").split("\0\0")
-    found = [entry.split("\0") for entry in entries]
-    listed = [fields[0].removeprefix("worktree ") for fields in found if f"branch refs/heads/{name}" in fields]
+    found = [entry.split("\0") for entry in entries if entry]
+    listed = [fields[0].removeprefix("worktree ") for fields in found if wanted is None or wanted in fields]
     return [path for checkout in listed if (path := places.place(git, repository, checkout))]
 
 

@@ -15,7 +15,6 @@ from taskgrove_server.worktrees import (
     commands,
     git_dirs,
     registration,
-    removing,
     saving,
     shut_directories,
     staging,
@@ -86,14 +85,11 @@ def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, no
     if deleted:
         # With the old value: a branch that has moved on stays.
         git(repository, "update-ref", "-d", f"refs/heads/{deleted.name}", deleted.head)
-    leftover = removing.clear_all(worktree.path)
     return replace(
         removal,
         saved_ref=saved.ref if saved else None,
         saved_commit=saved.commit if saved else None,
         saved_repositories=kept,
-        leftover_path=leftover.path if leftover else None,
-        leftover_reasons=str(leftover) if leftover else None,
     )
 
 

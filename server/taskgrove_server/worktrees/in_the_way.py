@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.errors import Remedy
-from taskgrove_server.worktrees import commands, conversions, unfinished
+from taskgrove_server.worktrees import commands, conversions, giving_way, unfinished
 
 #: Files that an obstacle names, and its remedy takes care of; the rest come up when these are out of the way.
 _NAMED = 100
@@ -44,7 +45,12 @@ class Checkout:
         #: The files that git takes for changed, with its two letters for them.
         self._dirty = _status(git, path)
 
-    def giving_way(self) -> list[str]:
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Returns what the move does."""
+        return tuple(self._changes.values())
+
+    def giving_way(self) -> tuple[giving_way.File, ...]:
         """Returns the files whose content the move has too; raises CheckoutDirty and FilesInTheWay."""
         if any("U" in letters or letters in ("AA", "DD") for letters in self._dirty.values()):
             conflicts = unfinished.Conflicts()
@@ -53,6 +59,8 @@ class Checkout:
         # What is staged as the landing has it, git leaves as it is.
         done = self._staged_alike()
         edited = [path for path in self._changes if (path in self._dirty or path in hidden) and path not in done]
+        # Before their contents are looked at.
+        stamps = {path: giving_way.Stamp.of(f"{self._path}/{path}") for path in self._present(self._changes)}
         old = [path for path in edited if self._is_file(path, before=True)]
         # Renormalised files, and edits that are those of the landing.
         kept = conversions.same_as(self._git, self._path, self._head, self._present(old))
@@ -60,10 +68,12 @@ class Checkout:
             path for path, change in self._changes.items() if change.old_mode is None and path not in self._dirty
         ]
         blocking = [place for path in untracked if (place := self._in_the_way(path))]
+        blocking += [path for path in self._changes if self._is_filled_submodule(path)]
         new = [path for path in (*edited, *untracked) if self._is_file(path, before=False) and path not in kept]
         same = conversions.same_as(self._git, self._path, self._commit, self._present(new))
         gives_way = {path for path in (*kept, *same) if self._dirty.get(path, " ")[0] == " "}
         own = [path for path in edited if path not in gives_way and not self._is_gone_anyway(path)]
+        own += self._staged_around(untracked)
         if own:
             raise errors.CheckoutDirty(
                 self._path,
@@ -71,10 +81,11 @@ class Checkout:
                 files=own,
                 remedies=[_set_aside(self._path, own[:_NAMED], hidden)],
             )
-        in_the_way = sorted({place for place in blocking if place not in same})
+        self._require_writable()
+        in_the_way = sorted({place for place in blocking if place not in same and place not in own})
         if in_the_way:
             raise errors.FilesInTheWay(self._path, in_the_way, [_move_away(self._path, in_the_way[:_NAMED])])
-        return sorted(gives_way)
+        return tuple(giving_way.File(path, stamps[path]) for path in sorted(gives_way) if path in stamps)
 
     def _staged_alike(self) -> set[str]:
         """Returns the files of the move that are staged as it would have them."""
@@ -85,6 +96,37 @@ class Checkout:
             self._path, "diff-index", "--cached", "--name-only", "--no-renames", "-z", self._commit, "--"
         )
         return set(staged) - set(others.split("\0"))
+
+    def _staged_around(self, new: Iterable[str]) -> list[str]:
+        """Returns files that are staged where the move makes a directory, or below where it makes a file."""
+        files = {path for path in new if self._is_file(path, before=False)}
+        parents = {str(parent) for path in files for parent in PurePosixPath(path).parents}
+        others = [path for path in self._dirty if path not in self._changes]
+        return [
+            path
+            for path in others
+            if path in parents or any(str(parent) in files for parent in PurePosixPath(path).parents)
+        ]
+
+    def _is_filled_submodule(self, path: str) -> bool:
+        """Tells whether a submodule becomes a file, which would take its files, and all that only it has, with it."""
+        change = self._changes[path]
+        if change.old_mode != _LINK or change.mode in (None, _LINK):
+            return False
+        with suppress(OSError):
+            return any(Path(self._path, path).iterdir())
+        return False
+
+    def _require_writable(self) -> None:
+        """Raises CheckoutDirty where files cannot be replaced, as those that a container has made as another user."""
+        for directory in {str(Path(self._path, path).parent) for path in self._changes}:
+            if os.path.isdir(directory) and not os.access(directory, os.W_OK | os.X_OK):  # noqa: PTH112
+                owner = f"sudo chown {os.getuid()} {shlex.quote(directory)}"
+                raise errors.CheckoutDirty(
+                    self._path,
+                    f"{directory!r} in it cannot be written by the server",
+                    remedies=[Remedy("Give it to the user of the server", owner)],
+                )
 
     def _is_file(self, path: str, *, before: bool) -> bool:
         change = self._changes[path]
@@ -144,6 +186,25 @@ class Checkout:
                     elif not self._goes(os.path.relpath(entry.path, self._path)):
                         return True
         return False
+
+
+def undo(git: commands.Git, checkout: str, commit: str, changes: Sequence[Change], present: Collection[str]) -> None:
+    """Takes back what a move that failed half-way has done to the files of a checkout, which `present` were there.
+
+    Git leaves the index as it was then, but not the files that it has written before one that it could not write.
+    """
+    written = [change for change in changes if change.mode not in (None, _LINK)]
+    there = [change.path for change in written if os.path.lexists(f"{checkout}/{change.path}")]
+    moved = conversions.same_as(git, checkout, commit, there)
+    gone = {change.path for change in changes if change.path in present} - {
+        change.path for change in changes if os.path.lexists(f"{checkout}/{change.path}")
+    }
+    old = {change.path for change in changes if change.old_mode not in (None, _LINK)}
+    for path in moved - old:
+        Path(checkout, path).unlink()
+    if back := sorted((moved | gone) & old):
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in back)
+        git(checkout, "checkout-index", "--force", "--quiet", "-z", "--stdin", stdin=stdin)
 
 
 def _changes(git: commands.Git, checkout: str, head: str, commit: str) -> list[Change]:

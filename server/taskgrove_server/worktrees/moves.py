@@ -6,16 +6,28 @@ land. What its files have to do with it, `in_the_way` tells.
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.errors import Remedy
-from taskgrove_server.worktrees import branches, checkouts, commands, git_dirs, giving_way, unfinished
+from taskgrove_server.worktrees import (
+    branches,
+    checkouts,
+    commands,
+    git_dirs,
+    giving_way,
+    in_the_way,
+    moving_program,
+    unfinished,
+)
 from taskgrove_server.worktrees.branches import Branch
-from taskgrove_server.worktrees.in_the_way import Checkout
+from taskgrove_server.worktrees.git_dirs import GitDirs
+from taskgrove_server.worktrees.in_the_way import Change, Checkout
 
 #: Seconds for which a lock on the index is waited for: of a git command that somebody has just given.
 _PATIENCE = 1.0
@@ -23,12 +35,14 @@ _PATIENCE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A branch that can be moved to a commit; `giving_way` are files of its checkout whose content the move has too."""
+    """A branch that can be moved to a commit, and what that means for its checkout, if there is one."""
 
     branch: Branch
     commit: str
     git_dir: str | None = None
-    giving_way: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    #: Files whose content the move has too.
+    giving_way: tuple[giving_way.File, ...] = ()
 
 
 def plan(git: commands.Git, repository: str, branch: Branch, commit: str) -> Move:
@@ -39,10 +53,10 @@ def plan(git: commands.Git, repository: str, branch: Branch, commit: str) -> Mov
     _require_free(git, repository, branch)
     if branch.checkout is None:
         return Move(branch, commit)
-    git_dir = git_dirs.of(git, branch.checkout).own
-    _require_settled(branch.checkout, git_dir, branch.name)
-    files = Checkout(git, branch.checkout, branch.head, commit).giving_way()
-    return Move(branch, commit, git_dir, tuple(files))
+    dirs = git_dirs.of(git, branch.checkout)
+    _require_settled(branch.checkout, dirs, branch.name)
+    checkout = Checkout(git, branch.checkout, branch.head, commit)
+    return Move(branch, commit, dirs.own, checkout.changes, checkout.giving_way())
 
 
 def make(git: commands.Git, mover: commands.Git, repository: str, move: Move, reason: str) -> None:
@@ -57,10 +71,10 @@ def make(git: commands.Git, mover: commands.Git, repository: str, move: Move, re
             mover(repository, "update-ref", "-m", reason, f"refs/heads/{branch.name}", move.commit, branch.head)
         else:
             with giving_way.out_of_the_way(branch.checkout, move.git_dir, move.giving_way):
-                _fast_forward(mover, branch.checkout, branch.name, move.commit, reason)
+                _together(git, mover, branch.checkout, move, reason)
     except commands.GitFailed as failure:
         now = branches.find(git, repository, branch.name)
-        if now is None or now.head not in (branch.head, move.commit):
+        if now is None or now.head not in (branch.head, move.commit) or failure.status == moving_program.MOVED:
             raise errors.BranchMoved(branch.name, now.head if now else "") from failure
         if now.head == branch.head and branch.checkout is not None:
             raise errors.CheckoutDirty(
@@ -72,21 +86,27 @@ def make(git: commands.Git, mover: commands.Git, repository: str, move: Move, re
         raise commands.GitFailed(f"Git did not say why, but the branch {branch.name!r} has not moved.")
 
 
-def recover(git: commands.Git, repository: str, name: str) -> None:
-    """Puts back what a killed server left aside in the checkout of a branch; raises GitFailed and OSError."""
-    branch = branches.find(git, repository, name)
-    if branch is not None and branch.checkout is not None and Path(branch.checkout).is_dir():
-        giving_way.put_back(branch.checkout, git_dirs.of(git, branch.checkout).own)
+def _together(git: commands.Git, mover: commands.Git, checkout: str, move: Move, reason: str) -> None:
+    present = {change.path for change in move.changes if os.path.lexists(f"{checkout}/{change.path}")}
+    program = f"!{shlex.quote(sys.executable)} -I -S {shlex.quote(moving_program.__file__)}"
+    settings = ("-c", "submodule.recurse=false", "-c", f"alias.taskgrove-move={program}")
+    ref = f"refs/heads/{move.branch.name}"
+    added = b"".join(os.fsencode(change.path) + b"\0" for change in move.changes if change.old_mode is None)
+    try:
+        mover(checkout, *settings, "taskgrove-move", ref, move.branch.head, move.commit, reason, stdin=added)
+    except commands.GitFailed:
+        in_the_way.undo(git, checkout, move.commit, move.changes, present)
+        raise
 
 
-def _fast_forward(mover: commands.Git, checkout: str, branch: str, commit: str, reason: str) -> None:
-    # A merge, because read-tree takes ignored files for expendable and has no option against it: whoever writes one
-    # at this very moment keeps it. The branch's own options may be anything, another strategy or a squash among them.
-    environment = {"GIT_REFLOG_ACTION": reason, "TASKGROVE_NOTHING": ""}
-    options = ("--ff-only", "--no-overwrite-ignore", "--no-verify-signatures", "--no-squash", "--no-autostash")
-    # Not by -c, which takes the name of a branch with a "=" in it apart.
-    settings = (f"--config-env=branch.{branch}.mergeOptions=TASKGROVE_NOTHING",)
-    mover(checkout, *settings, "merge", *options, "--quiet", "--no-stat", commit, environment=environment)
+def recover(git: commands.Git, repository: str) -> None:
+    """Puts back what a killed server left aside in the checkouts of a repository; raises GitFailed and OSError.
+
+    Call it with the repository's lock.
+    """
+    for checkout in branches.all_checkouts(git, repository):
+        if dirs := git_dirs.read(checkout):
+            giving_way.put_back(checkout, dirs.own)
 
 
 def _require_free(git: commands.Git, repository: str, branch: Branch) -> None:
@@ -116,19 +136,16 @@ def _require_free(git: commands.Git, repository: str, branch: Branch) -> None:
         raise errors.TargetBusy(branch.name, place, f"it is checked out in {place!r}, which is gone", [remedy])
 
 
-def _require_settled(checkout: str, git_dir: str, branch: str) -> None:
+def _require_settled(checkout: str, dirs: GitDirs, branch: str) -> None:
     """Raises CheckoutDirty in the middle of something, TargetBusy while another git command is at work."""
-    if operation := unfinished.operation(git_dir):
+    if operation := unfinished.operation(dirs.own):
         why = f"{operation.state}: finish or abort that first"
         raise errors.CheckoutDirty(checkout, why, remedies=operation.ways_on(checkout))
-    lock = Path(git_dir, "index.lock")
+    locks = (f"{dirs.own}/index.lock", f"{dirs.own}/HEAD.lock", f"{dirs.common}/refs/heads/{branch}.lock")
     deadline = time.monotonic() + _PATIENCE
-    while lock.exists():
+    while held := next(filter(os.path.lexists, locks), None):
         if time.monotonic() > deadline:
-            raise errors.TargetBusy(
-                branch,
-                checkout,
-                f"another git command works in its checkout {checkout!r}, or has left its lock {str(lock)!r} there",
-                [Remedy("If no git command is at work there, remove the lock", f"rm -f {shlex.quote(str(lock))}")],
-            )
+            why = f"another git command works in its checkout {checkout!r}, or has left its lock {held!r} there"
+            remedy = Remedy("If no git command is at work there, remove the lock", f"rm -f {shlex.quote(held)}")
+            raise errors.TargetBusy(branch, checkout, why, [remedy])
         time.sleep(0.02)
