@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -475,3 +476,21 @@ def test_a_bare_layout_is_compared_too(client: taskgrove.Client, tmp_path: Path)
     assert ["put back" in one for one in told] == [True, True]
     assert "mine" in repositories.git(bare, "diff", "main", "refs/stash")
     assert repositories.git(bare, "config", "core.bare") == "true"
+
+
+@pytest.mark.parametrize("how", ["git checkout -q --ignore-other-worktrees main", "git checkout -q develop"])
+def test_what_the_server_commits_goes_to_no_branch_of_the_person(project: Project, how: str) -> None:
+    # As if made long before: its log is how it is known.
+    project.git("branch", "develop")
+    for branch in ("main", "develop"):
+        log = project.path / ".git/logs/refs/heads" / branch
+        log.write_text(re.sub(r"> \d+ ", "> 1500000000 ", log.read_text()))
+    before = project.git("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/main", "refs/heads/develop")
+    task = project.run(f"{how}; echo new > new.txt")
+    assert task.state == Task.STATE_SUCCEEDED
+    now = project.git("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/main", "refs/heads/develop")
+    assert now == before
+    assert project.git("status", "--porcelain") == ""
+    assert project.git("show", f"{task.worktree.head_commit}:new.txt") == "new"
+    project.client.land(task.id)
+    assert (project.path / "new.txt").exists()

@@ -80,10 +80,15 @@ def commit(git: commands.Git, worktree: Worktree, author: Author, text: str) -> 
         git_dirs.remove_stale_locks(dirs, worktree)
         found = finding.find(git, worktree.path, worktree.base_commit)
         checkout = staging.Checkout(worktree.path, found)
+        on_branch = git.ask(worktree.path, "symbolic-ref", "--quiet", "HEAD")
+        if on_branch not in (None, f"refs/heads/{worktree.branch}") and not _is_newer(dirs, on_branch):
+            # The person's, and perhaps checked out elsewhere: only HEAD goes on from there.
+            _detach(git, worktree.path)
         head = _commit(git, checkout, dirs, author, text, worktree.copied_files)
         if head is None:
             raise CommitFailed(f"There is nothing in {worktree.path!r} that could be committed.")
-        _bring_branch(git, worktree, head)
+        if on_branch != f"refs/heads/{worktree.branch}":
+            _bring_branch(git, worktree, head)
     except (commands.GitFailed, OSError) as error:
         if _lacks_room(worktree.path, str(error)):
             raise OSError(errno.ENOSPC, f"The disk has no room for a commit: {error}", worktree.path) from error
@@ -169,10 +174,25 @@ def _empty_tree(git: commands.Git, path: str) -> str:
     return git(path, "hash-object", "-t", "tree", "--stdin", stdin=b"")
 
 
+def _is_newer(dirs: GitDirs, reference: str) -> bool:
+    """Tells whether a branch was made in a worktree, as its log has it, which begins with that."""
+    try:
+        with Path(dirs.common, "logs", reference).open("rb") as log:
+            made = int(log.readline().partition(b"\t")[0].split()[-2])
+        # The worktree's own branch, of which it may be a new name, was made just before it, in whole seconds.
+        return made >= int(Path(dirs.own, "commondir").stat().st_mtime) - 1
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _detach(git: commands.Git, path: str) -> None:
+    head, _ = _head(git, path)
+    if head is not None:
+        git(path, "update-ref", "--no-deref", "-m", "taskgrove: leave the branch to others", "HEAD", head)
+
+
 def _bring_branch(git: commands.Git, worktree: Worktree, head: str) -> None:
     reference = f"refs/heads/{worktree.branch}"
-    if git.ask(worktree.path, "symbolic-ref", "--quiet", "HEAD") == reference:
-        return
     tip, _, checkout = git(
         worktree.path, "for-each-ref", "--format=%(objectname) %(worktreepath)", reference
     ).partition(" ")
