@@ -44,6 +44,7 @@ from taskgrove_server.runner.flow import Flow, Policy
 from taskgrove_server.runner.housekeeping import Housekeeping
 from taskgrove_server.runner.landings import Landings
 from taskgrove_server.runner.leftovers import Leftovers
+from taskgrove_server.runner.listings import Listings
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.preparing import Preparation
 from taskgrove_server.runner.recovery import recover
@@ -124,6 +125,7 @@ class App:
         self._flow = Flow(self._store, preparation, execution, self._worktrees, Policy(settings.retry_pause, space))
         self._dispatcher = Dispatcher(self._store, settings.slots, space, self._flow.run)
         self._reads = Reads(self._store)
+        self._listings = Listings()
         limit = StreamLimit(most_watchers)
         watching = Watching(self._store, self._reads, self._journal, self._wakeups, limit)
         reading = Reading(self._store, self._reads, self._journal, limit)
@@ -146,7 +148,7 @@ class App:
                 self._store,
                 self._reads,
                 self._offloading,
-                Review(works, self._worktrees.git),
+                Review(works, self._listings, self._worktrees.git),
                 Landings(self._store, works, self._operations, self._worktrees),
                 self._clearing,
             ),
@@ -156,6 +158,7 @@ class App:
             "events": self._trim_events,
             "worktrees": self._prune_worktrees,
             "leftovers": self._leftovers.remove,
+            "listings": lambda _: self._listings.drop(),
         }
         self._housekeeping = Housekeeping(chores, self._store.close_connection)
         self._interceptor = StatusInterceptor(Admission(Token(data.token).matches, self._wakeups))

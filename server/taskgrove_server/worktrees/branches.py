@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.worktrees import checkouts as places
-from taskgrove_server.worktrees import commands
+from taskgrove_server.worktrees import commands, git_dirs
+
+_HEADS = "refs/heads/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +27,23 @@ class Branch:
 
 def find(git: commands.Git, repository: str, name: str) -> Branch | None:
     """Returns a local branch, None when there is none of this very name."""
-    wanted = f"refs/heads/{name}"
+    return find_all(git, repository, (name,)).get(name)
+
+
+def find_all(git: commands.Git, repository: str, names: Iterable[str]) -> dict[str, Branch]:
+    """Returns those of some local branches that there are, by name."""
+    wanted = {f"{_HEADS}{name}": name for name in names}
+    if not wanted:
+        return {}
     # Not by a revision like "refs/heads/x", of which "x~3" or "x@{1}" would be found too.
-    answer = git(repository, "for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", wanted)
+    answer = git(repository, "for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", *wanted)
+    found: dict[str, Branch] = {}
     for line in answer.splitlines():
         ref, head, checkout = line.split("\0")
         # The branches below a directory of that name are listed too.
-        if ref == wanted:
-            return Branch(name, head, places.place(git, repository, checkout) if checkout else None)
-    return None
+        if name := wanted.get(ref):
+            found[name] = Branch(name, head, places.place(git, repository, checkout) if checkout else None)
+    return found
 
 
 def checkouts(git: commands.Git, repository: str, name: str) -> list[str]:
@@ -63,8 +74,16 @@ def checked_out(git: commands.Git, repository: str) -> str | None:
     if not os.path.lexists(Path(repository, ".git")):
         # A git directory stands in for a checkout that is gone: its HEAD may be that of another one.
         return None
-    ref = git.ask(repository, "symbolic-ref", "--quiet", "HEAD")
-    return ref.removeprefix("refs/heads/") if ref else None
+    dirs = git_dirs.read(repository)
+    ref = git_dirs.head(dirs.own) if dirs else None
+    if ref is None:
+        ref = git.ask(repository, "symbolic-ref", "--quiet", "HEAD")
+    return name_of(ref) if ref else None
+
+
+def name_of(ref: str) -> str | None:
+    """Returns the name of the local branch that a ref is, None for other refs and for commits."""
+    return ref.removeprefix(_HEADS) if ref.startswith(_HEADS) else None
 
 
 def commit(git: commands.Git, repository: str, revision: str) -> str | None:
@@ -79,12 +98,12 @@ def tree(git: commands.Git, repository: str, commit_id: str) -> str:
 
 def contains(git: commands.Git, repository: str, commit_id: str, part: str) -> bool:
     """Tells whether a commit has all that another has."""
-    return git.ask(repository, "merge-base", "--is-ancestor", part, commit_id) is not None
+    return commit_id == part or git.ask(repository, "merge-base", "--is-ancestor", part, commit_id) is not None
 
 
 def common(git: commands.Git, repository: str, one: str, other: str) -> str | None:
     """Returns the best commit that two have in common, None when their histories are unrelated."""
-    return git.ask(repository, "merge-base", one, other)
+    return one if one == other else git.ask(repository, "merge-base", one, other)
 
 
 def count(git: commands.Git, repository: str, commit_id: str, *excluded: str) -> int:

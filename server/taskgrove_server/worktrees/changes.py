@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,7 +48,7 @@ class ChangedFile:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two trees that are compared, by full ids, so that what is read of them later is the same."""
+    """Two trees that are compared, by full ids of them or of commits, so that what is read later is the same."""
 
     base: str
     tree: str
@@ -78,12 +79,13 @@ class Commit:
 
 def compare(git: commands.Git, subject: Work, *, committed_only: bool) -> Compared:
     """Returns what there is to compare; raises GitFailed."""
-    tree = branches.tree(git, subject.repository, subject.head)
     base = work.shown_base(git, subject)
-    if committed_only or not work.uncommitted(git, subject):
-        return Compared(base, tree, has_uncommitted=False)
-    snapshot = staging.snapshot(git, subject.worktree)
-    return Compared(base, snapshot, has_uncommitted=snapshot != tree)
+    found = [] if committed_only else work.inside(git, subject)
+    if committed_only or not work.uncommitted(git, subject, found):
+        return Compared(base, subject.head, has_uncommitted=False)
+    snapshot = staging.snapshot(git, subject.worktree, found)
+    committed = branches.tree(git, subject.repository, subject.head)
+    return Compared(base, snapshot, has_uncommitted=snapshot != committed)
 
 
 def changed_files(
@@ -111,8 +113,8 @@ def changed_files(
             path=f"{inside}/{path}" if inside else path,
             old_path=old_path,
             kind=kind,
-            old_mode="" if head[0] == _ABSENT else head[0],
-            mode="" if head[1] == _ABSENT else head[1],
+            old_mode="" if head[0] == _ABSENT else sys.intern(head[0]),
+            mode="" if head[1] == _ABSENT else sys.intern(head[1]),
             insertions=counts.get(path, (None, None))[0],
             deletions=counts.get(path, (None, None))[1],
         )

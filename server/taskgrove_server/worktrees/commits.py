@@ -11,7 +11,7 @@ from pathlib import Path
 
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.worktrees import commands, git_dirs, staging
+from taskgrove_server.worktrees import branches, commands, git_dirs, staging
 from taskgrove_server.worktrees.git_dirs import GitDirs
 from taskgrove_server.worktrees.nested import finding, state
 from taskgrove_server.worktrees.nested.repositories import Nested
@@ -71,7 +71,7 @@ def commit(git: commands.Git, worktree: Worktree, author: Author, text: str) -> 
     work. Raises CommitFailed; OSError with ENOSPC while a disk is full, after which another call may succeed.
     """
     try:
-        dirs = git_dirs.of(git, worktree.path)
+        dirs = git_dirs.find(git, worktree.path)
         if not dirs.linked:
             raise CommitFailed(
                 f"{worktree.path!r} is a repository of its own now, where the task's worktree was: "
@@ -157,8 +157,9 @@ def _lacks_room(path: str, words: str) -> bool:
 
 def _head(git: commands.Git, path: str) -> tuple[str | None, str | None]:
     """Returns the commit and the tree at HEAD, None before the first commit."""
-    head = git.ask(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    return (head, git(path, "rev-parse", f"{head}^{{tree}}")) if head else (None, None)
+    # Revisions that there are not are left out, without an error.
+    found = git(path, "rev-parse", "--revs-only", "HEAD^{commit}", "HEAD^{tree}").split()
+    return (found[0], found[1]) if len(found) == 2 else (None, None)
 
 
 def _empty_tree(git: commands.Git, path: str) -> str:
@@ -166,9 +167,9 @@ def _empty_tree(git: commands.Git, path: str) -> str:
 
 
 def _bring_branch(git: commands.Git, worktree: Worktree, head: str) -> None:
-    reference = f"refs/heads/{worktree.branch}"
-    if git.ask(worktree.path, "symbolic-ref", "--quiet", "HEAD") == reference:
+    if branches.checked_out(git, worktree.path) == worktree.branch:
         return
+    reference = f"refs/heads/{worktree.branch}"
     tip, _, checkout = git(
         worktree.path, "for-each-ref", "--format=%(objectname) %(worktreepath)", reference
     ).partition(" ")

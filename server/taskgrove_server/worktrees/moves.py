@@ -49,14 +49,14 @@ class Move:
 
 
 def plan(git: commands.Git, repository: str, branch: Branch, commit: str) -> Move:
-    """Returns how a branch would be moved, and touches nothing.
+    """Returns how a branch would be moved, and touches nothing. To tell whether it can be, a tree will do for a commit.
 
     Raises TargetBusy, CheckoutDirty and FilesInTheWay, and GitFailed.
     """
     _require_free(git, repository, branch)
     if branch.checkout is None:
         return Move(branch, commit)
-    git_dir = git_dirs.of(git, branch.checkout).own
+    git_dir = git_dirs.find(git, branch.checkout).own
     _require_settled(branch.checkout, git_dir, branch.name)
     files = _Checkout(git, branch.checkout, branch.head, commit).giving_way()
     return Move(branch, commit, git_dir, tuple(files))
@@ -93,7 +93,7 @@ def recover(git: commands.Git, repository: str, name: str) -> None:
     """Puts back what a killed server left aside in the checkout of a branch; raises GitFailed and OSError."""
     branch = branches.find(git, repository, name)
     if branch is not None and branch.checkout is not None and Path(branch.checkout).is_dir():
-        giving_way.put_back(branch.checkout, git_dirs.of(git, branch.checkout).own)
+        giving_way.put_back(branch.checkout, git_dirs.find(git, branch.checkout).own)
 
 
 def _fast_forward(mover: commands.Git, checkout: str, branch: str, commit: str, reason: str) -> None:
@@ -113,7 +113,7 @@ def _fast_forward(mover: commands.Git, checkout: str, branch: str, commit: str, 
 
 def _require_free(git: commands.Git, repository: str, branch: Branch) -> None:
     """Raises TargetBusy while the branch is held by what HEAD does not show, or by more than one checkout."""
-    common_dir = git_dirs.of(git, repository).common
+    common_dir = git_dirs.find(git, repository).common
     if held := unfinished.holds(common_dir, branch.name):
         place = held.checkout or held.git_dir
         raise errors.TargetBusy(

@@ -93,13 +93,15 @@ def _unstage(git: commands.Git, path: str, copied_files: Sequence[str], environm
         git(path, "--literal-pathspecs", "rm", *options, environment=environment, stdin=names)
 
 
-def snapshot(git: commands.Git, worktree: Worktree) -> str:
+def snapshot(git: commands.Git, worktree: Worktree, found: Sequence[Nested] | None = None) -> str:
     """Returns the full id of a tree of all that is in a worktree and would be committed, and touches nothing of it.
 
-    What is not committed in a submodule becomes a commit that only the link in that tree leads to. Raises GitFailed.
+    What is not committed in a submodule becomes a commit that only the link in that tree leads to. `found` are the
+    repositories inside, where they are known. Raises GitFailed.
     """
-    found = finding.find(git, worktree.path, worktree.base_commit)
-    return _tree(git, Checkout(worktree.path, found), git_dirs.of(git, worktree.path).own, worktree.copied_files)
+    if found is None:
+        found = finding.find(git, worktree.path, worktree.base_commit)
+    return _tree(git, Checkout(worktree.path, found), git_dirs.find(git, worktree.path).own, worktree.copied_files)
 
 
 def _tree(git: commands.Git, checkout: Checkout, own: str, copied_files: Sequence[str] = ()) -> str:
@@ -137,14 +139,20 @@ def _snapshot(git: commands.Git, checkout: Checkout, own: str) -> str | None:
     )
 
 
-def uncommitted(git: commands.Git, worktree: Worktree, found: Sequence[Nested] | None = None) -> list[str]:
+def uncommitted(
+    git: commands.Git,
+    worktree: Worktree,
+    found: Sequence[Nested] | None = None,
+    known: state.State | None = None,
+) -> list[str]:
     """Returns the files of a worktree that a commit would take, with those of its submodules.
 
-    New ones count, ignored and copied ones do not. `found` are the repositories inside, where they are known.
+    New ones count, ignored and copied ones do not. `found` are the repositories inside, and `known` is where the
+    worktree stands, as far as that was asked already.
     """
     if found is None:
         found = finding.find(git, worktree.path, worktree.base_commit)
-    changes = state.uncommitted(git, worktree.path, found)
+    changes = state.uncommitted(git, worktree.path, found, state=known)
     edited = [change.path for change in changes if change.is_content]
     kept = conversions.only_converted(git, worktree.path, edited)
     copied = set(worktree.copied_files)

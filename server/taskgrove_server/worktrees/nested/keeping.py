@@ -32,7 +32,7 @@ def keep(git: commands.Git, repository: str, task_id: TaskId, found: Sequence[Ne
     """
     if not found:
         return ()
-    objects = f"{git_dirs.of(git, repository).common}/objects"
+    objects = f"{git_dirs.find(git, repository).common}/objects"
     object_format = git(repository, "rev-parse", "--show-object-format")
     keeper = _Keeper(git, repository, objects, object_format, task_id)
     saved: list[SavedRepository] = []

@@ -93,7 +93,7 @@ def _checkouts(work: Work, path: str) -> list[str]:
 
 def _clones(git: commands.Git, work: Work, path: str) -> list[str]:
     """Returns the git directories of a submodule that belong to the person's own checkouts."""
-    common = git_dirs.of(git, work.repository).common
+    common = git_dirs.find(git, work.repository).common
     found: dict[str, None] = {}
     if work.target and work.target.checkout and (dirs := finding.located(f"{work.target.checkout}/{path}")):
         found[dirs.common] = None
@@ -137,7 +137,7 @@ def _empty_tree(git: commands.Git, place: str) -> str:
 
 
 def _copy(git: commands.Git, work: Work, commit: str, sources: Sequence[str], target: str) -> None:
-    common = git_dirs.of(git, work.repository).common
+    common = git_dirs.find(git, work.repository).common
     # What was saved of a worktree that is gone lies in the repository itself.
     lenders = [f"{source}/objects" for source in (*sources, common)]
     environment = {"GIT_DIR": target, "GIT_WORK_TREE": target, **shadow.lent(lenders)}
