@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from taskgrove_server.domain import errors
@@ -71,18 +72,20 @@ class Review:
         """Returns where the work stands."""
         place = self._works.place(task_id)
         subject = self._works.look(place, target_branch)
-        with git_errors():
+        with git_errors(), _counted(place.worktree.path if subject.present else None) as size:
             ahead, behind = work.apart(self._git, subject)
-            inside = work.inside(self._git, subject)
+            standing = work.standing(self._git, subject)
+            inside = work.inside(self._git, subject, standing)
             nested = state.describe(self._git, inside, subject.head)
             return Status(
                 worktree=place.worktree,
                 work=subject,
                 ahead=ahead,
                 behind=behind,
-                uncommitted_files=len(work.uncommitted(self._git, subject, inside)) + state.outside(inside, nested),
+                uncommitted_files=len(work.uncommitted(self._git, subject, inside, standing))
+                + state.outside(inside, nested),
                 landed=subject.is_landed,
-                size_bytes=_size(place.worktree.path) if subject.present else 0,
+                size_bytes=size(),
                 nested_repositories=nested,
             )
 
@@ -139,12 +142,12 @@ class Review:
         with git_errors():
             coming = landing.coming(self._git, subject)
             commits = len(coming)
-            inside = work.inside(self._git, subject)
+            standing = work.standing(self._git, subject)
+            inside = work.inside(self._git, subject, standing)
             left_out = state.left_out(self._git, inside, subject.head)
             try:
                 if not place.task.state.rests:
                     raise errors.TaskActive(task_id, place.task.state)
-                standing = work.standing(self._git, subject)
                 landing.require_finished(self._git, subject, standing)
                 if files := work.uncommitted(self._git, subject, inside, standing):
                     raise errors.WorktreeDirty(task_id, place.worktree.path, len(files))
@@ -174,14 +177,28 @@ class Review:
         return LandCheck(subject, commits, left_out=left_out)
 
 
+@contextmanager
+def _counted(path: str | None) -> Generator[Callable[[], int]]:
+    """Counts the bytes below a path, beside git's work inside; yields what returns them, 0 without a path."""
+    counting = ThreadPoolExecutor(1, thread_name_prefix="counting")
+    try:
+        size = counting.submit(_size, path) if path else None
+        yield lambda: size.result() if size else 0
+    finally:
+        counting.shutdown(wait=False)
+
+
 def _size(path: str) -> int:
     """Returns the bytes of the files below a path, as far as they can be counted in a short time."""
     deadline = time.monotonic() + _COUNTING
     size = 0
-    for directory, _, files in os.walk(path):
-        for name in files:
-            with suppress(OSError):
-                size += os.lstat(f"{directory}/{name}").st_size
-        if time.monotonic() > deadline:
-            break
+    pending = [path]
+    while pending and time.monotonic() < deadline:
+        with suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    with suppress(OSError):
+                        size += entry.stat(follow_symlinks=False).st_size
     return size

@@ -31,6 +31,10 @@ class ChangeKind(StrEnum):
     TYPE_CHANGED = "T"
 
 
+#: By git's letters; an enumeration's own look-up takes longer than all the rest of a file.
+_KINDS = {kind.value: kind for kind in ChangeKind}
+
+
 @dataclass(frozen=True, slots=True)
 class ChangedFile:
     """How one file differs. Paths are as the system has them, undecodable bytes as surrogates."""
@@ -80,8 +84,9 @@ class Commit:
 def compare(git: commands.Git, subject: Work, *, committed_only: bool) -> Compared:
     """Returns what there is to compare; raises GitFailed."""
     base = work.shown_base(git, subject)
-    found = [] if committed_only else work.inside(git, subject)
-    if committed_only or not work.uncommitted(git, subject, found):
+    known = None if committed_only else work.standing(git, subject)
+    found = work.inside(git, subject, known) if known else []
+    if known is None or not work.uncommitted(git, subject, found, known):
         return Compared(base, subject.head, has_uncommitted=False)
     snapshot = staging.snapshot(git, subject.worktree, found)
     committed = branches.tree(git, subject.repository, subject.head)
@@ -99,7 +104,7 @@ def changed_files(
     for field in fields:
         if field.startswith(":"):
             head = field[1:].split(" ")
-            kind = ChangeKind(head[4][0])
+            kind = _KINDS[head[4][0]]
             first = next(fields)
             found.append((head, kind, first, next(fields)) if kind is ChangeKind.RENAMED else (head, kind, None, first))
         elif field:

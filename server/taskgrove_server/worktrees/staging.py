@@ -150,8 +150,9 @@ def uncommitted(
     New ones count, ignored and copied ones do not. `found` are the repositories inside, and `known` is where the
     worktree stands, as far as that was asked already.
     """
+    known = known or state.of(git, worktree.path)
     if found is None:
-        found = finding.find(git, worktree.path, worktree.base_commit)
+        found = finding.find(git, worktree.path, worktree.base_commit, known=known)
     changes = state.uncommitted(git, worktree.path, found, state=known)
     edited = [change.path for change in changes if change.is_content]
     kept = conversions.only_converted(git, worktree.path, edited)

@@ -104,9 +104,11 @@ def uncommitted(
     return staging.uncommitted(git, work.worktree, found, known) if work.present else []
 
 
-def inside(git: commands.Git, work: Work, *, thorough: bool = False) -> list[Nested]:
+def inside(git: commands.Git, work: Work, known: state.State | None = None, *, thorough: bool = False) -> list[Nested]:
     """Returns the repositories inside the worktree; see finding.find."""
-    return finding.find(git, work.worktree.path, work.worktree.base_commit, thorough=thorough) if work.present else []
+    if not work.present:
+        return []
+    return finding.find(git, work.worktree.path, work.worktree.base_commit, thorough=thorough, known=known)
 
 
 def shown_base(git: commands.Git, work: Work) -> str:

@@ -13,19 +13,23 @@ from taskgrove_server.worktrees.git_dirs import GitDirs
 from taskgrove_server.worktrees.nested import guarded, listing
 from taskgrove_server.worktrees.nested.listing import Listing
 from taskgrove_server.worktrees.nested.repositories import Nested
+from taskgrove_server.worktrees.nested.state import State
 
 
-def find(git: commands.Git, worktree: str, base: str, *, thorough: bool = False) -> list[Nested]:
+def find(
+    git: commands.Git, worktree: str, base: str, *, thorough: bool = False, known: State | None = None
+) -> list[Nested]:
     """Returns the repositories inside a worktree, each behind the one around it; raises GitFailed.
 
     Without `thorough`, those that git knows of: not such that it ignores, but for the repository's own worktrees.
-    `base` is the commit from which the task's work starts.
+    `base` is the commit from which the task's work starts; `known` is where the worktree stands, if that was asked.
     """
     top = located(worktree)
     if top is None:
         return []
     elsewhere = [*_registered(top.common, worktree), *(_walked(worktree) if thorough else ())]
-    return list(_below(git, worktree, (top,), None, base, elsewhere))
+    repositories = known.repositories if known else None
+    return list(_below(git, worktree, (top,), None, base, elsewhere, repositories))
 
 
 def _below(
@@ -35,9 +39,10 @@ def _below(
     inside: Nested | None,
     base: str,
     elsewhere: Sequence[str],
+    repositories: Sequence[str] | None = None,
 ) -> Iterator[Nested]:
     """Yields what is inside one checkout; `around` has the git directories of it and of those around it."""
-    known = listing.read(git, directory)
+    known = listing.read(git, directory, repositories=repositories)
     found = {place: dirs for place in _places(directory, known, elsewhere) if (dirs := located(f"{directory}/{place}"))}
     if not found:
         return

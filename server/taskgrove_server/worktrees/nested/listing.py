@@ -27,25 +27,33 @@ class Listing:
         return [name for name in (*self.links, *self.tracked) if name == path or name.startswith(f"{path}/")]
 
 
-def read(git: commands.Git, directory: str, environment: Mapping[str, str] | None = None) -> Listing:
-    """Returns what is in a checkout; raises GitFailed."""
+def read(
+    git: commands.Git,
+    directory: str,
+    environment: Mapping[str, str] | None = None,
+    repositories: Sequence[str] | None = None,
+) -> Listing:
+    """Returns what is in a checkout; raises GitFailed.
+
+    `repositories` are those that the index does not know, where they are known: to find them, git looks at each file.
+    """
     # With tags, or the name of a new file might be taken for an entry of the index.
-    options = ("-t", "--stage", "--others", "--exclude-standard", "-z")
+    options = ("-t", "--stage", *(("--others", "--exclude-standard") if repositories is None else ()), "-z")
     links: dict[str, str] = {}
     tracked: dict[str, None] = {}
-    repositories: list[str] = []
+    new: list[str] = []
     for entry in guarded.run(git, directory, "ls-files", *options, environment=environment).split("\0"):
         if entry.startswith("? "):
             if entry.endswith("/"):
-                repositories.append(entry[2:-1])
+                new.append(entry[2:-1])
         elif entry:
-            head, path = entry.split("\t", 1)
-            _, mode, commit, _ = head.split(" ")
-            if mode == _LINK:
-                links[path] = commit
+            # Tag, mode, id, stage; there may be very many.
+            head, _, path = entry.partition("\t")
+            if head[2:].startswith(_LINK):
+                links[path] = head.split(" ")[2]
             else:
                 tracked[path] = None
-    return Listing(links, list(tracked), repositories)
+    return Listing(links, list(tracked), new if repositories is None else repositories)
 
 
 def links_of(git: commands.Git, directory: str, commit: str, paths: Sequence[str]) -> dict[str, str]:

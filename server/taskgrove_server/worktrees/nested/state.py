@@ -40,6 +40,11 @@ class State:
         """Returns the files that a merge has left in conflict."""
         return [change.path for change in self.changes if change.is_unmerged]
 
+    @property
+    def repositories(self) -> list[str]:
+        """Returns the repositories in it that its index does not know, nor are ignored."""
+        return [change.path[:-1] for change in self.changes if change.is_new and change.path.endswith("/")]
+
 
 def of(git: commands.Git, directory: str, environment: Mapping[str, str] | None = None) -> State:
     """Returns where a checkout stands; a link that leads to another commit counts. Raises GitFailed."""
