@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
 from google.protobuf import json_format, message
+
+#: Lines that are printed together, as many as a page of the server's has.
+_TOGETHER = 500
 
 
 def as_dict(resource: message.Message, *, zeros: bool = False) -> dict[str, Any]:
@@ -23,6 +28,13 @@ def as_dict(resource: message.Message, *, zeros: bool = False) -> dict[str, Any]
 def print_json(value: message.Message | dict[str, Any]) -> None:
     """Prints a resource or an object as one line of JSON."""
     click.echo(json.dumps(as_dict(value) if isinstance(value, message.Message) else value))
+
+
+def print_json_lines(values: Iterable[dict[str, Any]]) -> None:
+    """Prints many objects, a line each, some together: each print of its own takes longer than its line."""
+    waiting = iter(values)
+    while lines := [json.dumps(value) for value in itertools.islice(waiting, _TOGETHER)]:
+        click.echo("\n".join(lines))
 
 
 def print_line(line: bytes) -> None:
