@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
@@ -85,7 +84,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             )
         listing = await self._offload(self._review.changed_files, task_id, compared)
         # One more than a page may have, which tells that there is a next one.
-        following = itertools.islice(listing.files, skip, skip + paging.size(request.page_size) + 1)
+        following = listing.files[skip : skip + paging.size(request.page_size) + 1]
         rows = (((number, compared.base, compared.tree), file) for number, file in enumerate(following, skip + 1))
         page, token = paging.cut(request, rows, converted.from_changed_file)
         return messages.ListChangedFilesResponse(

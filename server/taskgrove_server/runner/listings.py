@@ -11,7 +11,7 @@ from typing import NamedTuple
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.worktrees.changes import ChangedFile
 
-#: Files of all listings that are kept. Each takes about 300 bytes with a path of 40: 30 MB at most.
+#: Files of all listings that are kept. Each takes about 200 bytes, with a path of 40: 20 MB in all.
 MOST_FILES = 100_000
 
 #: Seconds for which a listing is kept from when it was made.

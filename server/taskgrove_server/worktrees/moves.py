@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.errors import Remedy
@@ -29,8 +30,7 @@ _LINK = "160000"
 _ABSENT = "000000"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What a move does at one path; a mode of None means that there is no file before, or after."""
 
     path: str
@@ -250,9 +250,10 @@ class _Checkout:
         named = ("--", *tracked) if len(tracked) <= _NAMED else ()
         answer = self._git(self._path, "--literal-pathspecs", "ls-files", "-v", "-z", *named)
         found: dict[str, str] = {}
-        for entry in answer.split("\0"):
-            letter, path = entry[:1], entry[2:]
-            if path in self._changes and (letter.islower() or letter == "S") and path in self._present([path]):
+        hidden = (entry for entry in answer.split("\0") if entry[:1].islower() or entry[:1] == "S")
+        for entry in hidden:
+            letter, path = entry[0], entry[2:]
+            if path in self._changes and path in self._present([path]):
                 found[path] = "--no-skip-worktree" if letter in "Ss" else "--no-assume-unchanged"
         return found
 

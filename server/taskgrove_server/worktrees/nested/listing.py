@@ -39,21 +39,13 @@ def read(
     """
     # With tags, or the name of a new file might be taken for an entry of the index.
     options = ("-t", "--stage", *(("--others", "--exclude-standard") if repositories is None else ()), "-z")
-    links: dict[str, str] = {}
-    tracked: dict[str, None] = {}
-    new: list[str] = []
-    for entry in guarded.run(git, directory, "ls-files", *options, environment=environment).split("\0"):
-        if entry.startswith("? "):
-            if entry.endswith("/"):
-                new.append(entry[2:-1])
-        elif entry:
-            # Tag, mode, id, stage; there may be very many.
-            head, _, path = entry.partition("\t")
-            if head[2:].startswith(_LINK):
-                links[path] = head.split(" ")[2]
-            else:
-                tracked[path] = None
-    return Listing(links, list(tracked), new if repositories is None else repositories)
+    # Each has a tag, a mode, an id, a stage, and behind a tab its path. There may be very many.
+    entries = guarded.run(git, directory, "ls-files", *options, environment=environment).removesuffix("\0").split("\0")
+    if repositories is None:
+        repositories = [entry[2:-1] for entry in entries if entry[:2] == "? " and entry[-1] == "/"]
+    links = (entry.split("\t", 1) for entry in entries if entry[2:8] == _LINK and entry[:2] != "? ")
+    tracked = (entry.partition("\t")[2] for entry in entries if entry and entry[2:8] != _LINK and entry[:2] != "? ")
+    return Listing({path: head.split(" ")[2] for head, path in links}, list(dict.fromkeys(tracked)), list(repositories))
 
 
 def links_of(git: commands.Git, directory: str, commit: str, paths: Sequence[str]) -> dict[str, str]:

@@ -76,7 +76,9 @@ def _unpublished(
 def _moved_links(git: commands.Git, repository: str, base: str, head: str) -> Iterator[tuple[str, str, str]]:
     """Yields path, old and new commit of the links that differ; the old one is empty for a new link."""
     options = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none", "--no-commit-id")
-    fields = iter(guarded.run(git, repository, "diff-tree", *options, base, head).split("\0"))
+    answer = guarded.run(git, repository, "diff-tree", *options, base, head)
+    # As a rule there is none; there may be very many files.
+    fields = iter(answer.split("\0") if f" {_LINK} " in answer else ())
     for field in fields:
         if field.startswith(":"):
             old_mode, mode, old, new, _ = field[1:].split(" ")
