@@ -99,14 +99,16 @@ def changed_files(
     """Returns the files that differ, ordered by path; `inside` is where a submodule lies. Raises GitFailed."""
     answer = git(repository, *_diff(compared, "--raw", "--numstat", "-z", inside=inside), *_only(paths))
     fields = iter(answer.split("\0"))
-    found: list[tuple[list[str], ChangeKind, str | None, str]] = []
+    found: list[tuple[str, ChangeKind, str | None, str]] = []
     counts: dict[str, tuple[int | None, int | None]] = {}
     for field in fields:
         if field.startswith(":"):
-            head = field[1:].split(" ")
-            kind = _KINDS[head[4][0]]
+            # Two modes, two ids and a letter, behind which a renamed one has how much of it is the same.
+            kind = _KINDS[field[field.rindex(" ") + 1]]
             first = next(fields)
-            found.append((head, kind, first, next(fields)) if kind is ChangeKind.RENAMED else (head, kind, None, first))
+            found.append(
+                (field, kind, first, next(fields)) if kind is ChangeKind.RENAMED else (field, kind, None, first)
+            )
         elif field:
             added, deleted, path = field.split("\t", 2)
             if not path:
@@ -118,12 +120,12 @@ def changed_files(
             path=f"{inside}/{path}" if inside else path,
             old_path=old_path,
             kind=kind,
-            old_mode="" if head[0] == _ABSENT else sys.intern(head[0]),
-            mode="" if head[1] == _ABSENT else sys.intern(head[1]),
+            old_mode=_mode(modes[1:7]),
+            mode=_mode(modes[8:14]),
             insertions=counts.get(path, (None, None))[0],
             deletions=counts.get(path, (None, None))[1],
         )
-        for head, kind, old_path, path in found
+        for modes, kind, old_path, path in found
     ]
 
 
@@ -212,12 +214,20 @@ def _only(paths: Sequence[str]) -> tuple[str, ...]:
     return ("--", *paths) if paths else ()
 
 
+def _mode(text: str) -> str:
+    # Once each: many are kept for a while.
+    return "" if text == _ABSENT else sys.intern(text)
+
+
 def _number(text: str) -> int | None:
     return None if text == "-" else int(text)
 
 
 def text_of(path: str) -> tuple[str, bytes]:
     """Returns a path as text, and as bytes where it is no UTF-8, else none."""
+    if path.isascii():
+        # Nearly all are, of which there may be very many.
+        return path, b""
     raw = os.fsencode(path)
     try:
         return raw.decode(), b""
