@@ -26,9 +26,10 @@ class NeededGit:
         self._dirty = (self._worktree, ("status", "--porcelain=v2", "-z", "--untracked-files=all"))
 
     def status(self) -> None:
-        """Asks how far work and target are apart, and what is not committed."""
+        """Asks how far work and target are apart, what is not committed, and du how large all is."""
         count = ("rev-list", "--count", "--left-right", f"{self._head}...{self._base}")
         _run([*self._stand, (self._repository, count), self._dirty])
+        subprocess.run(["du", "-s", self._worktree], check=True, capture_output=True, timeout=PATIENCE)
 
     def changed_files(self) -> None:
         """Asks what differs, with the numbers of lines."""
