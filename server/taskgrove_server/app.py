@@ -158,7 +158,7 @@ class App:
             "events": self._trim_events,
             "worktrees": self._prune_worktrees,
             "leftovers": self._leftovers.remove,
-            "listings": lambda _: self._listings.drop(),
+            "listings": self._drop_listings,
         }
         self._housekeeping = Housekeeping(chores, self._store.close_connection)
         self._interceptor = StatusInterceptor(Admission(Token(data.token).matches, self._wakeups))
@@ -186,6 +186,9 @@ class App:
             self._journal.close()
             self._reads.close()
             self._store.close()
+
+    def _drop_listings(self, _: Callable[[], bool]) -> None:
+        self._listings.drop()
 
     def _trim_events(self, stopped: Callable[[], bool]) -> None:
         retention = timedelta(seconds=self._settings.event_retention)

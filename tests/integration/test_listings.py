@@ -97,7 +97,7 @@ def at_the_same_time(listings: Listings, make: Callable[[], Sequence[ChangedFile
             return error
 
     with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(lambda _: ask(), range(count)))
+        return [asking.result(PATIENCE) for asking in [threads.submit(ask) for _ in range(count)]]
 
 
 def test_of_several_who_ask_at_the_same_time_one_computes() -> None:
