@@ -106,6 +106,7 @@ class App:
             Author(settings.author_name, settings.author_email),
             branch_prefix=settings.branch_prefix,
             timeout=settings.git_timeout,
+            pass_environment=settings.pass_environment,
         )
         self._run_directories = data.runs
         execution = Execution(

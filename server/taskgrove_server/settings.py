@@ -142,8 +142,9 @@ class Settings:
     pass_environment: tuple[str, ...] = _setting(
         _NAMES,
         (),
-        "Variables of the server's environment that agents get besides the allow-listed ones; "
-        "a trailing * matches any ending.",
+        "Variables of the server's environment that agents get besides the allow-listed ones; a trailing * matches "
+        "any ending. The server's own git commands get those that begin with GIT_, such as GIT_LFS_SKIP_SMUDGE, but "
+        "never one that leads to another repository, such as GIT_DIR.",
     )
     min_free_space: int = _setting(
         _SPACE,

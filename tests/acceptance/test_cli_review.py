@@ -88,7 +88,7 @@ def test_what_stands_in_the_way_comes_with_what_to_do(served: Shell, repository:
     conflict = served.run("land", task_id)
     assert conflict.returncode == 4
     assert "have changed the same places:\n  README.md\n" in conflict.stderr.decode()
-    assert f"  taskgrove continue {task_id} 'Merge the branch main" in conflict.stderr.decode()
+    assert f"  taskgrove retry {task_id}\n" in conflict.stderr.decode()
     assert served.run("land", task_id, "--onto", "nowhere").returncode == 4
     # Into a branch without the conflict, what is left included.
     repositories.git(repository, "branch", "release", "HEAD~1")

@@ -74,6 +74,24 @@ def test_the_files_follow_where_the_target_is_checked_out_in_a_linked_worktree(
     assert not (checkout / "work").exists()
 
 
+def test_branches_are_kept_in_one_table(client: taskgrove.Client, tmp_path: Path) -> None:
+    checkout = tmp_path / "project"
+    try:
+        repositories.git(tmp_path, "init", "--quiet", "--ref-format=reftable", str(checkout))
+    except AssertionError:
+        pytest.skip("this git has no reftable")
+    repositories.commit(checkout, repositories.FILES, "First")
+    tasks = Tasks(client, checkout)
+    task = tasks.run()
+    client.land(task.id)
+    assert (checkout / "work").exists()
+    shutil.rmtree(repositories.git(task.worktree.path, "rev-parse", "--absolute-git-dir"))
+    task = tasks.continued(task)
+    assert task.state == Task.STATE_SUCCEEDED, task.failure
+    assert tasks.changed(task) == ["more"]
+    assert client.discard_worktree(task.id).removal.path == task.worktree.path
+
+
 @pytest.mark.parametrize("make", [layouts.bare_with_siblings, layouts.bare_git_with_siblings])
 def test_the_branch_of_a_bare_repository_is_not_taken_for_checked_out(
     client: taskgrove.Client, tmp_path: Path, make: Callable[[Path], Path]

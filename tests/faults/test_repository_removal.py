@@ -21,13 +21,14 @@ from taskgrove.v1.task_pb2 import Task, Worktree
 #: Commits a file, leaves another uncommitted, and writes what git ignores; on another run, one more file.
 WORK = (
     "if [ -e committed ]; then cat > again; else echo build/ > .gitignore; echo mine > committed; "
-    "git add .; git commit -qm Work; echo more > uncommitted; mkdir -p build/inner; touch build/inner/object; exit 1; fi"
+    "git add .; git commit -qm Work; echo more > uncommitted; mkdir -p build/inner; touch build/inner/object; "
+    "exit 1; fi"
 )
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    """A server of the test's own, which kills itself where a test says, and whose directories are left to be removed."""
+    """A server of the test's own, which kills itself where a test says."""
     environment = {"TASKGROVE_TEST_DEATH": str(tmp_path / "death"), "PYTHONPATH": str(Path(__file__).parents[1])}
     running = RunningServer("--slots", "4", module="support.mortal_server", environment=environment)
     with running, stubborn_trees.released(running.root / "data"):
@@ -118,6 +119,7 @@ def test_a_discarded_worktree_is_gone_and_its_work_is_not(
     path = Path(task.worktree.path)
     make, stays = KINDS[kind]
     make(path / "build", precious)
+    assert project.client.get_worktree_status(task.id).uncommitted_files == 1
     discarded = project.client.discard_worktree(task.id)
     assert discarded.task.worktree.state == Worktree.STATE_DISCARDED
     assert not os.path.lexists(path)
@@ -155,8 +157,12 @@ def test_a_task_is_done_anew_whatever_its_old_worktree_has(project: Project, pre
     assert (precious / "inner/file").read_text() == "precious"
 
 
-def test_one_bad_tree_keeps_no_other_from_being_pruned(project: Project, precious: Path) -> None:
+def test_one_bad_tree_keeps_no_other_from_being_pruned(project: Project, server: RunningServer, precious: Path) -> None:
     tasks = [project.run(WORK) for _ in range(5)]
+    # What no call is prepared for.
+    impossible = project.run(WORK)
+    tasks_work.execute(server, "UPDATE worktree SET path = ? WHERE task_id = ?", "/im\0possible", impossible.id)
+    tasks.append(project.run(WORK))
     paths = [Path(task.worktree.path) for task in tasks]
     bound(paths[0] / "build", precious)
     stubborn_trees.mount(paths[1], paths[1])
@@ -165,11 +171,13 @@ def test_one_bad_tree_keeps_no_other_from_being_pruned(project: Project, preciou
     git_dir = Path((paths[3] / ".git").read_text().removeprefix("gitdir: ").strip())
     (git_dir / "index").write_bytes(b"broken")
     pruned = project.client.prune_worktrees(rested_for=timedelta())
-    assert [removal.task_id for removal in pruned.removals] == [tasks[0].id, tasks[2].id, tasks[4].id]
-    assert [bool(removal.leftover_path) for removal in pruned.removals] == [True, False, False]
-    assert (pruned.failures, pruned.more) == (2, False)
-    assert [os.path.lexists(path) for path in paths] == [False, True, False, True, False]
-    for task in (tasks[0], tasks[2], tasks[4]):
+    removed = [tasks[0], tasks[2], tasks[4], tasks[5]]
+    assert [removal.task_id for removal in pruned.removals] == [task.id for task in removed]
+    assert [bool(removal.leftover_path) for removal in pruned.removals] == [True, False, False, False]
+    assert (pruned.failures, pruned.more) == (3, False)
+    assert [os.path.lexists(path) for path in paths] == [False, True, False, True, False, False]
+    assert f"The worktree of task {impossible.id} could not be pruned: embedded null byte" in server.log.read_text()
+    for task in removed:
         assert_nothing_was_lost(project, task, precious)
 
 
@@ -212,6 +220,20 @@ def test_a_task_is_deleted_with_its_sandbox(
     assert (precious / "inner/file").read_text() == "precious"
 
 
+def test_files_that_git_can_never_save_are_not_removed(project: Project) -> None:
+    task = project.run(WORK)
+    path = Path(task.worktree.path)
+    (path / "notes").mkdir()
+    stubborn_trees.nest(path / "notes", 40, "n" * 200)
+    with pytest.raises(taskgrove.RepositoryFailed, match=r"nothing of it was touched: .*\.gitignore"):
+        project.client.discard_worktree(task.id)
+    assert (path / "committed").exists()
+    with (path / ".gitignore").open("a") as ignored:
+        ignored.write("notes/\n")
+    removal = project.client.discard_worktree(task.id).removal
+    assert (removal.path, removal.leftover_path) == (str(path), "")
+
+
 def test_a_task_stays_while_its_sandbox_cannot_be_taken_away(client: taskgrove.Client) -> None:
     task = tasks_work.run(client, "touch file")
     sandbox = Path(task.directory)
@@ -246,7 +268,7 @@ def test_killed_at_each_step_of_a_discard(
     event, present = STEPS[step]
     death = tmp_path / "death"
     death.write_text(event.format(id=task.id))
-    with suppress(taskgrove.TaskgroveError):
+    with pytest.raises(taskgrove.ServerUnavailable):
         project.client.discard_worktree(task.id)
     # Dead it is: only its parent has still to hear of it.
     server.kill()

@@ -139,6 +139,16 @@ def test_of_two_agents_at_once_each_tells_what_happened(
     assert stash_of(project) == stashed
 
 
+def test_many_agents_at_once_lose_no_entry(project: Project, stashed: list[str], client: taskgrove.Client) -> None:
+    commands = ["git stash pop", "git stash drop", "git stash clear", "git stash drop 'stash@{1}'"] * 2
+    tasks = [client.enqueue(project.task_list.id, one, overrides=tasks_work.shell(f"{one}; :")) for one in commands]
+    told = [sentence for task in tasks for sentence in told_of(project, tasks_work.rest(client, task.id))]
+    assert stash_of(project) == stashed
+    assert len(told) >= 3
+    assert [sentence for sentence in told if "was put back" not in sentence] == []
+    assert no_refs_of_runs(project)
+
+
 def test_an_entry_that_was_away_when_another_began_is_not_told_as_new(
     project: Project, stashed: list[str], gate: Gate, tmp_path: Path, client: taskgrove.Client
 ) -> None:
@@ -291,6 +301,24 @@ def test_branches_that_go_forward_are_told(project: Project) -> None:
     assert moved.startswith("The branch 'mine' was moved forward from ")
     assert new == "The branch 'new' is new in the repository."
     assert project.git("for-each-ref", "refs/taskgrove/kept/") == ""
+
+
+def test_a_branch_that_is_checked_out_is_kept_when_its_ref_is_deleted(project: Project) -> None:
+    commit = project.commit("mine", "mine")
+    task = project.run("git checkout -q --orphan away; git commit -qm away; git update-ref -d refs/heads/main")
+    lost = next(one for one in told_of(project, task) if "'main' was deleted" in one)
+    follow(lost)
+    assert project.git("rev-parse", "HEAD") == commit
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_a_branch_that_was_renamed_is_told(project: Project) -> None:
+    project.git("branch", "mine")
+    lost, new = told_of(project, project.run("git branch -m mine theirs"))
+    assert "'mine' was deleted" in lost
+    assert "'theirs' is new" in new
+    follow(lost)
+    assert project.git("rev-parse", "mine") == project.git("rev-parse", "main")
 
 
 def test_tags_are_kept(project: Project) -> None:

@@ -63,7 +63,7 @@ def test_what_is_read_only_or_shut_is_removed(top: Path, tmp_path: Path) -> None
     assert (outside / "file").exists()
 
 
-@pytest.mark.parametrize(("levels", "name"), [(1200, "d"), (20_000, "deep"), (300, "n" * 255)])
+@pytest.mark.parametrize(("levels", "name"), [(1200, "d"), (5000, "deep"), (300, "n" * 255)])
 def test_neither_depth_nor_the_length_of_paths_matters(top: Path, levels: int, name: str) -> None:
     stubborn_trees.nest(top, levels, name)
     assert removing.remove(str(top)) is None

@@ -92,6 +92,22 @@ def test_what_an_agent_left_is_committed_whatever_it_did_to_its_git(
     assert shown == ["M", "README.md", "D", "src/main.py", "A", "unfinished"]
 
 
+def test_a_repository_of_the_other_object_format_is_repaired_as_well(
+    grove: worktrees.Worktrees, tmp_path: Path
+) -> None:
+    repository = tmp_path / "sha256"
+    made.git(tmp_path, "init", "--quiet", "--object-format=sha256", str(repository))
+    made.commit(repository, {"README.md": "hello\n"}, "First")
+    worktree = grove.create(str(repository), TASK, "Fix the login")
+    assert registration.is_sound(worktree.path, str(repository / ".git"))
+    (registrations.admin(Path(worktree.path)) / "index").write_bytes(b"DIRC garbage")
+    shutil.rmtree(registrations.admin(Path(worktree.path)))
+    grove.mend(str(repository), worktree)
+    assert changes(worktree) == []
+    made.git(worktree.path, "checkout", "--quiet", "--detach")
+    assert registration.is_sound(worktree.path, str(repository / ".git"))
+
+
 def test_a_sound_registration_costs_no_process(
     grove: worktrees.Worktrees, repository: str, worktree: Worktree, monkeypatch: pytest.MonkeyPatch
 ) -> None:

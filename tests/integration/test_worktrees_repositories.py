@@ -66,6 +66,27 @@ def test_a_plain_directory_is_refused_with_what_to_do(tmp_path: Path) -> None:
         repositories.inspect(str(tmp_path))
 
 
+def test_a_linked_worktree_whose_registration_is_gone_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    repository = made.make_repository(tmp_path / "project")
+    linked = tmp_path / "linked"
+    made.git(repository, "worktree", "add", "--quiet", str(linked))
+    repository.rename(tmp_path / "moved")
+    with pytest.raises(errors.NotARepository, match=r"its \.git leads to .* 'git worktree repair'"):
+        repositories.inspect(str(linked))
+    # As it says.
+    made.git(tmp_path / "moved", "worktree", "repair", str(linked))
+    assert repositories.inspect(str(linked)) == str(linked)
+
+
+@pytest.mark.parametrize("version", ["1", "99"])
+def test_a_format_that_this_git_does_not_know_is_told(tmp_path: Path, version: str) -> None:
+    repository = made.make_repository(tmp_path / "project")
+    with (repository / ".git" / "config").open("a") as config:
+        config.write(f"[core]\n\trepositoryFormatVersion = {version}\n[extensions]\n\tofTheFuture = yes\n")
+    with pytest.raises(errors.NotARepository, match="too old for it"):
+        repositories.inspect(str(repository))
+
+
 def test_a_directory_inside_a_repository_is_refused_with_the_repository(tmp_path: Path) -> None:
     repository = made.make_repository(tmp_path / "project")
     with pytest.raises(errors.NotARepository) as refusal:

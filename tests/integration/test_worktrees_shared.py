@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -160,6 +161,52 @@ def test_a_person_who_stashes_meanwhile_loses_nothing(
     assert [entry.partition(" ")[2] for entry in stash(repository)] == ["On main: again", "On main: mine"]
     assert told is not None
     assert told[1] == "The stash entry 'On main: again' is new in the repository."
+
+
+def test_a_lock_that_a_killed_git_has_left_is_in_nobodys_way(
+    state: SharedState, task: Task, repository: Path, tmp_path: Path
+) -> None:
+    make_stash(repository)
+    before = stash(repository)
+    directory = run_directory(tmp_path)
+    state.remember(task, directory)
+    made.git(repository, "stash", "clear")
+    lock = repository / ".git/refs/stash.lock"
+    lock.touch()
+    os.utime(lock, (0, 0))
+    assert state.compare(directory) is not None
+    assert stash(repository) == before
+
+
+def test_a_stash_that_cannot_be_put_back_is_kept(
+    state: SharedState, task: Task, repository: Path, tmp_path: Path
+) -> None:
+    make_stash(repository)
+    commit = made.head(repository, "refs/stash")
+    directory = run_directory(tmp_path)
+    state.remember(task, directory)
+    made.git(repository, "stash", "clear")
+    made.git(repository, "update-ref", "refs/stash/in/the/way", "HEAD")
+    told = state.compare(directory)
+    assert told is not None
+    assert told[0] == "The stash of the repository was changed, and could not be put back."
+    assert f"is kept as {refs.KEPT}{task.id}/1" in told[1]
+    assert made.head(repository, f"{refs.KEPT}{task.id}/1") == commit
+
+
+def test_a_stash_without_a_reflog_comes_back_too(
+    state: SharedState, task: Task, repository: Path, tmp_path: Path
+) -> None:
+    make_stash(repository)
+    commit = made.head(repository, "refs/stash")
+    (repository / ".git/logs/refs/stash").unlink()
+    directory = run_directory(tmp_path)
+    state.remember(task, directory)
+    made.git(repository, "update-ref", "-d", "refs/stash")
+    told = state.compare(directory)
+    assert told is not None
+    assert "was put back" in told[0]
+    assert made.head(repository, "refs/stash") == commit
 
 
 def test_without_a_note_there_is_nothing_to_tell(state: SharedState, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ _SETTINGS = (
     "init.defaultBranch=main",
     "commit.gpgSign=false",
     "core.hooksPath=/dev/null",
+    "core.safecrlf=false",
+    "diff.orderFile=/dev/null",
     "gc.auto=0",
     "maintenance.auto=false",
 )

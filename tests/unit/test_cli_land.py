@@ -39,6 +39,7 @@ def test_what_was_checked_is_landed_and_nothing_else(landed: StandIn) -> None:
         "expected_head": "c" * 40,
         "commit_uncommitted": False,
         "include_other_commits": False,
+        "include_unpublished_submodules": False,
     }
     assert json.loads(invoke("land", ID, "--json").stdout)["worktree"]["landing"]["target_branch"] == "main"
 
@@ -137,6 +138,26 @@ def test_a_discard_says_how_to_get_the_work_back(stand_in: StandIn) -> None:
         f"  git -C '/home/me/a project' branch taskgrove/x refs/taskgrove/saved/{ID}/1",
     ]
     assert json.loads(invoke("discard", ID, "--yes", "--json").stdout)["branch"] == "taskgrove/x"
+
+
+def test_what_could_not_be_removed_is_told_with_what_to_do(stand_in: StandIn) -> None:
+    left = "/data of mine/worktrees/.removed/x-1"
+    stand_in.removal.leftover_path = left
+    stand_in.prunes = [Pruned(removals=[Removal(task_id="a", path="/a", leftover_path=left)])]
+    stand_in.task = a_task(Task.STATE_FAILED)
+    stand_in.leftover_path = left
+    discarded = invoke("discard", ID, "--yes").stdout
+    for said in (discarded, invoke("prune").stdout, invoke("rm", ID, "--yes").stdout):
+        assert f"some of its files could not be removed; they are no work any more, and are in {left}." in said
+        assert f"  findmnt -rno TARGET | grep -F '{left}'/ | tac | xargs -r sudo umount\n" in said
+    assert json.loads(invoke("discard", ID, "--yes", "--json").stdout)["leftover_path"] == left
+
+
+def test_what_is_left_of_an_earlier_discard_is_tried_again(stand_in: StandIn) -> None:
+    stand_in.removal = Removal(task_id=ID, leftover_path="/removed/x-1")
+    assert "  left over  /removed/x-1" in invoke("discard", ID, "--dry-run").stdout
+    invoke("discard", ID, "--yes")
+    assert stand_in.asked("discard_worktree")[-1] == (ID, False)
 
 
 def test_nobody_is_asked_where_nothing_is_left(stand_in: StandIn) -> None:

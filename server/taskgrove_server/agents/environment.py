@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from taskgrove_server.domain import variables
+
 #: What programs need in order to find their user, their tools and the network. A `*` ends a prefix.
 COMMON = (
     "HOME",
@@ -45,9 +47,5 @@ def pass_on(environment: Mapping[str, str], *names: str) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()
-        if _matches(name, (*COMMON, *names)) and not _matches(name, _NEVER)
+        if variables.match(name, (*COMMON, *names)) and not variables.match(name, _NEVER)
     }
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in patterns)

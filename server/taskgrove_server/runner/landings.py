@@ -16,7 +16,7 @@ from taskgrove_server.store.worktrees import Operation, OperationKind
 from taskgrove_server.worktrees import landing, moves, pushing, work
 from taskgrove_server.worktrees.landing import Wish
 from taskgrove_server.worktrees.nested import publication
-from taskgrove_server.worktrees.nested.state import State
+from taskgrove_server.worktrees.staging import Standing
 from taskgrove_server.worktrees.work import Work
 from taskgrove_server.worktrees.worktrees import Worktrees
 
@@ -90,11 +90,9 @@ class Landings:
             said = pushing.push(self._worktrees.git, place.repository, remote, subject.head, branch, force=force)
             return branch, subject.head, said
 
-    def _committed(
-        self, place: Place, subject: Work, target_branch: str, standing: State | None, *, commit: bool
-    ) -> Work:
+    def _committed(self, place: Place, subject: Work, target_branch: str, standing: Standing, *, commit: bool) -> Work:
         """Returns the work with everything committed; raises WorktreeDirty when that may not be done."""
-        files = work.uncommitted(self._worktrees.git, subject, known=standing)
+        files = standing.uncommitted
         if not files:
             return subject
         if not commit:

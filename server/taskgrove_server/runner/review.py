@@ -75,15 +75,14 @@ class Review:
         with git_errors(), _counted(place.worktree.path if subject.present else None) as size:
             ahead, behind = work.apart(self._git, subject)
             standing = work.standing(self._git, subject)
-            inside = work.inside(self._git, subject, standing)
+            inside = standing.repositories
             nested = state.describe(self._git, inside, subject.head)
             return Status(
                 worktree=place.worktree,
                 work=subject,
                 ahead=ahead,
                 behind=behind,
-                uncommitted_files=len(work.uncommitted(self._git, subject, inside, standing))
-                + state.outside(inside, nested),
+                uncommitted_files=len(standing.uncommitted) + state.outside(inside, nested),
                 landed=subject.is_landed,
                 size_bytes=size(),
                 nested_repositories=nested,
@@ -143,13 +142,13 @@ class Review:
             coming = landing.coming(self._git, subject)
             commits = len(coming)
             standing = work.standing(self._git, subject)
-            inside = work.inside(self._git, subject, standing)
+            inside = standing.repositories
             left_out = state.left_out(self._git, inside, subject.head)
             try:
                 if not place.task.state.rests:
                     raise errors.TaskActive(task_id, place.task.state)
                 landing.require_finished(self._git, subject, standing)
-                if files := work.uncommitted(self._git, subject, inside, standing):
+                if files := standing.uncommitted:
                     raise errors.WorktreeDirty(task_id, place.worktree.path, len(files))
                 planned = landing.plan(self._git, subject, Wish(strategy), coming, place.task.create_time)
                 publication.check(self._git, subject)
@@ -192,12 +191,13 @@ def _size(path: str) -> int:
     """Returns the bytes of the files below a path, as far as they can be counted in a short time."""
     deadline = time.monotonic() + _COUNTING
     size = 0
-    pending = [path]
-    while pending and time.monotonic() < deadline:
-        with suppress(OSError), os.scandir(pending.pop()) as entries:
+    # Not by os.walk, which recurses: an agent's directories may be deeper than Python allows.
+    waiting = [path]
+    while waiting and time.monotonic() < deadline:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
+                    waiting.append(entry.path)
                     continue
                 try:
                     size += entry.stat(follow_symlinks=False).st_size

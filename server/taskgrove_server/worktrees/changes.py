@@ -15,8 +15,26 @@ from taskgrove_server.worktrees.work import Work
 #: Files beyond this many bytes are taken for binary: their diff would be for nobody.
 _LARGEST = "16m"
 
-#: The user's own settings must not change what programs read.
-_PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--find-renames", "--submodule=short", "-r", "--no-commit-id")
+#: What git does of itself, said aloud: the user's own settings, and those of a repository's .gitmodules, must not
+#: change what programs read.
+_PLAIN = (
+    *("--no-color", "--no-ext-diff", "--no-textconv", "--no-relative", "--src-prefix=a/", "--dst-prefix=b/"),
+    *("--diff-algorithm=default", "--indent-heuristic", "--inter-hunk-context=0", "--ws-error-highlight=none"),
+    # -l as git has it: beyond so many new files, which were renamed is not looked for.
+    *("--find-renames", "-l1000", "--submodule=short", "--ignore-submodules=none", "-r", "--no-commit-id"),
+)
+
+#: The same for what has no option.
+_SETTINGS = (
+    *("-c", f"core.bigFileThreshold={_LARGEST}", "-c", "core.quotePath=false", "-c", "core.abbrev=auto"),
+    *("-c", "diff.suppressBlankEmpty=false"),
+)
+
+#: What is read of a commit: plumbing, in which neither log.* nor a mailmap matters. A message ends at its first NUL.
+_COMMIT = ("%H", "%P", "%an", "%ae", "%at", "%ct", "%s", "%b")
+
+#: The first and the last second that datetime knows, of which a commit may name others.
+_TIMES = (-62_135_596_800, 253_402_300_799)
 
 _ABSENT = "000000"
 
@@ -84,11 +102,10 @@ class Commit:
 def compare(git: commands.Git, subject: Work, *, committed_only: bool) -> Compared:
     """Returns what there is to compare; raises GitFailed."""
     base = work.shown_base(git, subject)
-    known = None if committed_only else work.standing(git, subject)
-    found = work.inside(git, subject, known) if known else []
-    if known is None or not work.uncommitted(git, subject, found, known):
+    standing = work.standing(git, subject) if not committed_only else staging.Standing()
+    if not standing.uncommitted:
         return Compared(base, subject.head, has_uncommitted=False)
-    snapshot = staging.snapshot(git, subject.worktree, found)
+    snapshot = staging.snapshot(git, subject.worktree, standing.repositories)
     committed = branches.tree(git, subject.repository, subject.head)
     return Compared(base, snapshot, has_uncommitted=snapshot != committed)
 
@@ -176,11 +193,13 @@ def commits(
     git: commands.Git, repository: str, head: str, excluded: Sequence[str], skip: int, most: int
 ) -> list[Commit]:
     """Returns up to `most` commits of `head` that are no part of `excluded`, the newest first, from behind `skip`."""
-    form = "%H%x00%P%x00%an%x00%ae%x00%at%x00%ct%x00%s%x00%b"
-    options = ("--encoding=UTF-8", "-z", f"--format={form}", f"--skip={skip}", f"--max-count={most}", "--topo-order")
-    answer = git(repository, "log", *options, head, *(f"^{one}" for one in excluded), "--")
-    fields = answer.removesuffix("\0").split("\0") if answer else []
-    return [_commit(fields[at : at + 8]) for at in range(0, len(fields), 8)]
+    form = "".join(f"{field}%x00" for field in _COMMIT)
+    options = ("--encoding=UTF-8", "--no-commit-header", f"--format={form}", "--topo-order")
+    bounds = (f"--skip={skip}", f"--max-count={most}")
+    answer = git(repository, "rev-list", *options, *bounds, head, *(f"^{one}" for one in excluded), "--")
+    fields = answer.split("\0")
+    # A newline is between commits; with the last one's end gone, nothing but that can be left over.
+    return [_commit(fields[at : at + len(_COMMIT)]) for at in range(0, len(fields) - 1, len(_COMMIT))]
 
 
 def commits_of(git: commands.Git, repository: str, ids: Sequence[str]) -> list[Commit]:
@@ -191,23 +210,27 @@ def commits_of(git: commands.Git, repository: str, ids: Sequence[str]) -> list[C
 def _commit(fields: Sequence[str]) -> Commit:
     commit_id, parents, name, email, author_time, commit_time, subject, body = fields
     return Commit(
-        id=commit_id,
+        id=commit_id.lstrip("\n"),
         parents=tuple(parents.split()),
         author_name=name,
         author_email=email,
-        author_time=datetime.fromtimestamp(int(author_time), UTC),
-        commit_time=datetime.fromtimestamp(int(commit_time), UTC),
+        author_time=_moment(author_time),
+        commit_time=_moment(commit_time),
         subject=subject,
         body=body.strip("\n"),
     )
+
+
+def _moment(seconds: str) -> datetime:
+    """Returns a time, the nearest that there is for one that no clock has; the epoch for a commit that names none."""
+    return datetime.fromtimestamp(min(max(int(seconds or 0), _TIMES[0]), _TIMES[1]), UTC)
 
 
 def _diff(compared: Compared, *options: str, inside: str = "") -> tuple[str, ...]:
     if inside:
         # Git puts no prefix before the names in "rename from".
         options = (*options, "--no-renames", f"--src-prefix=a/{inside}/", f"--dst-prefix=b/{inside}/")
-    settings = ("-c", f"core.bigFileThreshold={_LARGEST}", "-c", "core.quotePath=false", "--literal-pathspecs")
-    return (*settings, "diff-tree", *_PLAIN, *options, compared.base, compared.tree)
+    return (*_SETTINGS, "--literal-pathspecs", "diff-tree", *_PLAIN, *options, compared.base, compared.tree)
 
 
 def _only(paths: Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from taskgrove_server.domain import errors
 from taskgrove_server.domain.worktree import NestedKind, Removal
 from taskgrove_server.worktrees import (
     aside,
@@ -16,6 +17,7 @@ from taskgrove_server.worktrees import (
     registration,
     removing,
     saving,
+    shut_directories,
     staging,
     work,
 )
@@ -42,9 +44,12 @@ def prune(git: commands.Git, subject: Work, *, dry_run: bool, note: Callable[[st
 
 def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, note: Callable[[str], None]) -> Removal:
     repository, worktree = subject.repository, subject.worktree
-    files = work.uncommitted(git, subject)
+    if subject.present and not dry_run and not shut_directories.open_up(git, worktree.path):
+        raise errors.RemovalRefused(worktree.path, shut_directories.TOO_LONG)
+    standing = work.standing(git, subject)
+    files = standing.uncommitted
     # Ignored ones too: what is in them goes with the directory.
-    inside = work.inside(git, subject, thorough=True)
+    inside = work.inside(git, subject)
     nested = state.describe(git, inside, subject.head)
     found = branches.find(git, repository, worktree.branch) if branch else None
     # One that somebody has checked out elsewhere is theirs.
@@ -59,8 +64,10 @@ def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, no
     )
     if dry_run:
         return removal
-    kept = keeping.keep(git, repository, subject.task_id, inside)
-    saved = _save(git, subject, deleted, uncommitted=bool(files))
+    snapshot = staging.snapshot(git, worktree, standing.repositories) if files else None
+    around = [subject.head, *([snapshot] if snapshot else [])]
+    kept = keeping.keep(git, repository, subject.task_id, inside, around)
+    saved = _save(git, subject, deleted, snapshot)
     if saved:
         note(saved.ref)
     if subject.present:
@@ -82,14 +89,14 @@ def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, no
     )
 
 
-def _save(git: commands.Git, subject: Work, deleted: Branch | None, *, uncommitted: bool) -> saving.Saved | None:
+def _save(git: commands.Git, subject: Work, deleted: Branch | None, snapshot: str | None) -> saving.Saved | None:
     """Saves what nothing else leads to once the directory, and the branch if it is `deleted`, are gone."""
     repository, head = subject.repository, subject.head
     if deleted and not branches.contains(git, repository, head, deleted.head) and _is_own(git, subject, deleted.head):
         # The agent has left its branch for another history.
         saving.save(git, repository, subject.task_id, deleted.head, None)
-    if uncommitted:
-        return saving.save(git, repository, subject.task_id, head, staging.snapshot(git, subject.worktree))
+    if snapshot:
+        return saving.save(git, repository, subject.task_id, head, snapshot)
     earlier = saving.Saved.find(git, repository, subject.worktree.saved_ref)
     if earlier and earlier.head == head and not subject.present:
         # When the directory was removed, with what was not committed then.

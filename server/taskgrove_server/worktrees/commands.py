@@ -13,24 +13,28 @@ import subprocess
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 import git
 
-#: Of the server's own GIT_* variables these say how this machine's git is set up. All others, such as GIT_DIR or
-#: GIT_INDEX_FILE of a hook that started the server, would lead git to another repository.
-_KEPT = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_HTTP_", "GIT_PROXY_SSL_", "GIT_SSH", "GIT_SSL_")
+from taskgrove_server.worktrees.environment import UNATTENDED, without_foreign
 
-#: Nobody is there to answer: an empty GIT_ASKPASS also rules out core.askPass and SSH_ASKPASS.
-_UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "GIT_EDITOR": "true"}
-
-#: Settings of the user's that would hang or break an unattended command, or fill stderr.
+#: Settings of the user's that would hang or break an unattended command, fill stderr, or have a command do another
+#: thing than it does without them.
 _SETTINGS = (
+    "add.ignoreErrors=false",
+    "color.ui=false",
     "core.hooksPath=/dev/null",
+    # A program that says which files have changed: one that fails or is mistaken leaves work out of commits.
+    "core.fsmonitor=false",
     "commit.gpgSign=false",
+    "diff.orderFile=/dev/null",
     "gc.auto=0",
     "maintenance.auto=false",
+    "pull.twohead=ort",  # the strategy of merges too: with "ours" there is no fast-forward
+    "submodule.recurse=false",
     "checkout.workers=0",  # one for each core: a checkout of 50,000 files takes 1.4 times as long with one in all
     # With fewer files, starting the workers takes longer than they save.
     "checkout.thresholdForParallelism=1000",
@@ -58,12 +62,33 @@ class GitFailed(Exception):
         self.status = status
 
 
-class Git:
-    """Runs git commands, each for at most `timeout` seconds, with `environment` on top of the server's."""
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a command printed and said; `status` is 0 when it succeeded."""
 
-    def __init__(self, *, timeout: float, environment: Mapping[str, str] | None = None) -> None:
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def words(self) -> str:
+        """Returns what it said in the end, without credentials."""
+        return _words(os.fsencode(self.errors + self.output))
+
+
+class Git:
+    """Runs git commands, each for at most `timeout` seconds, with `environment` on top of the server's.
+
+    Of the server's GIT_* variables, commands get those that set this machine's git up, and those that `passed`
+    names; a name that ends in `*` is a prefix. None that leads to another repository is among them.
+    """
+
+    def __init__(
+        self, *, timeout: float, environment: Mapping[str, str] | None = None, passed: Sequence[str] = ()
+    ) -> None:
         self._timeout = timeout
-        self._environment = {**_UNATTENDED, **(environment or {})}
+        self._environment = {**UNATTENDED, **(environment or {})}
+        self._passed = tuple(passed)
         #: The commands that run, with the identifiers of the threads that started them.
         self._running: dict[subprocess.Popen[bytes], int] = {}
         self._stopped = False
@@ -108,12 +133,26 @@ class Git:
             raise _failed(arguments, status, errors or output)
         return status, os.fsdecode(output)
 
-    def heard(self, directory: str, *arguments: str) -> str:
-        """Returns what a command says on standard error; raises GitFailed."""
-        status, output, errors = self._run(directory, arguments)
+    def warnings(self, directory: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+        """Returns what a command that succeeds says on standard error; raises GitFailed."""
+        status, output, errors = self._run(directory, arguments, environment=environment)
         if status:
             raise _failed(arguments, status, errors + output)
         return errors.decode(errors="replace")
+
+    def raw(self, directory: str, *arguments: str, stdin: bytes | None = None) -> bytes:
+        """Returns what a command prints, byte by byte; raises GitFailed."""
+        status, output, errors = self._run(directory, arguments, stdin=stdin)
+        if status:
+            raise _failed(arguments, status, errors or output)
+        return output
+
+    def hear(self, directory: str, *arguments: str) -> Heard:
+        """Returns what a command prints and says, also when it fails; raises GitFailed when it is stopped."""
+        status, output, errors = self._run(directory, arguments)
+        if status < 0:
+            raise _failed(arguments, status, errors)
+        return Heard(status, os.fsdecode(output), os.fsdecode(errors))
 
     def lines(self, directory: str, *arguments: str) -> Iterator[bytes]:
         """Yields the lines that a command prints, as it prints them; raises GitFailed.
@@ -169,19 +208,19 @@ class Git:
         environment: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
     ) -> subprocess.Popen[bytes]:
-        variables = {**self._environment, **(environment or {})}
+        own = {**self._environment, **(environment or {})}
         if not discover:
-            variables["GIT_CEILING_DIRECTORIES"] = str(PurePath(directory).parent)
+            own["GIT_CEILING_DIRECTORIES"] = str(PurePath(directory).parent)
         settings = [part for setting in _SETTINGS for part in ("-c", setting)]
         # -C and not a working directory: GitPython takes the server's own when the one asked for is missing.
-        argv = [*_without_foreign(variables), "git", "-C", directory, *settings, *arguments]
+        argv = [*without_foreign(own, self._passed), "git", "-C", directory, *settings, *arguments]
         try:
             # A session of its own: no terminal to prompt on, no Ctrl-C meant for the server, filters die with git.
             started: Any = git.Git().execute(
                 argv,
                 as_process=True,
                 start_new_session=True,
-                env=variables,
+                env=own,
                 istream=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             )
         except (git.GitCommandNotFound, OSError) as error:
@@ -226,16 +265,6 @@ def _name(arguments: Sequence[str]) -> str:
         elif not value.startswith("-"):
             return value
     return ""
-
-
-def _without_foreign(environment: Mapping[str, str]) -> list[str]:
-    """Returns a prefix for a command line that drops variables, which GitPython can only set."""
-    foreign = [
-        name
-        for name in os.environ
-        if name.startswith("GIT_") and not name.startswith(_KEPT) and name not in environment
-    ]
-    return ["env", *(part for name in foreign for part in ("-u", name))] if foreign else []
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.worktrees import branches, commands, git_dirs, staging
+from taskgrove_server.worktrees import branches, commands, git_dirs, shut_directories, staging
 from taskgrove_server.worktrees.git_dirs import GitDirs
 from taskgrove_server.worktrees.nested import finding, state
 from taskgrove_server.worktrees.nested.repositories import Nested
@@ -104,7 +104,11 @@ def _commit(
     def commit_of(child: Nested) -> str | None:
         return _commit_inside(git, checkout, child, author, text)
 
-    staging.stage(git, checkout, commit_of, copied_files)
+    # Of what it cannot read git only warns, and leaves it out.
+    if staging.stage(git, checkout, commit_of, copied_files):
+        if not shut_directories.open_up(git, checkout.directory):
+            raise CommitFailed(f"{checkout.directory!r} cannot be committed as a whole: {shut_directories.TOO_LONG}")
+        staging.stage(git, checkout, commit_of, copied_files)
     tree = git(checkout.directory, "write-tree")
     head, committed = _head(git, checkout.directory)
     if tree == committed or (checkout.nested and head is None and tree == _empty_tree(git, checkout.directory)):
@@ -157,9 +161,8 @@ def _lacks_room(path: str, words: str) -> bool:
 
 def _head(git: commands.Git, path: str) -> tuple[str | None, str | None]:
     """Returns the commit and the tree at HEAD, None before the first commit."""
-    # Revisions that there are not are left out, without an error.
-    found = git(path, "rev-parse", "--revs-only", "HEAD^{commit}", "HEAD^{tree}").split()
-    return (found[0], found[1]) if len(found) == 2 else (None, None)
+    answers = git(path, "cat-file", "--batch-check=%(objectname)", stdin=b"HEAD^{commit}\nHEAD^{tree}\n").splitlines()
+    return (answers[0], answers[1]) if not answers[0].endswith(" missing") else (None, None)
 
 
 def _empty_tree(git: commands.Git, path: str) -> str:

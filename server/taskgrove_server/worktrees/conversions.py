@@ -10,7 +10,7 @@ import filecmp
 import os
 import stat
 import tempfile
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,15 +36,17 @@ class Copy:
 def checked_out(git: commands.Git, checkout: str, tree: str, files: Sequence[str]) -> Generator[Copy]:
     """Yields a copy of some files of a tree or commit. Raises GitFailed.
 
-    `checkout` is where git finds the attributes. Links are links; submodules are left out.
+    `checkout` is where git finds the attributes. Filters are left out, because they may fetch gigabytes: the copy of a
+    file that was stored raw is raw all the same. Links are links; submodules are left out.
     """
+    off = [part for name in _filters(git, checkout, files) for part in _off(name)]
     with tempfile.TemporaryDirectory(prefix="taskgrove-") as scratch:
         index = {"GIT_INDEX_FILE": f"{scratch}/index"}
         git(checkout, "read-tree", tree, environment=index)
         place = f"{scratch}/files"
         Path(place).mkdir()
         arguments = ("checkout-index", "--quiet", "--force", f"--prefix={place}/", "-z", "--stdin")
-        git(checkout, *arguments, environment=index, stdin=_joined(files))
+        git(checkout, *off, *arguments, environment=index, stdin=_joined(files))
         yield Copy(place, {**index, "GIT_DIR": git_dirs.find(git, checkout).own, "GIT_WORK_TREE": place})
 
 
@@ -64,8 +66,8 @@ def only_converted(git: commands.Git, checkout: str, files: Sequence[str]) -> se
 def keep(git: commands.Git, checkout: str, environment: Mapping[str, str] | None = None) -> None:
     """Takes out of the index what git's conversions have changed in it and nobody else has. Raises GitFailed.
 
-    Where HEAD has a file raw, as no commit would store it now, and it was edited, it is staged raw as well: otherwise
-    each of its lines would count as changed.
+    Where HEAD has a file with other line endings than a commit would store now, and it was edited, it is staged as it
+    is: otherwise each of its lines would count as changed.
     """
     compare = ("diff-index", "--cached", "--raw", "--no-abbrev", "--no-renames", "--diff-filter=M", "-z")
     try:
@@ -84,7 +86,9 @@ def keep(git: commands.Git, checkout: str, environment: Mapping[str, str] | None
     with checked_out(git, checkout, "HEAD", converted) as copy:
         edited = [path for path in converted if not is_same(f"{checkout}/{path}", f"{copy.directory}/{path}")]
         entries += [f"{staged[path][0]} {staged[path][2]}\t{path}" for path in converted if path not in edited]
-        raw = _stored_raw(git, copy, {path: staged[path][2] for path in edited})
+        # Not what passes through a filter, such as one that encrypts: it alone may say what is stored.
+        filtered = {path for path, _, _ in _attributes(git, checkout, edited, "filter")}
+        raw = _stored_raw(git, copy, {path: staged[path][2] for path in edited if path not in filtered})
     stored = _hashes(git, checkout, raw)
     entries += [f"{staged[path][1]} {stored[path]}\t{path}" for path in stored]
     stdin = "".join(f"{entry}\0" for entry in entries).encode(errors="surrogateescape")
@@ -116,16 +120,32 @@ def _hashes(
     return dict(zip(named, git(directory, *arguments, stdin=stdin, environment=environment).split(), strict=True))
 
 
+def _filters(git: commands.Git, checkout: str, files: Sequence[str]) -> set[str]:
+    """Returns the names of the filters that files pass through."""
+    return {value for _, name, value in _attributes(git, checkout, files, "filter") if name == "filter"}
+
+
+def _off(name: str) -> tuple[str, ...]:
+    """Returns the settings by which a filter does nothing."""
+    values = {"smudge": "", "process": "", "required": "false"}
+    return tuple(part for key, value in values.items() for part in ("-c", f"filter.{name}.{key}={value}"))
+
+
 def _with_conversions(git: commands.Git, checkout: str, files: Sequence[str]) -> list[str]:
     """Returns those files that have an attribute by which git may convert them."""
-    if not files:
-        return []
-    answer = git(checkout, "check-attr", "-z", "--stdin", *_CONVERTING, stdin=_joined(files))
-    fields = answer.split("\0")
-    found = {
-        path for path, value in zip(fields[::3], fields[2::3], strict=False) if value not in ("unspecified", "unset")
-    }
+    found = {path for path, _, _ in _attributes(git, checkout, files, *_CONVERTING)}
     return [path for path in files if path in found]
+
+
+def _attributes(git: commands.Git, checkout: str, files: Sequence[str], *names: str) -> Iterator[tuple[str, str, str]]:
+    """Yields file, name and value of those attributes that are set."""
+    if not files:
+        return
+    answer = git(checkout, "check-attr", "-z", "--stdin", *names, stdin=_joined(files))
+    fields = answer.split("\0")
+    for path, name, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
+        if value not in ("unspecified", "unset"):
+            yield path, name, value
 
 
 def is_same(one: str, other: str) -> bool:

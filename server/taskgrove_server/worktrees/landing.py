@@ -16,7 +16,7 @@ from taskgrove_server.domain.errors import Remedy
 from taskgrove_server.domain.worktree import LandStrategy
 from taskgrove_server.worktrees import branches, commands, unfinished
 from taskgrove_server.worktrees.branches import Branch
-from taskgrove_server.worktrees.nested.state import State
+from taskgrove_server.worktrees.staging import Standing
 from taskgrove_server.worktrees.work import Work
 
 #: Git's status for options that it does not know.
@@ -91,12 +91,12 @@ def made(git: commands.Git, work: Work, planned: Plan, wish: Wish) -> str:
     return _commit(git, work.repository, planned.result, *planned.parents, message=wish.message)
 
 
-def require_finished(git: commands.Git, work: Work, standing: State | None) -> None:
+def require_finished(git: commands.Git, work: Work, standing: Standing) -> None:
     """Raises WorkUnfinished when the task's worktree, which stands as told, is in the middle of something."""
     if not work.present:
         return
     path = work.worktree.path
-    begun = unfinished.in_worktree(git, path, has_conflicts=standing is not None and bool(standing.unmerged))
+    begun = unfinished.in_worktree(git, path, has_conflicts=standing.has_conflicts)
     if begun:
         raise errors.WorkUnfinished(work.task_id, path, begun.state, begun.ways_on(path))
 

@@ -6,6 +6,7 @@ worktree is believed to be gone, its registration is looked for and repaired; fi
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 #: Why worktrees are locked, as git tells whoever would remove one.
 REASON = "Taskgrove keeps a task's work here; discard the task to remove it"
+
+#: Indexes of which it is remembered that they are whole: to read one of 100,000 files takes 10 ms.
+_INDEXES = 4096
 
 _HEAD = re.compile(r"(ref: refs/.+|[0-9a-f]{40}|[0-9a-f]{64})")
 
@@ -104,7 +108,7 @@ def _entry(git: commands.Git, repository: str, common_dir: str, worktree: Worktr
     path = worktree.path
     dirs = git_dirs.read(path)
     registered = _registered(common_dir, path)
-    if os.path.islink(path) and not (dirs and dirs.common == common_dir and dirs.own == registered):  # noqa: PTH114
+    if Path(path).is_symlink() and not (dirs and dirs.common == common_dir and dirs.own == registered):
         raise _refusal(path, repository)
     if dirs is None or dirs.own == common_dir:
         own = registered or next(_candidates(common_dir, path), None)
@@ -144,9 +148,9 @@ def _candidates(common_dir: str, path: str) -> Iterator[str]:
     """
     named = git_dirs.leads_to(path)
     for name in dict.fromkeys(PurePath(one).name for one in (named, path) if one):
-        own = str(Path(common_dir, "worktrees", name))
-        if os.path.isdir(own) and not _belongs_elsewhere(own):  # noqa: PTH112 - beside what is a string
-            yield own
+        own = Path(common_dir, "worktrees", name)
+        if own.is_dir() and not _belongs_elsewhere(str(own)):
+            yield str(own)
 
 
 def _is_of(own: str, path: str) -> bool:
@@ -155,7 +159,7 @@ def _is_of(own: str, path: str) -> bool:
     if place is None or place == path:
         return place is not None
     # A link at the path itself leads to another worktree; one above it, as to a larger disk, to the same.
-    return not os.path.islink(path) and os.path.realpath(place) == os.path.realpath(path)  # noqa: PTH114
+    return not Path(path).is_symlink() and os.path.realpath(place) == os.path.realpath(path)
 
 
 def _belongs_elsewhere(own: str) -> bool:
@@ -168,7 +172,7 @@ def _belongs_elsewhere(own: str) -> bool:
 def _place(own: str) -> str | None:
     """Returns the worktree that a git directory names, whether or not anything is there."""
     named = git_dirs.pointer(f"{own}/gitdir")
-    return os.path.dirname(os.path.normpath(Path(own, named))) if named else None  # noqa: PTH120
+    return str(Path(os.path.normpath(Path(own, named))).parent) if named else None
 
 
 def _link(path: str, own: str) -> str:
@@ -221,11 +225,11 @@ def _mend_pointers(own: str, path: str) -> None:
 
 
 def _head_is_sound(own: str) -> bool:
-    file = f"{own}/HEAD"
-    if os.path.islink(file):  # noqa: PTH114 - beside what is a string
+    file = Path(own, "HEAD")
+    if file.is_symlink():
         # As with core.preferSymlinkRefs.
-        return os.readlink(file).startswith("refs/")  # noqa: PTH115
-    return _HEAD.fullmatch(git_dirs.pointer(file) or "") is not None
+        return str(file.readlink()).startswith("refs/")
+    return _HEAD.fullmatch(git_dirs.pointer(str(file)) or "") is not None
 
 
 def _mend_head(git: commands.Git, repository: str, own: str, worktree: Worktree) -> None:
@@ -257,11 +261,22 @@ def _last_head(git: commands.Git, repository: str, own: str) -> str | None:
 
 
 def _index_is_sound(own: str) -> bool:
-    """Tells whether an index is there and whole: it ends with its checksum, of 20 bytes or 32, or with zeros."""
+    """Tells whether an index is there and whole."""
+    file = Path(own, "index")
     try:
-        content = Path(own, "index").read_bytes()
+        found = file.stat()
+        return _is_whole(file, found.st_ino, found.st_size, found.st_mtime_ns)
     except OSError:
         return False
+
+
+@functools.lru_cache(maxsize=_INDEXES)
+def _is_whole(file: Path, _inode: int, _size: int, _time: int) -> bool:
+    """Tells whether an index ends with its checksum, of 20 bytes or 32, or with zeros.
+
+    Each is read once: git replaces it as a whole.
+    """
+    content = file.read_bytes()
     if not content.startswith(b"DIRC"):
         return False
     # As with index.skipHash.
@@ -276,8 +291,8 @@ def _mend_index(git: commands.Git, own: str, path: str) -> None:
     if _index_is_sound(own):
         return
     # Git that was killed while it checked out a new worktree leaves none, and a part of the files.
-    unfinished = not os.path.lexists(f"{own}/index") and (
-        os.path.lexists(f"{own}/index.lock") or os.listdir(path) == [".git"]  # noqa: PTH208 - beside strings
+    unfinished = not Path(own, "index").exists() and (
+        Path(own, "index.lock").exists() or [child.name for child in Path(path).iterdir()] == [".git"]
     )
     for name in ("index", "index.lock"):
         Path(own, name).unlink(missing_ok=True)

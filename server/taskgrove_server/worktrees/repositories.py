@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from taskgrove_server.domain import errors
-from taskgrove_server.worktrees import branches, commands, git_dirs, prefixes, roots, subdirectories
+from taskgrove_server.worktrees import branches, commands, formats, git_dirs, prefixes, roots, subdirectories
 
 #: Seconds. Nothing here reads more than a few files; a network file system may be slow.
 _TIMEOUT = 30.0
@@ -35,7 +35,7 @@ def inspect(path: str) -> str:
         if _git.ask(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
             raise errors.RepositoryEmpty(path)
     except commands.GitFailed as failure:
-        raise errors.NotARepository(path, _why(failure)) from failure
+        raise errors.NotARepository(path, _why(failure, directory)) from failure
     return directory
 
 
@@ -52,7 +52,7 @@ def check_base(repository: str, branch: str) -> None:
     try:
         found = branches.find_base(_git, repository, branch)
     except commands.GitFailed as failure:
-        raise errors.NotARepository(repository, _why(failure)) from failure
+        raise errors.NotARepository(repository, _why(failure, repository)) from failure
     if found is None:
         raise errors.BranchNotFound(branch)
 
@@ -96,7 +96,14 @@ def standing_for(working_dir: str, common_dir: str | None) -> str:
     return common_dir if git_dirs.read(common_dir) else working_dir
 
 
-def _why(failure: commands.GitFailed) -> str:
-    if "not a git repository" in str(failure):
-        return "there is no repository at it or above it: run 'git init' there, or use another directory."
-    return str(failure)
+def _why(failure: commands.GitFailed, directory: str) -> str:
+    words = str(failure)
+    if "not a git repository" not in words:
+        return formats.too_new(words, git_version()) or words
+    leads_to = git_dirs.leads_to(directory)
+    if leads_to is not None:
+        return (
+            f"its .git leads to {leads_to!r}, where no git directory is any more: have 'git worktree repair' in its "
+            "repository mend that, or use another directory."
+        )
+    return "there is no repository at it or above it: run 'git init' there, or use another directory."

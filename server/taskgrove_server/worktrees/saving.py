@@ -14,6 +14,9 @@ REFS = "refs/taskgrove/saved/"
 
 _TRAILER = "Taskgrove-Snapshot: uncommitted"
 
+#: What is read of such a ref's commit. Not by git-log, which re-encodes and decorates as the user's settings say.
+_SAVED = "%(refname)%00%(objectname)%00%(parent)%00%(contents)"
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
@@ -31,10 +34,14 @@ class Saved:
     @classmethod
     def find(cls, git: commands.Git, repository: str, ref: str | None) -> Self | None:
         """Returns what is saved under a ref, None when there is nothing (any more)."""
-        if ref is None or git.ask(repository, "show-ref", "--verify", "--quiet", ref) is None:
+        if ref is None:
             return None
-        commit, parents, body = git(repository, "log", "-1", "--format=%H%x00%P%x00%B", ref).split("\0", 2)
-        return cls(ref, commit, parents.split()[0] if _TRAILER in body else commit)
+        answer = git(repository, "for-each-ref", "--count=1", f"--format={_SAVED}", ref)
+        found, commit, parents, message = answer.split("\0", 3) if answer else ("", "", "", "")
+        # The refs below a directory of that name are listed too.
+        if found != ref:
+            return None
+        return cls(ref, commit, parents.split()[0] if _TRAILER in message else commit)
 
 
 def save(git: commands.Git, repository: str, task_id: TaskId, head: str, snapshot: str | None) -> Saved:

@@ -37,6 +37,18 @@ class Checkout:
         return [one for one in self.found if one.inside is self.nested]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What there is in a worktree."""
+
+    #: The files that a commit would take, with those of submodules. New ones count, ignored and copied ones do not.
+    uncommitted: Sequence[str] = ()
+    #: The repositories inside; not such that git ignores, but for worktrees of the same repository.
+    repositories: Sequence[Nested] = ()
+    #: A merge has left conflicts in the index.
+    has_conflicts: bool = False
+
+
 def stage(
     git: commands.Git,
     checkout: Checkout,
@@ -44,8 +56,8 @@ def stage(
     copied_files: Sequence[str] = (),
     *,
     environment: Mapping[str, str] | None = None,
-) -> None:
-    """Stages every change but copied files.
+) -> str:
+    """Stages every change but copied files; returns what git says of files that it could not read.
 
     Of the repositories inside, submodules become links to what `commit_of` returns, others become files, and
     worktrees stay out. Raises GitFailed.
@@ -53,7 +65,7 @@ def stage(
     children = checkout.children
     # --sparse: in a sparse checkout, new files outside the cone would be refused.
     exclude = (f":(exclude,literal){name}" for name in _excluded(git, checkout.directory, children))
-    git(checkout.directory, "add", "--all", "--sparse", "--", ".", *exclude, environment=environment)
+    said = git.warnings(checkout.directory, "add", "--all", "--sparse", "--", ".", *exclude, environment=environment)
     if children:
         placing.place(
             git,
@@ -69,6 +81,7 @@ def stage(
         conversions.keep(git, checkout.directory, environment)
     if copied_files:
         _unstage(git, checkout.directory, copied_files, environment)
+    return said
 
 
 def _excluded(git: commands.Git, directory: str, children: Sequence[Nested]) -> list[str]:
@@ -139,27 +152,20 @@ def _snapshot(git: commands.Git, checkout: Checkout, own: str) -> str | None:
     )
 
 
-def uncommitted(
-    git: commands.Git,
-    worktree: Worktree,
-    found: Sequence[Nested] | None = None,
-    known: state.State | None = None,
-) -> list[str]:
-    """Returns the files of a worktree that a commit would take, with those of its submodules.
+def look(git: commands.Git, worktree: Worktree) -> Standing:
+    """Returns what a worktree has that is not committed, and the repositories inside it; raises GitFailed."""
+    standing = state.of(git, worktree.path)
+    found = finding.find(git, worktree.path, worktree.base_commit, untracked=standing.repositories)
+    changes = state.uncommitted(git, standing, found)
+    kept = conversions.only_converted(git, worktree.path, [change.path for change in changes if change.is_content])
+    left_out = {change.path for change in changes if change.is_new} & set(worktree.copied_files)
+    uncommitted = [change.path for change in changes if change.path not in kept | left_out]
+    return Standing(uncommitted, found, has_conflicts=bool(standing.unmerged))
 
-    New ones count, ignored and copied ones do not. `found` are the repositories inside, and `known` is where the
-    worktree stands, as far as that was asked already.
-    """
-    known = known or state.of(git, worktree.path)
-    if found is None:
-        found = finding.find(git, worktree.path, worktree.base_commit, known=known)
-    changes = state.uncommitted(git, worktree.path, found, state=known)
-    edited = [change.path for change in changes if change.is_content]
-    kept = conversions.only_converted(git, worktree.path, edited)
-    copied = set(worktree.copied_files)
-    return [
-        change.path for change in changes if change.path not in kept and not (change.is_new and change.path in copied)
-    ]
+
+def uncommitted(git: commands.Git, worktree: Worktree) -> Sequence[str]:
+    """Returns the files of a worktree that a commit would take; see Standing."""
+    return look(git, worktree).uncommitted
 
 
 def not_ignored(git: commands.Git, path: str, files: Sequence[str]) -> list[str]:

@@ -9,8 +9,9 @@ from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import branches, commands, git_dirs, registration, saving, staging
-from taskgrove_server.worktrees.nested import finding, state
+from taskgrove_server.worktrees.nested import finding
 from taskgrove_server.worktrees.nested.repositories import Nested
+from taskgrove_server.worktrees.staging import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +90,19 @@ def apart(git: commands.Git, work: Work) -> tuple[int, int]:
     return int(counts[0]), int(counts[1])
 
 
-def standing(git: commands.Git, work: Work) -> state.State | None:
-    """Returns where the worktree stands, None when it is not there; raises GitFailed."""
-    return state.of(git, work.worktree.path) if work.present else None
+def standing(git: commands.Git, work: Work) -> Standing:
+    """Returns what there is in the worktree; nothing when it is not there."""
+    return staging.look(git, work.worktree) if work.present else Standing()
 
 
-def uncommitted(
-    git: commands.Git, work: Work, found: Sequence[Nested] | None = None, known: state.State | None = None
-) -> list[str]:
-    """Returns the files that a commit of the worktree would take; none when it is not there.
-
-    `found` are the repositories inside, and `known` is where the worktree stands, as far as that was asked already.
-    """
-    return staging.uncommitted(git, work.worktree, found, known) if work.present else []
+def uncommitted(git: commands.Git, work: Work) -> Sequence[str]:
+    """Returns the files that a commit of the worktree would take; none when it is not there."""
+    return standing(git, work).uncommitted
 
 
-def inside(git: commands.Git, work: Work, known: state.State | None = None, *, thorough: bool = False) -> list[Nested]:
-    """Returns the repositories inside the worktree; see finding.find."""
-    if not work.present:
-        return []
-    return finding.find(git, work.worktree.path, work.worktree.base_commit, thorough=thorough, known=known)
+def inside(git: commands.Git, work: Work) -> list[Nested]:
+    """Returns all repositories inside the worktree, ignored ones too, and such without a checkout."""
+    return finding.find(git, work.worktree.path, work.worktree.base_commit, thorough=True) if work.present else []
 
 
 def shown_base(git: commands.Git, work: Work) -> str:

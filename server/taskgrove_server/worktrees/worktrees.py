@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,12 +31,18 @@ class Worktrees:
     """Makes worktrees below `root`, restores them and commits what is in them.
 
     The user's own checkout is never touched. Every method may be called from many threads at a time, but a
-    task's own worktree by one. `timeout` is in seconds and holds for each git command. Raises ValueError for a
-    branch prefix with which git refuses to make a branch.
+    task's own worktree by one. `timeout` is in seconds and holds for each git command; `pass_environment` names
+    GIT_* variables of the server's that they get. Raises ValueError for a branch prefix with which git refuses to
+    make a branch.
     """
 
     def __init__(
-        self, root: Path, author: commits.Author, branch_prefix: str = "taskgrove/", timeout: float = 300.0
+        self,
+        root: Path,
+        author: commits.Author,
+        branch_prefix: str = "taskgrove/",
+        timeout: float = 300.0,
+        pass_environment: Sequence[str] = (),
     ) -> None:
         self._root = root.resolve()
         self._author = author
@@ -46,12 +52,16 @@ class Worktrees:
         self.mark = f"TASKGROVE_WORKTREES={self._root}"
         name, _, value = self.mark.partition("=")
         #: What runs its git commands, and the locks that it takes; for others who work on the same repositories.
-        self.git = commands.Git(timeout=timeout, environment={**author.environment, name: value})
+        self.git = commands.Git(
+            timeout=timeout, environment={**author.environment, name: value}, passed=pass_environment
+        )
         self.locks = RepositoryLocks(self.git)
         #: The mark of commands that move branches, which the next server waits for instead of ending them.
         self.moving_mark = f"TASKGROVE_MOVING={self._root}"
         name, _, value = self.moving_mark.partition("=")
-        self.moving_git = commands.Git(timeout=timeout, environment={**author.environment, name: value})
+        self.moving_git = commands.Git(
+            timeout=timeout, environment={**author.environment, name: value}, passed=pass_environment
+        )
         try:
             self.git(os.sep, "check-ref-format", "--branch", f"{branch_prefix}x")
         except commands.GitFailed as failure:

@@ -17,7 +17,7 @@ def of(git: commands.Git, nested: Nested, found: Sequence[Nested]) -> list[str]:
     Those of repositories inside it are among them, but for worktrees. Raises GitFailed.
     """
     options = ("--cached", "--others", "--exclude-standard", "-z")
-    answer = guarded.run(git, nested.directory, "ls-files", *options)
+    answer = guarded.run(git, nested, "ls-files", *options)
     children = [child for child in found if child.inside is nested]
     own = [name for name in dict.fromkeys(answer.split("\0")) if name and not _is_in(name, children)]
     names = [name for name in own if _is_file(Path(nested.directory, name))]

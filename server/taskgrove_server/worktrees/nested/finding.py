@@ -10,26 +10,26 @@ from pathlib import Path, PurePath
 from taskgrove_server.domain.worktree import NestedKind
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.git_dirs import GitDirs
-from taskgrove_server.worktrees.nested import guarded, listing
+from taskgrove_server.worktrees.nested import bare, guarded, listing
 from taskgrove_server.worktrees.nested.listing import Listing
 from taskgrove_server.worktrees.nested.repositories import Nested
-from taskgrove_server.worktrees.nested.state import State
 
 
 def find(
-    git: commands.Git, worktree: str, base: str, *, thorough: bool = False, known: State | None = None
+    git: commands.Git, worktree: str, base: str, *, untracked: Sequence[str] | None = None, thorough: bool = False
 ) -> list[Nested]:
     """Returns the repositories inside a worktree, each behind the one around it; raises GitFailed.
 
     Without `thorough`, those that git knows of: not such that it ignores, but for the repository's own worktrees.
-    `base` is the commit from which the task's work starts; `known` is where the worktree stands, if that was asked.
+    `base` is the commit from which the task's work starts; `untracked` are the repositories right inside the worktree
+    that its index does not know, where they are known.
     """
     top = located(worktree)
     if top is None:
         return []
     elsewhere = [*_registered(top.common, worktree), *(_walked(worktree) if thorough else ())]
-    repositories = known.repositories if known else None
-    return list(_below(git, worktree, (top,), None, base, elsewhere, repositories))
+    found = list(_below(git, worktree, (top,), None, base, elsewhere, untracked))
+    return [*found, *bare.find(worktree, top, found)] if thorough else found
 
 
 def _below(
@@ -39,10 +39,16 @@ def _below(
     inside: Nested | None,
     base: str,
     elsewhere: Sequence[str],
-    repositories: Sequence[str] | None = None,
+    untracked: Sequence[str] | None = None,
 ) -> Iterator[Nested]:
     """Yields what is inside one checkout; `around` has the git directories of it and of those around it."""
-    known = listing.read(git, directory, repositories=repositories)
+    try:
+        known = listing.read(git, directory, known=untracked)
+    except commands.GitFailed:
+        if inside is None:
+            raise
+        # Whoever works on it is told why git cannot.
+        return
     found = {place: dirs for place in _places(directory, known, elsewhere) if (dirs := located(f"{directory}/{place}"))}
     if not found:
         return

@@ -30,18 +30,27 @@ _OPTIONS = tuple(part for setting in _SETTINGS for part in ("-c", setting))
 
 def run(
     git: commands.Git,
-    directory: str,
+    place: str | Nested,
     *arguments: str,
     environment: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
 ) -> str:
-    """As a call of `git`."""
-    return git(directory, *_OPTIONS, *arguments, environment=environment, stdin=stdin)
+    """As a call of `git`, in a checkout or a repository."""
+    directory = place
+    if isinstance(place, Nested):
+        directory = place.directory
+        environment = {**place.environment, **(environment or {})}
+    return git(str(directory), *_OPTIONS, *arguments, environment=environment, stdin=stdin)
 
 
-def ask(git: commands.Git, directory: str, *arguments: str) -> str | None:
-    """As `git.ask`."""
-    return git.ask(directory, *_OPTIONS, *arguments)
+def ask(git: commands.Git, place: str | Nested, *arguments: str) -> str | None:
+    """As `run`, but returns None for status 1, with which git's quiet questions say no."""
+    try:
+        return run(git, place, *arguments)
+    except commands.GitFailed as failure:
+        if failure.status == 1:
+            return None
+        raise
 
 
 def without_filters(git: commands.Git, nested: Nested) -> Mapping[str, str]:
@@ -51,9 +60,7 @@ def without_filters(git: commands.Git, nested: Nested) -> Mapping[str, str]:
     """
     if nested.kind is NestedKind.SUBMODULE or not _may_define_filters(nested.dirs):
         return {}
-    answer = (
-        ask(git, nested.directory, "config", "-z", "--show-scope", "--name-only", "--get-regexp", r"^filter\.") or ""
-    )
+    answer = ask(git, nested, "config", "-z", "--show-scope", "--name-only", "--get-regexp", r"^filter\.") or ""
     fields = iter(answer.removesuffix("\0").split("\0"))
     defined = {name.rpartition(".")[0] for scope, name in zip(fields, fields, strict=False) if scope in _OWN_SCOPES}
     # By the environment: a filter's name may hold what ends a name behind -c.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import SavedRepository
 from taskgrove_server.worktrees import commands, git_dirs, saving
-from taskgrove_server.worktrees.nested import guarded, shadow, state, tips
+from taskgrove_server.worktrees.nested import guarded, listing, shadow, state, tips
 from taskgrove_server.worktrees.nested.repositories import Nested
 
 
@@ -24,11 +24,13 @@ class _Keeper:
     task_id: TaskId
 
 
-def keep(git: commands.Git, repository: str, task_id: TaskId, found: Sequence[Nested]) -> tuple[SavedRepository, ...]:
+def keep(
+    git: commands.Git, repository: str, task_id: TaskId, found: Sequence[Nested], around: Iterable[str]
+) -> tuple[SavedRepository, ...]:
     """Saves what only repositories inside a worktree have, under refs of the task's repository.
 
-    That is the head of each with what is not committed on top, and its branches, tags and stashes. Raises
-    WorkNotSaved for one of which that cannot be done.
+    That is the head of each with what is not committed on top, and its branches, tags and stashes; and the commits to
+    which `around`, commits and trees of the task, link. Raises WorkNotSaved for one of which that cannot be done.
     """
     if not found:
         return ()
@@ -36,9 +38,11 @@ def keep(git: commands.Git, repository: str, task_id: TaskId, found: Sequence[Ne
     object_format = git(repository, "rev-parse", "--show-object-format")
     keeper = _Keeper(git, repository, objects, object_format, task_id)
     saved: list[SavedRepository] = []
+    linked = _linked(git, repository, None, found, around)
     for nested in found:
         try:
-            kept = _keep(keeper, nested, found)
+            linked |= _linked(git, nested, nested, found, linked.get(nested.path, ()))
+            kept = _keep(keeper, nested, found, linked.get(nested.path, ()))
         except (commands.GitFailed, OSError) as error:
             raise errors.WorkNotSaved(task_id, nested.path, str(error)) from error
         if kept:
@@ -46,15 +50,27 @@ def keep(git: commands.Git, repository: str, task_id: TaskId, found: Sequence[Ne
     return tuple(saved)
 
 
-def _keep(keeper: _Keeper, nested: Nested, found: Sequence[Nested]) -> SavedRepository | None:
+def _linked(
+    git: commands.Git, place: str | Nested, inside: Nested | None, found: Sequence[Nested], around: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Returns the commits to which commits or trees of one repository link in those right inside it, by path."""
+    children = {child.name: child.path for child in found if child.inside is inside and not child.is_shared}
+    links: dict[str, tuple[str, ...]] = {}
+    for one in around:
+        for name, commit in listing.links_of(git, place, one, list(children)).items():
+            links[children[name]] = (*links.get(children[name], ()), commit)
+    return links
+
+
+def _keep(keeper: _Keeper, nested: Nested, found: Sequence[Nested], linked: Iterable[str]) -> SavedRepository | None:
     git = keeper.git
-    standing = state.of(git, nested.directory, guarded.without_filters(git, nested))
-    own = tips.of(git, nested, standing.head)
+    standing = state.of(git, nested)
+    own = tips.of(git, nested, standing.head, {one for one in linked if one != standing.head})
     children = {child.name for child in found if child.inside is nested}
     changed = any(change.path.rstrip("/") not in children for change in standing.changes)
     if not (own.has_head or own.refs or changed):
         return None
-    if guarded.run(git, nested.directory, "rev-parse", "--show-object-format") != keeper.object_format:
+    if guarded.run(git, nested, "rev-parse", "--show-object-format") != keeper.object_format:
         raise commands.GitFailed("its objects have another format than those of the repository")
     with shadow.over(git, nested, keeper.objects) as environment:
         lacking = tips.lacks_history(nested)
@@ -68,9 +84,9 @@ def _keep(keeper: _Keeper, nested: Nested, found: Sequence[Nested]) -> SavedRepo
             commit = _snapshot(keeper, nested, environment, head, children)
         if commit is None:
             empty = ("hash-object", "-t", "tree", "-w", "--stdin")
-            tree = guarded.run(git, nested.directory, *empty, environment=environment, stdin=b"")
+            tree = guarded.run(git, nested, *empty, environment=environment, stdin=b"")
             commit = _commit(keeper, nested, environment, tree, [])
-        tree = guarded.run(git, nested.directory, "rev-parse", f"{commit}^{{tree}}", environment=environment)
+        tree = guarded.run(git, nested, "rev-parse", f"{commit}^{{tree}}", environment=environment)
         if f"{nested.dirs.common}/objects" != keeper.objects:
             _copy_objects(keeper, nested, environment, [commit, *refs.values()])
     return SavedRepository(nested.path, _record(keeper, nested, commit, tree, refs), commit)
@@ -80,24 +96,24 @@ def _snapshot(
     keeper: _Keeper, nested: Nested, environment: Mapping[str, str], head: str | None, children: set[str]
 ) -> str:
     """Returns a commit of what is in the files, on top of the head and of what is in the index, where that differs."""
-    git, directory = keeper.git, nested.directory
+    git = keeper.git
     parents = [head] if head else []
     staged = None
     # In the middle of a merge it is no tree, and has nothing that the files and the merged commits have not.
     with suppress(commands.GitFailed):
-        staged = guarded.run(git, directory, "write-tree", environment=environment)
+        staged = guarded.run(git, nested, "write-tree", environment=environment)
     exclude = (f":(exclude,literal){name}" for name in children)
     options = ("--all", "--sparse", "--", ".", *exclude)
-    guarded.run(git, directory, "add", *options, environment=environment)
-    tree = guarded.run(git, directory, "write-tree", environment=environment)
-    known = guarded.run(git, directory, "rev-parse", f"{head}^{{tree}}", environment=environment) if head else ""
+    guarded.run(git, nested, "add", *options, environment=environment)
+    tree = guarded.run(git, nested, "write-tree", environment=environment)
+    known = guarded.run(git, nested, "rev-parse", f"{head}^{{tree}}", environment=environment) if head else ""
     if staged not in (None, tree, known):
         parents.append(_commit(keeper, nested, environment, str(staged), parents, "What was staged"))
     return _commit(keeper, nested, environment, tree, parents)
 
 
 def _without_history(keeper: _Keeper, nested: Nested, environment: Mapping[str, str], commit: str) -> str:
-    tree = guarded.run(keeper.git, nested.directory, "rev-parse", f"{commit}^{{tree}}", environment=environment)
+    tree = guarded.run(keeper.git, nested, "rev-parse", f"{commit}^{{tree}}", environment=environment)
     told = f"Commit {commit}, without its history: the clone had not all of it"
     return _commit(keeper, nested, environment, tree, [], told)
 
@@ -114,7 +130,7 @@ def _commit(
     text = f"{subject}\n\nTaskgrove-Task: {keeper.task_id}\nTaskgrove-Repository: {nested.path}\n"
     stdin = text.encode(errors="surrogateescape")
     arguments = ("commit-tree", tree, *options, "-F", "-")
-    return guarded.run(keeper.git, nested.directory, *arguments, environment=environment, stdin=stdin)
+    return guarded.run(keeper.git, nested, *arguments, environment=environment, stdin=stdin)
 
 
 def _copy_objects(keeper: _Keeper, nested: Nested, environment: Mapping[str, str], wanted: Sequence[str]) -> None:
@@ -122,7 +138,7 @@ def _copy_objects(keeper: _Keeper, nested: Nested, environment: Mapping[str, str
     stdin = "".join(f"{one}\n" for one in wanted).encode()
     options = ("pack-objects", "--quiet", "--revs", "--delta-base-offset", "--non-empty")
     target = f"{keeper.objects}/pack/pack"
-    guarded.run(keeper.git, nested.directory, *options, target, environment=environment, stdin=stdin)
+    guarded.run(keeper.git, nested, *options, target, environment=environment, stdin=stdin)
 
 
 def _record(keeper: _Keeper, nested: Nested, commit: str, tree: str, refs: Mapping[str, str]) -> str:

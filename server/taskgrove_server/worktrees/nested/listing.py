@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.nested import guarded
+from taskgrove_server.worktrees.nested.repositories import Nested
 
 _LINK = "160000"
 
@@ -31,30 +32,39 @@ def read(
     git: commands.Git,
     directory: str,
     environment: Mapping[str, str] | None = None,
-    repositories: Sequence[str] | None = None,
+    *,
+    known: Sequence[str] | None = None,
 ) -> Listing:
     """Returns what is in a checkout; raises GitFailed.
 
-    `repositories` are those that the index does not know, where they are known: to find them, git looks at each file.
+    `known` are the repositories that the index does not know, where they are known: to find them, git has to look into
+    every directory.
     """
     # With tags, or the name of a new file might be taken for an entry of the index.
-    options = ("-t", "--stage", *(("--others", "--exclude-standard") if repositories is None else ()), "-z")
-    # Each has a tag, a mode, an id, a stage, and behind a tab its path. There may be very many.
-    entries = guarded.run(git, directory, "ls-files", *options, environment=environment).removesuffix("\0").split("\0")
-    if repositories is None:
-        repositories = [entry[2:-1] for entry in entries if entry[:2] == "? " and entry[-1] == "/"]
-    links = (entry.split("\t", 1) for entry in entries if entry[2:8] == _LINK and entry[:2] != "? ")
-    tracked = (entry.partition("\t")[2] for entry in entries if entry and entry[2:8] != _LINK and entry[:2] != "? ")
-    return Listing({path: head.split(" ")[2] for head, path in links}, list(dict.fromkeys(tracked)), list(repositories))
+    options = ("-t", "--stage", "-z", *(("--others", "--exclude-standard") if known is None else ()))
+    links: dict[str, str] = {}
+    tracked: dict[str, None] = {}
+    repositories = list(known or ())
+    for entry in guarded.run(git, directory, "ls-files", *options, environment=environment).split("\0"):
+        if entry.startswith("? "):
+            if entry.endswith("/"):
+                repositories.append(entry[2:-1])
+        elif entry:
+            head, _, path = entry.partition("\t")
+            if entry.startswith(_LINK, 2):
+                links[path] = head.split(" ")[2]
+            else:
+                tracked[path] = None
+    return Listing(links, list(tracked), repositories)
 
 
-def links_of(git: commands.Git, directory: str, commit: str, paths: Sequence[str]) -> dict[str, str]:
+def links_of(git: commands.Git, place: str | Nested, commit: str, paths: Sequence[str]) -> dict[str, str]:
     """Returns the links that a commit or a tree has at some paths; none of what the repository has not."""
     if not commit or not paths:
         return {}
     try:
         options = ("--literal-pathspecs", "ls-tree", "-z", "--full-tree", commit, "--", *paths)
-        answer = guarded.run(git, directory, *options)
+        answer = guarded.run(git, place, *options)
     except commands.GitFailed:
         return {}
     links: dict[str, str] = {}

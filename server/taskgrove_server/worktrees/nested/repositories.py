@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from taskgrove_server.domain.worktree import NestedKind
@@ -29,6 +30,13 @@ class Nested:
     is_ignored: bool
     #: The commit to which the task's base links at this place; empty if it does not.
     recorded: str
+    #: It has no checkout; `directory` is then its git directory.
+    is_bare: bool = False
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Returns the environment in which git works on it, wherever its own config says that its files are."""
+        return {"GIT_DIR": self.dirs.own, "GIT_WORK_TREE": self.directory}
 
     @property
     def stays_out(self) -> bool:

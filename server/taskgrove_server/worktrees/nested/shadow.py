@@ -44,7 +44,7 @@ def over(git: commands.Git, nested: Nested, objects: str) -> Generator[Mapping[s
         for name in ("shallow", "info/exclude", "info/attributes", "info/sparse-checkout"):
             with suppress(OSError):
                 shutil.copy(Path(nested.dirs.common, name), place / name)
-        head = guarded.ask(git, nested.directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        head = guarded.ask(git, nested, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         (place / "HEAD").write_text(f"{head or 'ref: refs/heads/unborn'}\n", encoding="ascii")
         (place / "config").write_text("[core]\n\tbare = false\n", encoding="ascii")
         variables = {
@@ -59,7 +59,7 @@ def over(git: commands.Git, nested: Nested, objects: str) -> Generator[Mapping[s
 
 
 def _configure(git: commands.Git, nested: Nested, place: Path) -> None:
-    settings = guarded.ask(git, nested.directory, "config", "-z", "--get-regexp", _KEPT) or ""
+    settings = guarded.ask(git, nested, "config", "-z", "--get-regexp", _KEPT) or ""
     for setting in filter(None, settings.split("\0")):
         name, _, value = setting.partition("\n")
         if name.startswith("extensions."):

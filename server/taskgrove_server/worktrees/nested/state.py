@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from taskgrove_server.domain.worktree import NestedKind, NestedRepository
@@ -36,18 +36,25 @@ class State:
     changes: Sequence[Change]
 
     @property
+    def repositories(self) -> list[str]:
+        """Returns where repositories are of which the index knows nothing."""
+        return [change.path[:-1] for change in self.changes if change.is_new and change.path.endswith("/")]
+
+    @property
     def unmerged(self) -> list[str]:
         """Returns the files that a merge has left in conflict."""
         return [change.path for change in self.changes if change.is_unmerged]
 
-    @property
-    def repositories(self) -> list[str]:
-        """Returns the repositories in it that its index does not know, nor are ignored."""
-        return [change.path[:-1] for change in self.changes if change.is_new and change.path.endswith("/")]
 
-
-def of(git: commands.Git, directory: str, environment: Mapping[str, str] | None = None) -> State:
+def of(git: commands.Git, place: str | Nested) -> State:
     """Returns where a checkout stands; a link that leads to another commit counts. Raises GitFailed."""
+    environment = None
+    if isinstance(place, Nested):
+        if place.is_bare:
+            branch = guarded.ask(git, place, "symbolic-ref", "--quiet", "HEAD")
+            head = guarded.ask(git, place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+            return State(head, branch.removeprefix("refs/heads/") if branch else None, ())
+        environment = guarded.without_filters(git, place)
     # With links to submodules whatever .gitmodules says, but what is in them is asked of them. Without optional
     # locks: an agent may be about to commit.
     options = (
@@ -56,7 +63,13 @@ def of(git: commands.Git, directory: str, environment: Mapping[str, str] | None 
     )
     head = branch = None
     changes: list[Change] = []
-    answer = guarded.run(git, directory, "--no-optional-locks", "status", *options, environment=environment)
+    arguments = ("--no-optional-locks", "status", *options)
+    # In the worktree itself as the person has it set up, such as with a fsmonitor.
+    answer = (
+        git(place, *arguments)
+        if isinstance(place, str)
+        else guarded.run(git, place, *arguments, environment=environment)
+    )
     for entry in answer.split("\0"):
         kind = entry[:1]
         if entry.startswith("# branch.oid "):
@@ -74,16 +87,17 @@ def of(git: commands.Git, directory: str, environment: Mapping[str, str] | None 
 
 
 def uncommitted(
-    git: commands.Git, directory: str, found: Sequence[Nested], inside: Nested | None = None, state: State | None = None
+    git: commands.Git, standing: State, found: Sequence[Nested], inside: Nested | None = None
 ) -> list[Change]:
     """Returns what a commit of a checkout would take, that of its submodules included; paths relative to it.
 
-    `found` are the repositories inside the worktree. What a sub-agent's worktree holds is no part of it.
+    `standing` is where the checkout stands; `found` are the repositories inside the worktree. What a sub-agent's
+    worktree holds is no part of it.
     """
     children = {child.name: child for child in found if child.inside is inside}
     changes: list[Change] = []
     fresh: set[str] = set()
-    for change in (state or of(git, directory)).changes:
+    for change in standing.changes:
         child = children.get(change.path.rstrip("/"))
         if child is None:
             changes.append(change)
@@ -94,7 +108,7 @@ def uncommitted(
     for name, child in children.items():
         match child.kind:
             case NestedKind.SUBMODULE:
-                inner = uncommitted(git, child.directory, found, child)
+                inner = uncommitted(git, of(git, child), found, child)
                 changes += [Change(f"{name}/{one.path}", one.is_new, one.is_unmerged) for one in inner]
             case NestedKind.REPOSITORY if child.is_linked or name in fresh:
                 changes += [Change(f"{name}/{one}", is_new=True) for one in files.of(git, child, found)]
@@ -107,7 +121,7 @@ def uncommitted(
 
 def describe(git: commands.Git, found: Sequence[Nested], task_head: str) -> tuple[NestedRepository, ...]:
     """Returns what there is to tell of the repositories inside a worktree; raises GitFailed."""
-    return tuple(_describe(git, nested, found, task_head) for nested in found)
+    return tuple(_described(git, nested, found, task_head) for nested in found)
 
 
 def outside(found: Sequence[Nested], described: Sequence[NestedRepository]) -> int:
@@ -118,12 +132,22 @@ def outside(found: Sequence[Nested], described: Sequence[NestedRepository]) -> i
 def left_out(git: commands.Git, found: Sequence[Nested], task_head: str) -> tuple[NestedRepository, ...]:
     """Returns the worktrees inside a worktree that have something which does not land with the task's work."""
     worktrees = [nested for nested in found if nested.kind is NestedKind.WORKTREE]
-    described = (_describe(git, nested, found, task_head) for nested in worktrees)
+    described = (_described(git, nested, found, task_head) for nested in worktrees)
     return tuple(one for one in described if one.commits or one.uncommitted_files)
 
 
+def _described(git: commands.Git, nested: Nested, found: Sequence[Nested], task_head: str) -> NestedRepository:
+    try:
+        return _describe(git, nested, found, task_head)
+    except commands.GitFailed as failure:
+        raise commands.GitFailed(
+            f"The repository {nested.path!r} inside the worktree cannot be read: {failure}. Mend it, or move it away.",
+            failure.status,
+        ) from failure
+
+
 def _describe(git: commands.Git, nested: Nested, found: Sequence[Nested], task_head: str) -> NestedRepository:
-    state = of(git, nested.directory, guarded.without_filters(git, nested))
+    state = of(git, nested)
     children = {child.name for child in found if child.inside is nested}
     own = _outside(state.changes, children)
     return NestedRepository(
@@ -145,12 +169,12 @@ def _count(git: commands.Git, nested: Nested, state: State, task_head: str) -> i
     if state.head is None:
         own = ["--branches", "--tags", "--not", "--remotes"]
     elif nested.kind is NestedKind.WORKTREE:
-        own = [state.head, "--not", "HEAD" if nested.inside else task_head]
+        own = [state.head, "--not", task_head]
     else:
         own = [state.head, "--branches", "--tags", "--not", "--remotes", *filter(None, [nested.recorded])]
     try:
-        return int(guarded.run(git, nested.directory, "rev-list", "--count", *own, "--"))
+        return int(guarded.run(git, nested, "rev-list", "--count", *own, "--"))
     except commands.GitFailed:
         # A commit that is recorded was never fetched.
         own = ["HEAD", "--branches", "--tags", "--not", "--remotes"]
-        return int(guarded.run(git, nested.directory, "rev-list", "--count", *own, "--"))
+        return int(guarded.run(git, nested, "rev-list", "--count", *own, "--"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,19 +23,24 @@ class Tips:
     refs: Mapping[str, str]
 
 
-def of(git: commands.Git, nested: Nested, head: str | None) -> Tips:
-    """Returns what is a repository's own; raises GitFailed."""
+def of(git: commands.Git, nested: Nested, head: str | None, linked: Iterable[str] = ()) -> Tips:
+    """Returns what is a repository's own; raises GitFailed.
+
+    `linked` are commits to which the repository around it leads, and perhaps no ref of its own.
+    """
     if nested.is_shared:
         return Tips(_is_lone(git, nested, head), {})
     objects: dict[str, str] = {}
     commits: dict[str, str] = {}
-    for line in guarded.run(git, nested.directory, "for-each-ref", f"--format={_COMMITS}").splitlines():
+    for line in guarded.run(git, nested, "for-each-ref", f"--format={_COMMITS}").splitlines():
         value, commit, ref = line.split(" ", 2)
         if not ref.startswith("refs/remotes/") and ref != "refs/stash":
             name = ref.removeprefix("refs/")
             objects[name], commits[name] = value, commit
     for number, commit in enumerate(_stashes(git, nested)):
         objects[f"stash/{number}"] = commits[f"stash/{number}"] = commit
+    for commit in linked:
+        objects[f"linked/{commit}"] = commits[f"linked/{commit}"] = commit
     wanted = {*commits.values(), *([head] if head else [])}
     own = _own(git, nested, wanted)
     return Tips(head in own, {name: value for name, value in objects.items() if commits[name] in own})
@@ -46,25 +51,25 @@ def _is_lone(git: commands.Git, nested: Nested, head: str | None) -> bool:
     if head is None:
         return False
     options = ("for-each-ref", "--count=1", f"--contains={head}", "refs/heads", "refs/tags", "refs/remotes")
-    return not guarded.run(git, nested.directory, *options)
+    return not guarded.run(git, nested, *options)
 
 
 def _stashes(git: commands.Git, nested: Nested) -> list[str]:
-    if guarded.ask(git, nested.directory, "show-ref", "--verify", "--quiet", "refs/stash") is None:
+    if guarded.ask(git, nested, "show-ref", "--verify", "--quiet", "refs/stash") is None:
         return []
-    return guarded.run(git, nested.directory, "rev-list", "--walk-reflogs", "refs/stash", "--").split()
+    return guarded.run(git, nested, "rev-list", "--walk-reflogs", "refs/stash", "--").split()
 
 
 def _own(git: commands.Git, nested: Nested, commits: set[str]) -> set[str]:
     if not commits:
         return set()
     excluded = ["--remotes"]
-    if nested.recorded and guarded.ask(git, nested.directory, "cat-file", "-e", nested.recorded) is not None:
+    if nested.recorded and guarded.ask(git, nested, "cat-file", "-e", nested.recorded) is not None:
         excluded.append(nested.recorded)
     stdin = "".join(f"{commit}\n" for commit in commits).encode()
     # Tags of something else than a commit have no history to ask for.
     options = ("rev-list", "--ignore-missing", "--stdin", "--not", *excluded)
-    return commits & set(guarded.run(git, nested.directory, *options, stdin=stdin).split())
+    return commits & set(guarded.run(git, nested, *options, stdin=stdin).split())
 
 
 def lacks_history(nested: Nested) -> bool:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from taskgrove_server.worktrees.shared import sentences
 
-#: What else is looked at: what is ignored, attributes, and where history ends.
-_SINGLE = ("info/exclude", "info/attributes", "info/grafts", "shallow")
+#: What else is looked at: what is ignored, attributes, where history ends, and where objects are borrowed from.
+_SINGLE = ("info/exclude", "info/attributes", "info/grafts", "shallow", "objects/info/alternates")
 
 #: Hooks beyond so many are not looked at.
 _MOST = 1000

@@ -135,15 +135,23 @@ class Settling:
             put_back = functools.partial(stash.put_back, self._git, self._common_dir, taken, before)
             if self._mend(told, put_back, "The stash of the repository"):
                 self._share_stash(taken, before)
+            else:
+                self._tell_kept(taken)
         # An agent may take again what it has stashed in its worktree, and may have done so in a run beside this one.
-        kept = self._refs.keep([entry.commit for entry in agents]) if agents else {}
-        for entry in agents:
-            where = f": what it held is kept as {kept[entry.commit]}" if entry.commit in kept else ""
-            self._tell(f"The stash entry {sentences.quoted(entry.message)}, made in a task's worktree, is gone{where}.")
+        self._tell_kept(agents)
         for entry in now:
             # Those of other tasks are told by them.
             if entry.commit not in known and (entry.branch == self._note.branch or not self._tasks.has(entry.branch)):
                 self._tell(f"The stash entry {sentences.quoted(entry.message)} is new in the repository.")
+
+    def _tell_kept(self, entries: Sequence[Entry]) -> None:
+        """Keeps what entries hold that are not put back, and tells where."""
+        kept = self._refs.keep([entry.commit for entry in entries]) if entries else {}
+        for entry in entries:
+            named = f"The stash entry {sentences.quoted(entry.message)}"
+            of = ", made in a task's worktree," if self._tasks.has(entry.branch) else ""
+            where = f": what it held is kept as {kept[entry.commit]}" if entry.commit in kept else ""
+            self._tell(f"{named}{of} is gone{where}.")
 
     def _share_stash(self, taken: Sequence[Entry], before: Sequence[Entry]) -> None:
         """Tells the notes of other runs of entries that were away when they began."""

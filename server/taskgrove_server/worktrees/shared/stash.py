@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.shared import refs
 
 REF = "refs/stash"
 
-#: How often the stash is put back anew when somebody else stashes at the same time.
-_ATTEMPTS = 3
+#: Seconds between attempts to read or to put back what somebody else is changing at the same time.
+_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+
+#: Seconds after which a lock of git's is taken for a killed command's: git holds it while it writes one file.
+_STALE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,18 @@ class Entry:
 
 
 def read(git: commands.Git, common_dir: str) -> tuple[Entry, ...]:
-    """Returns the entries, the newest first. Call it when there are some: git fails without the ref."""
+    """Returns the entries, the newest first; raises GitFailed. It takes for granted that there are some."""
+    for pause in _PAUSES:
+        with suppress(commands.GitFailed):
+            return _read(git, common_dir)
+        # Somebody has taken the last of them, or takes some at the moment.
+        if git.ask(common_dir, refs.at(common_dir), "show-ref", "--verify", "--quiet", REF) is None:
+            return ()
+        time.sleep(pause)
+    return _read(git, common_dir)
+
+
+def _read(git: commands.Git, common_dir: str) -> tuple[Entry, ...]:
     options = ("--no-show-signature", "--no-patch", "--no-color", "--encoding=UTF-8", "--date=raw")
     form = "%H%x00%gs%x00%gn%x00%ge%x00%gd"
     answer = git(common_dir, refs.at(common_dir), "log", "--walk-reflogs", *options, f"--format={form}", REF, "--")
@@ -46,6 +62,9 @@ def read(git: commands.Git, common_dir: str) -> tuple[Entry, ...]:
     for line in answer.split("\n") if answer else ():
         commit, message, name, email, selector = line.split("\0")
         entries.append(Entry(commit, message, name, email, selector.partition("{")[2].removesuffix("}")))
+    if not entries:
+        # The ref alone, as after a fetch of it: git's own commands see nothing, but it leads to somebody's work.
+        entries.append(Entry(git(common_dir, refs.at(common_dir), "rev-parse", "--verify", REF), "", "", "", ""))
     return tuple(entries)
 
 
@@ -60,16 +79,27 @@ def put_back(git: commands.Git, common_dir: str, missing: Sequence[Entry], befor
 
     `before` has the order.
     """
-    for _ in range(_ATTEMPTS):
+    for pause in _PAUSES:
         now = _present(git, common_dir)
         there = {entry.commit for entry in (*now, *missing)}
         wanted = merged([entry for entry in before if entry.commit in there], now)
         if [entry.commit for entry in now] == [entry.commit for entry in wanted]:
             return
-        # Fails when somebody else stashes at the same time.
-        with suppress(commands.GitFailed):
+        try:
             _write(git, common_dir, now, wanted)
-    raise commands.GitFailed("The stash changes all the time.")
+        except commands.GitFailed:
+            # Somebody else stashes at the same time, or was killed at it.
+            time.sleep(pause)
+            _remove_stale_lock(common_dir)
+    if {entry.commit for entry in missing} - {entry.commit for entry in _present(git, common_dir)}:
+        raise commands.GitFailed("The stash cannot be changed.")
+
+
+def _remove_stale_lock(common_dir: str) -> None:
+    lock = Path(common_dir, f"{REF}.lock")
+    with suppress(OSError):
+        if time.time() - lock.stat().st_mtime > _STALE:
+            lock.unlink()
 
 
 def _present(git: commands.Git, common_dir: str) -> tuple[Entry, ...]:
