@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import sys
@@ -10,6 +11,8 @@ from typing import Any
 
 import click
 from google.protobuf import json_format, message
+
+from taskgrove.v1 import change_pb2
 
 #: Lines that are printed together, as many as a page of the server's has.
 _TOGETHER = 500
@@ -23,6 +26,22 @@ def as_dict(resource: message.Message, *, zeros: bool = False) -> dict[str, Any]
     return json_format.MessageToDict(
         resource, preserving_proto_field_name=True, always_print_fields_with_no_presence=zeros
     )
+
+
+def file_as_dict(file: change_pb2.ChangedFile) -> dict[str, Any]:
+    """Returns a changed file as `as_dict` does with `zeros`, in a fraction of its time: there may be very many."""
+    kind = change_pb2.ChangedFile.Kind
+    return {
+        "path": file.path,
+        "raw_path": base64.b64encode(file.raw_path).decode(),
+        "old_path": file.old_path,
+        "kind": kind.Name(file.kind) if file.kind in kind.values() else file.kind,
+        "binary": file.binary,
+        "insertions": file.insertions,
+        "deletions": file.deletions,
+        "old_mode": file.old_mode,
+        "mode": file.mode,
+    }
 
 
 def print_json(value: message.Message | dict[str, Any]) -> None:

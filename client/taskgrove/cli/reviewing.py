@@ -100,7 +100,7 @@ def diff(server: connecting.Server, /, *, task_id: str, paths: tuple[str, ...], 
     with server.connect() as client:
         if options["as_json"]:
             files = _files(client, task_id, paths, options)
-            output.print_json_lines(output.as_dict(file, zeros=True) for file in files)
+            output.print_json_lines(map(output.file_as_dict, files))
             return
         terminal = paging.on_terminal()
         colour = options["color"] == "always" or (options["color"] == "auto" and terminal and paging.wants_colour())

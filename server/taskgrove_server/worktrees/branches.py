@@ -12,6 +12,8 @@ from taskgrove_server.worktrees import commands, git_dirs
 
 _HEADS = "refs/heads/"
 
+_BRANCH = "%(refname)%00%(objectname)%00%(tree)%00%(worktreepath)"
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -22,6 +24,8 @@ class Branch:
 
     name: str
     head: str
+    #: The full id of the head's tree.
+    tree: str
     checkout: str | None
 
 
@@ -36,13 +40,13 @@ def find_all(git: commands.Git, repository: str, names: Iterable[str]) -> dict[s
     if not wanted:
         return {}
     # Not by a revision like "refs/heads/x", of which "x~3" or "x@{1}" would be found too.
-    answer = git(repository, "for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", *wanted)
+    answer = git(repository, "for-each-ref", f"--format={_BRANCH}", *wanted)
     found: dict[str, Branch] = {}
     for line in answer.splitlines():
-        ref, head, checkout = line.split("\0")
+        ref, head, tree, checkout = line.split("\0")
         # The branches below a directory of that name are listed too.
         if name := wanted.get(ref):
-            found[name] = Branch(name, head, places.place(git, repository, checkout) if checkout else None)
+            found[name] = Branch(name, head, tree, places.place(git, repository, checkout) if checkout else None)
     return found
 
 

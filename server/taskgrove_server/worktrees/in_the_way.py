@@ -39,7 +39,7 @@ class Checkout:
         self._path = path
         self._head = head
         self._commit = commit
-        self._changes = {change.path: change for change in _changes(git, path, head, commit)}
+        self._changes = _changes(git, path, head, commit)
         #: The files that git takes for changed, with its two letters for them.
         self._dirty = _status(git, path)
 
@@ -141,17 +141,21 @@ class Checkout:
         return False
 
 
-def _changes(git: commands.Git, checkout: str, head: str, commit: str) -> list[Change]:
+def _changes(git: commands.Git, checkout: str, head: str, commit: str) -> dict[str, Change]:
     # Without renames: each end of one is a place of its own.
     answer = git(
         checkout, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", "-O/dev/null", head, commit
     )
     fields = answer.split("\0")
-    found: list[Change] = []
-    for entry, path in zip(fields[::2], fields[1::2], strict=False):
-        old_mode, mode = entry[1:].split(" ")[:2]
-        found.append(Change(path, None if old_mode == _ABSENT else old_mode, None if mode == _ABSENT else mode))
-    return found
+    # Each begins with a colon and two modes; there may be very many.
+    return {
+        path: Change(path, _mode(entry[1:7]), _mode(entry[8:14]))
+        for entry, path in zip(fields[::2], fields[1::2], strict=False)
+    }
+
+
+def _mode(text: str) -> str | None:
+    return None if text == _ABSENT else text
 
 
 def _status(git: commands.Git, checkout: str) -> dict[str, str]:

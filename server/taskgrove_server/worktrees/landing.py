@@ -78,7 +78,7 @@ def plan(git: commands.Git, work: Work, wish: Wish, commits: Sequence[Coming], c
     else:
         parents = (target.head, work.head) if wish.strategy is LandStrategy.MERGE else (target.head,)
         planned = Plan(target, _merged(git, work, target), parents)
-        changes = planned.result != branches.tree(git, work.repository, target.head)
+        changes = planned.result != target.tree
     if not changes:
         raise errors.NothingToLand(work.task_id, target.name)
     return planned
@@ -119,8 +119,10 @@ def other_commits(git: commands.Git, work: Work, commits: Sequence[Coming], crea
 
 def _merged(git: commands.Git, work: Work, target: Branch) -> str:
     """Returns the tree of the target with the work merged into it; raises LandConflict."""
-    # A merge takes for its base what the two have in common.
-    ours = target.head if work.base == work.common else _as_if_from(git, work.repository, target.head, work.base)
+    # A merge takes for its base what the two have in common: else a commit with the target's files on top of the base.
+    ours = (
+        target.head if work.base == work.common else _commit(git, work.repository, target.tree, work.base, message="")
+    )
     return _merge(git, work, ours, work.head, target)
 
 
@@ -137,11 +139,6 @@ def _merge(git: commands.Git, work: Work, ours: str, theirs: str, target: Branch
     if status == 1:
         raise errors.LandConflict(work.task_id, target.name, sorted(set(files)), _by_hand(work, target))
     return tree
-
-
-def _as_if_from(git: commands.Git, repository: str, commit: str, base: str) -> str:
-    """Returns a commit with the files of another, whose history is that of `base`: a merge takes that for the base."""
-    return _commit(git, repository, branches.tree(git, repository, commit), base, message="")
 
 
 def _by_hand(work: Work, target: Branch) -> Sequence[Remedy]:
