@@ -42,6 +42,8 @@ class NeededGit:
         questions = [
             ("rev-list", self._head, f"^{self._base}"),
             ("merge-tree", "--write-tree", self._base, self._head),
+            # Which links to submodules the work moves; from where the work began, and not from the target.
+            ("diff-tree", "-r", "-z", "--raw", "--no-abbrev", self._base, self._head),
             ("worktree", "list", "--porcelain", "-z"),
             ("diff-tree", "-r", "-z", "--raw", self._base, self._head),
             ("status", "--porcelain=v1", "-z", "--untracked-files=no"),

@@ -138,8 +138,8 @@ def test_a_page_of_work_that_was_discarded_meanwhile_is_still_the_same(
     assert [first, *(file.path for file in files)] == ["file1", "file2", "file3"]
 
 
-#: What each call asks git at most: the questions that it needs, twice at most.
-QUESTIONS = {"status": 5, "files": 5, "check": 12}
+#: What each call asks git at most, of which it needs four, four and ten.
+QUESTIONS = {"status": 5, "files": 5, "check": 11}
 
 
 def ask(client: taskgrove.Client, call: str, task: Task) -> object:
