@@ -44,6 +44,7 @@ from taskgrove_server.runner.flow import Flow, Policy
 from taskgrove_server.runner.housekeeping import Housekeeping
 from taskgrove_server.runner.landings import Landings
 from taskgrove_server.runner.leftovers import Leftovers
+from taskgrove_server.runner.listings import Listings
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.preparing import Preparation
 from taskgrove_server.runner.recovery import recover
@@ -125,6 +126,7 @@ class App:
         self._flow = Flow(self._store, preparation, execution, self._worktrees, Policy(settings.retry_pause, space))
         self._dispatcher = Dispatcher(self._store, settings.slots, space, self._flow.run)
         self._reads = Reads(self._store)
+        self._listings = Listings()
         limit = StreamLimit(most_watchers)
         watching = Watching(self._store, self._reads, self._journal, self._wakeups, limit)
         reading = Reading(self._store, self._reads, self._journal, limit)
@@ -147,7 +149,7 @@ class App:
                 self._store,
                 self._reads,
                 self._offloading,
-                Review(works, self._worktrees.git),
+                Review(works, self._listings, self._worktrees.git),
                 Landings(self._store, works, self._operations, self._worktrees),
                 self._clearing,
             ),
@@ -157,6 +159,7 @@ class App:
             "events": self._trim_events,
             "worktrees": self._prune_worktrees,
             "leftovers": self._leftovers.remove,
+            "listings": self._drop_listings,
         }
         self._housekeeping = Housekeeping(chores, self._store.close_connection)
         self._interceptor = StatusInterceptor(Admission(Token(data.token).matches, self._wakeups))
@@ -184,6 +187,9 @@ class App:
             self._journal.close()
             self._reads.close()
             self._store.close()
+
+    def _drop_listings(self, _: Callable[[], bool]) -> None:
+        self._listings.drop()
 
     def _trim_events(self, stopped: Callable[[], bool]) -> None:
         retention = timedelta(seconds=self._settings.event_retention)

@@ -9,7 +9,7 @@ import pytest
 
 from support.cli_stand_in import ID, StandIn, invoke
 from taskgrove import diffs
-from taskgrove.cli import exits, paging
+from taskgrove.cli import exits, output, paging
 from taskgrove.cli.rendering import patch
 from taskgrove.v1 import change_pb2
 
@@ -136,3 +136,24 @@ def test_statistics_have_bars_and_totals() -> None:
         " 4 files changed, 901 insertions(+), 100 deletions(-)",
     ]
     assert b"".join(patch.statistics([], colour=True)) == b" 0 files changed, 0 insertions(+)\n"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        ChangedFile(),
+        ChangedFile(path="a\u2028b", raw_path=b"\xff\xfe", kind=ChangedFile.KIND_ADDED, binary=True),
+        ChangedFile(
+            path="new",
+            old_path="old",
+            kind=ChangedFile.KIND_RENAMED,
+            insertions=3,
+            deletions=2,
+            old_mode="100644",
+            mode="100755",
+        ),
+        ChangedFile.FromString(b"\x20\x63"),  # of a kind that a later server knows
+    ],
+)
+def test_a_changed_file_is_printed_as_protobuf_has_it(file: ChangedFile) -> None:
+    assert output.file_as_dict(file) == output.as_dict(file, zeros=True)

@@ -37,9 +37,9 @@ class WorktreeCalls(Connected):
         return await self._call(self._worktrees.GetWorktreeStatus, request, self._work_timeout)
 
     async def list_changed_files(
-        self, task_id: str, *, target_branch: str | None = None, committed_only: bool = False, page_size: int = 0
+        self, task_id: str, *, target_branch: str | None = None, committed_only: bool = False, page_size: int = 500
     ) -> AsyncIterator[ChangedFile]:
-        """Yields the files that the work of a task changes, ordered by path."""
+        """Yields the files that the work of a task changes, ordered by path; of `page_size` a call, 500 at most."""
         request = worktrees_pb2.ListChangedFilesRequest(
             task_id=task_id, target_branch=target_branch or "", committed_only=committed_only, page_size=page_size
         )

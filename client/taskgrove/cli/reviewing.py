@@ -99,8 +99,8 @@ def diff(server: connecting.Server, /, *, task_id: str, paths: tuple[str, ...], 
         raise click.UsageError("--stat, --name-only and --json exclude each other.")
     with server.connect() as client:
         if options["as_json"]:
-            for file in _files(client, task_id, paths, options):
-                output.print_json(output.as_dict(file, zeros=True))
+            files = _files(client, task_id, paths, options)
+            output.print_json_lines(map(output.file_as_dict, files))
             return
         terminal = paging.on_terminal()
         colour = options["color"] == "always" or (options["color"] == "auto" and terminal and paging.wants_colour())

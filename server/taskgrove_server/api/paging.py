@@ -58,12 +58,13 @@ def cut(request: Any, rows: Iterable[tuple[Position, T]], convert: Callable[[T],
     `rows` holds (position, thing) pairs, one more than the page's size where there are more.
     """
     page: list[M] = []
+    most = size(request.page_size)
     used = 0
     last: Position = ()
     for at, row in rows:
         message = convert(row)
         used += message.ByteSize()
-        if len(page) == size(request.page_size) or (page and used > PAGE_BYTES):
+        if len(page) == most or (page and used > PAGE_BYTES):
             return page, _token(request, last)
         page.append(message)
         last = at

@@ -82,15 +82,17 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             _, compared = await self._offload(
                 self._review.compare, task_id, request.target_branch, committed_only=request.committed_only
             )
-        files = await self._offload(self._review.changed_files, task_id, compared)
-        rows = (((number, compared.base, compared.tree), file) for number, file in enumerate(files[skip:], skip + 1))
+        listing = await self._offload(self._review.changed_files, task_id, compared)
+        # One more than a page may have, which tells that there is a next one.
+        following = listing.files[skip : skip + paging.size(request.page_size) + 1]
+        rows = (((number, compared.base, compared.tree), file) for number, file in enumerate(following, skip + 1))
         page, token = paging.cut(request, rows, converted.from_changed_file)
         return messages.ListChangedFilesResponse(
             files=page,
             next_page_token=token,
-            total_files=len(files),
-            total_insertions=sum(file.insertions or 0 for file in files),
-            total_deletions=sum(file.deletions or 0 for file in files),
+            total_files=len(listing.files),
+            total_insertions=listing.insertions,
+            total_deletions=listing.deletions,
         )
 
     async def DiffWorktree(self, request: messages.DiffWorktreeRequest, context: Any) -> AsyncIterator[_Diff]:
@@ -100,21 +102,21 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         subject, compared = await self._offload(
             self._review.compare, task_id, request.target_branch, committed_only=request.committed_only
         )
-        files = await self._offload(self._review.changed_files, task_id, compared, paths)
+        listing = await self._offload(self._review.changed_files, task_id, compared, paths)
         yield _Diff(
             summary=_Diff.Summary(
                 base_commit=compared.base,
                 head_commit=subject.head,
                 has_uncommitted=compared.has_uncommitted,
-                files=len(files),
-                insertions=sum(file.insertions or 0 for file in files),
-                deletions=sum(file.deletions or 0 for file in files),
+                files=len(listing.files),
+                insertions=listing.insertions,
+                deletions=listing.deletions,
             )
         )
         items = self._review.patches(
             subject,
             compared,
-            files,
+            listing.files,
             paths,
             context_lines=request.context_lines if request.HasField("context_lines") else CONTEXT_LINES,
             longest=request.max_patch_bytes or LONGEST_PATCH,

@@ -16,6 +16,7 @@ from taskgrove_server.store.worktrees import Operation, OperationKind
 from taskgrove_server.worktrees import landing, moves, pushing, work
 from taskgrove_server.worktrees.landing import Wish
 from taskgrove_server.worktrees.nested import publication
+from taskgrove_server.worktrees.staging import Standing
 from taskgrove_server.worktrees.work import Work
 from taskgrove_server.worktrees.worktrees import Worktrees
 
@@ -50,22 +51,25 @@ class Landings:
             place = self._works.place_of(task)
             subject = self._works.look(place, target_branch)
             _expect(subject, expected_head)
-            landing.require_finished(self._worktrees.git, subject)
-            subject = self._committed(place, subject, target_branch, commit=commit_uncommitted)
+            standing = work.standing(self._worktrees.git, subject)
+            landing.require_finished(self._worktrees.git, subject, standing)
+            subject = self._committed(place, subject, target_branch, standing, commit=commit_uncommitted)
             wish = Wish(strategy, message or _message(place, strategy), include_other_commits)
             with self._worktrees.locks.exclusively(place.repository):
                 # Anew, under the lock: another landing may have moved the target. The work has to be the same.
                 expected = subject.head
                 subject = self._works.look(place, target_branch)
                 _expect(subject, expected)
-                planned = landing.plan(self._worktrees.git, subject, wish, task.create_time)
+                coming = landing.coming(self._worktrees.git, subject)
+                planned = landing.plan(self._worktrees.git, subject, wish, coming, task.create_time)
+                commit = landing.made(self._worktrees.git, subject, planned, wish)
                 unpublished = publication.unpublished(self._worktrees.git, subject)
                 if unpublished and not include_unpublished_submodules:
                     raise publication.refusal(subject, unpublished[0])
                 publication.bring(self._worktrees.git, subject, unpublished)
                 # Last, for it holds for the moment only.
-                move = moves.plan(self._worktrees.git, place.repository, planned.target, planned.commit)
-                done = Landing(planned.target.name, planned.commit, subject.head, strategy, clock.now())
+                move = moves.plan(self._worktrees.git, place.repository, planned.target, commit)
+                done = Landing(planned.target.name, commit, subject.head, strategy, clock.now())
                 noted = Operation(OperationKind.LANDING, done, request)
                 self._store.worktrees.note(task_id, noted).result()
                 reason = f"taskgrove: land task {task_id}"
@@ -81,14 +85,15 @@ class Landings:
             place = self._works.place_of(task)
             subject = self._works.look(place)
             _expect(subject, expected_head)
-            self._committed(place, subject, "", commit=False)
+            standing = work.standing(self._worktrees.git, subject)
+            self._committed(place, subject, "", standing, commit=False)
             branch = remote_branch or place.worktree.branch
             said = pushing.push(self._worktrees.git, place.repository, remote, subject.head, branch, force=force)
             return branch, subject.head, said
 
-    def _committed(self, place: Place, subject: Work, target_branch: str, *, commit: bool) -> Work:
+    def _committed(self, place: Place, subject: Work, target_branch: str, standing: Standing, *, commit: bool) -> Work:
         """Returns the work with everything committed; raises WorktreeDirty when that may not be done."""
-        files = work.uncommitted(self._worktrees.git, subject)
+        files = standing.uncommitted
         if not files:
             return subject
         if not commit:

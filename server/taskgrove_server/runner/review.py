@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import LandStrategy, NestedRepository, Worktree
+from taskgrove_server.runner.listings import Key, Listing, Listings
 from taskgrove_server.runner.task_work import TaskWork, git_errors
-from taskgrove_server.worktrees import branches, changes, clearing, commands, landing, moves, work
+from taskgrove_server.worktrees import changes, commands, landing, moves, work
 from taskgrove_server.worktrees.changes import ChangedFile, Commit, Compared, Patch
 from taskgrove_server.worktrees.landing import Wish
 from taskgrove_server.worktrees.nested import contents, publication, state
@@ -60,27 +63,28 @@ class Review:
     Every method may raise TaskNotFound, NoWorktree, TaskListDeleted, WorkMissing, BranchNotFound and RepositoryFailed.
     """
 
-    def __init__(self, works: TaskWork, git: commands.Git) -> None:
+    def __init__(self, works: TaskWork, listings: Listings, git: commands.Git) -> None:
         self._works = works
+        self._listings = listings
         self._git = git
 
     def status(self, task_id: TaskId, target_branch: str) -> Status:
         """Returns where the work stands."""
         place = self._works.place(task_id)
         subject = self._works.look(place, target_branch)
-        target = subject.target
-        with git_errors():
+        with git_errors(), _counted(place.worktree.path if subject.present else None) as size:
+            ahead, behind = work.apart(self._git, subject)
             standing = work.standing(self._git, subject)
             inside = standing.repositories
             nested = state.describe(self._git, inside, subject.head)
             return Status(
                 worktree=place.worktree,
                 work=subject,
-                ahead=branches.count(self._git, place.repository, subject.head, *subject.excluded) if target else 0,
-                behind=branches.count(self._git, place.repository, target.head, subject.head) if target else 0,
+                ahead=ahead,
+                behind=behind,
                 uncommitted_files=len(standing.uncommitted) + state.outside(inside, nested),
-                landed=clearing.is_landed(self._git, subject),
-                size_bytes=_size(place.worktree.path) if subject.present else 0,
+                landed=subject.is_landed,
+                size_bytes=size(),
                 nested_repositories=nested,
             )
 
@@ -90,12 +94,15 @@ class Review:
         with git_errors():
             return subject, changes.compare(self._git, subject, committed_only=committed_only)
 
-    def changed_files(self, task_id: TaskId, compared: Compared, paths: Sequence[str] = ()) -> list[ChangedFile]:
-        """Returns the files that differ, ordered by path."""
+    def changed_files(self, task_id: TaskId, compared: Compared, paths: Sequence[str] = ()) -> Listing:
+        """Returns the files that differ, ordered by path; from an earlier call, if that is not long ago."""
         with git_errors():
             place = self._works.place(task_id)
             subject = Compare(place.repository, place.worktree.path, compared, paths=tuple(paths))
-            return contents.changed_files(self._git, subject)
+            make = functools.partial(contents.changed_files, self._git, subject)
+            if paths:
+                return Listing.of(make())
+            return self._listings.get(Key(task_id, compared.base, compared.tree), make)
 
     def patches(
         self,
@@ -132,19 +139,20 @@ class Review:
         place = self._works.place(task_id)
         subject = self._works.look(place, target_branch)
         with git_errors():
-            commits = branches.count(self._git, place.repository, subject.head, *subject.excluded)
+            coming = landing.coming(self._git, subject)
+            commits = len(coming)
             standing = work.standing(self._git, subject)
             inside = standing.repositories
             left_out = state.left_out(self._git, inside, subject.head)
             try:
                 if not place.task.state.rests:
                     raise errors.TaskActive(task_id, place.task.state)
-                landing.require_finished(self._git, subject)
+                landing.require_finished(self._git, subject, standing)
                 if files := standing.uncommitted:
                     raise errors.WorktreeDirty(task_id, place.worktree.path, len(files))
-                planned = landing.plan(self._git, subject, Wish(strategy), place.task.create_time)
+                planned = landing.plan(self._git, subject, Wish(strategy), coming, place.task.create_time)
                 publication.check(self._git, subject)
-                moves.plan(self._git, place.repository, planned.target, planned.commit)
+                moves.plan(self._git, place.repository, planned.target, planned.result)
             except errors.OtherCommits as obstacle:
                 newest = changes.commits_of(self._git, place.repository, obstacle.commits[:OTHER_COMMITS])
                 return LandCheck(subject, commits, obstacle, newest, obstacle.count, left_out)
@@ -168,6 +176,17 @@ class Review:
         return LandCheck(subject, commits, left_out=left_out)
 
 
+@contextmanager
+def _counted(path: str | None) -> Generator[Callable[[], int]]:
+    """Counts the bytes below a path, beside git's work inside; yields what returns them, 0 without a path."""
+    counting = ThreadPoolExecutor(1, thread_name_prefix="counting")
+    try:
+        size = counting.submit(_size, path) if path else None
+        yield lambda: size.result() if size else 0
+    finally:
+        counting.shutdown(wait=False)
+
+
 def _size(path: str) -> int:
     """Returns the bytes of the files below a path, as far as they can be counted in a short time."""
     deadline = time.monotonic() + _COUNTING
@@ -179,6 +198,9 @@ def _size(path: str) -> int:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
-                else:
+                    continue
+                try:
                     size += entry.stat(follow_symlinks=False).st_size
+                except OSError:
+                    continue
     return size

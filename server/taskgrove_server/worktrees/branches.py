@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.worktrees import checkouts as places
-from taskgrove_server.worktrees import commands
+from taskgrove_server.worktrees import commands, git_dirs
 
 _HEADS = "refs/heads/"
+
+_BRANCH = "%(refname)%00%(symref)%00%(objectname)%00%(tree)%00%(worktreepath)%00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class Branch:
 
     name: str
     head: str
+    #: The full id of the head's tree.
+    tree: str
     checkout: str | None
 
 
@@ -29,18 +34,26 @@ def find(git: commands.Git, repository: str, name: str) -> Branch | None:
 
     Of one that is but another name for a branch, as `master` for `main`, returns the latter: that is what moves.
     """
-    wanted = f"{_HEADS}{name}"
+    return find_all(git, repository, (name,)).get(name)
+
+
+def find_all(git: commands.Git, repository: str, names: Iterable[str]) -> dict[str, Branch]:
+    """Returns those of some local branches that there are, by name; see `find`."""
+    wanted = {f"{_HEADS}{name}": name for name in names}
+    if not wanted:
+        return {}
     # Not by a revision like "refs/heads/x", of which "x~3" or "x@{1}" would be found too.
-    form = "--format=%(refname)%00%(symref)%00%(objectname)%00%(worktreepath)%00"
-    answer = git(repository, "for-each-ref", form, wanted).split("\0")
+    fields = git(repository, "for-each-ref", f"--format={_BRANCH}", *wanted).split("\0")
+    found: dict[str, Branch] = {}
     # A path may have newlines in it, a name not. The branches below a directory of that name are listed too.
-    for ref, symref, head, checkout in zip(answer[::4], answer[1::4], answer[2::4], answer[3::4], strict=False):
-        if ref.removeprefix("\n") != wanted:
+    for ref, symref, head, tree, checkout in zip(*(fields[at::5] for at in range(5)), strict=False):
+        if (name := wanted.get(ref.removeprefix("\n"))) is None:
             continue
-        if symref:
-            return find(git, repository, symref.removeprefix(_HEADS)) if symref.startswith(_HEADS) else None
-        return Branch(name, head, places.place(git, repository, checkout) if checkout else None)
-    return None
+        if not symref:
+            found[name] = Branch(name, head, tree, places.place(git, repository, checkout) if checkout else None)
+        elif symref.startswith(_HEADS) and (other := find(git, repository, symref.removeprefix(_HEADS))):
+            found[name] = other
+    return found
 
 
 def checkouts(git: commands.Git, repository: str, name: str) -> list[str]:
@@ -80,8 +93,16 @@ def checked_out(git: commands.Git, repository: str) -> str | None:
     if not os.path.lexists(Path(repository, ".git")):
         # A git directory stands in for a checkout that is gone: its HEAD may be that of another one.
         return None
-    ref = git.ask(repository, "symbolic-ref", "--quiet", "HEAD")
-    return ref.removeprefix("refs/heads/") if ref else None
+    dirs = git_dirs.read(repository)
+    ref = git_dirs.head(dirs.own) if dirs else None
+    if ref is None:
+        ref = git.ask(repository, "symbolic-ref", "--quiet", "HEAD")
+    return name_of(ref) if ref else None
+
+
+def name_of(ref: str) -> str | None:
+    """Returns the name of the local branch that a ref is, None for other refs and for commits."""
+    return ref.removeprefix(_HEADS) if ref.startswith(_HEADS) else None
 
 
 def commit(git: commands.Git, repository: str, revision: str) -> str | None:
@@ -96,12 +117,12 @@ def tree(git: commands.Git, repository: str, commit_id: str) -> str:
 
 def contains(git: commands.Git, repository: str, commit_id: str, part: str) -> bool:
     """Tells whether a commit has all that another has."""
-    return git.ask(repository, "merge-base", "--is-ancestor", part, commit_id) is not None
+    return commit_id == part or git.ask(repository, "merge-base", "--is-ancestor", part, commit_id) is not None
 
 
 def common(git: commands.Git, repository: str, one: str, other: str) -> str | None:
     """Returns the best commit that two have in common, None when their histories are unrelated."""
-    return git.ask(repository, "merge-base", one, other)
+    return one if one == other else git.ask(repository, "merge-base", one, other)
 
 
 def count(git: commands.Git, repository: str, commit_id: str, *excluded: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,6 +49,10 @@ class ChangeKind(StrEnum):
     TYPE_CHANGED = "T"
 
 
+#: By git's letters; an enumeration's own look-up takes longer than all the rest of a file.
+_KINDS = {kind.value: kind for kind in ChangeKind}
+
+
 @dataclass(frozen=True, slots=True)
 class ChangedFile:
     """How one file differs. Paths are as the system has them, undecodable bytes as surrogates."""
@@ -65,7 +70,7 @@ class ChangedFile:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two trees that are compared, by full ids, so that what is read of them later is the same."""
+    """Two trees that are compared, by full ids of them or of commits, so that what is read later is the same."""
 
     base: str
     tree: str
@@ -96,13 +101,13 @@ class Commit:
 
 def compare(git: commands.Git, subject: Work, *, committed_only: bool) -> Compared:
     """Returns what there is to compare; raises GitFailed."""
-    tree = branches.tree(git, subject.repository, subject.head)
     base = work.shown_base(git, subject)
     standing = work.standing(git, subject) if not committed_only else staging.Standing()
     if not standing.uncommitted:
-        return Compared(base, tree, has_uncommitted=False)
+        return Compared(base, subject.head, has_uncommitted=False)
     snapshot = staging.snapshot(git, subject.worktree, standing.repositories)
-    return Compared(base, snapshot, has_uncommitted=snapshot != tree)
+    committed = branches.tree(git, subject.repository, subject.head)
+    return Compared(base, snapshot, has_uncommitted=snapshot != committed)
 
 
 def changed_files(
@@ -111,14 +116,16 @@ def changed_files(
     """Returns the files that differ, ordered by path; `inside` is where a submodule lies. Raises GitFailed."""
     answer = git(repository, *_diff(compared, "--raw", "--numstat", "-z", inside=inside), *_only(paths))
     fields = iter(answer.split("\0"))
-    found: list[tuple[list[str], ChangeKind, str | None, str]] = []
+    found: list[tuple[str, ChangeKind, str | None, str]] = []
     counts: dict[str, tuple[int | None, int | None]] = {}
     for field in fields:
         if field.startswith(":"):
-            head = field[1:].split(" ")
-            kind = ChangeKind(head[4][0])
+            # Two modes, two ids and a letter, behind which a renamed one has how much of it is the same.
+            kind = _KINDS[field[field.rindex(" ") + 1]]
             first = next(fields)
-            found.append((head, kind, first, next(fields)) if kind is ChangeKind.RENAMED else (head, kind, None, first))
+            found.append(
+                (field, kind, first, next(fields)) if kind is ChangeKind.RENAMED else (field, kind, None, first)
+            )
         elif field:
             added, deleted, path = field.split("\t", 2)
             if not path:
@@ -130,12 +137,12 @@ def changed_files(
             path=f"{inside}/{path}" if inside else path,
             old_path=old_path,
             kind=kind,
-            old_mode="" if head[0] == _ABSENT else head[0],
-            mode="" if head[1] == _ABSENT else head[1],
+            old_mode=_mode(modes[1:7]),
+            mode=_mode(modes[8:14]),
             insertions=counts.get(path, (None, None))[0],
             deletions=counts.get(path, (None, None))[1],
         )
-        for head, kind, old_path, path in found
+        for modes, kind, old_path, path in found
     ]
 
 
@@ -230,12 +237,20 @@ def _only(paths: Sequence[str]) -> tuple[str, ...]:
     return ("--", *paths) if paths else ()
 
 
+def _mode(text: str) -> str:
+    # Once each: many are kept for a while.
+    return "" if text == _ABSENT else sys.intern(text)
+
+
 def _number(text: str) -> int | None:
     return None if text == "-" else int(text)
 
 
 def text_of(path: str) -> tuple[str, bytes]:
     """Returns a path as text, and as bytes where it is no UTF-8, else none."""
+    if path.isascii():
+        # Nearly all are, of which there may be very many.
+        return path, b""
     raw = os.fsencode(path)
     try:
         return raw.decode(), b""

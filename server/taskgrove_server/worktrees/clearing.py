@@ -38,15 +38,7 @@ def discard(git: commands.Git, subject: Work, *, dry_run: bool, note: Callable[[
 
 def prune(git: commands.Git, subject: Work, *, dry_run: bool, note: Callable[[str], None]) -> Removal:
     """Removes the directory, and the branch if the target has all of it; as `discard` otherwise."""
-    landed = is_landed(git, subject)
-    return _remove(git, subject, branch=landed, dry_run=dry_run, note=note)
-
-
-def is_landed(git: commands.Git, subject: Work) -> bool:
-    """Tells whether everything that the task has committed is on the target branch."""
-    if subject.target is None:
-        return False
-    return subject.base == subject.head or branches.contains(git, subject.repository, subject.target.head, subject.head)
+    return _remove(git, subject, branch=subject.is_landed, dry_run=dry_run, note=note)
 
 
 def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, note: Callable[[str], None]) -> Removal:
@@ -119,7 +111,7 @@ def _is_own(git: commands.Git, subject: Work, commit: str) -> bool:
 
 def _set_aside(git: commands.Git, repository: str, path: str) -> None:
     """Takes a worktree away from its path and from git, in one step each; the files go later."""
-    git_dirs.of(git, path)  # Not anything but a worktree.
+    git_dirs.find(git, path)  # Not anything but a worktree.
     aside.put(path)
     with suppress(commands.GitFailed):
         # Twice forced: also one that is locked.

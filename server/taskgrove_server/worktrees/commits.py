@@ -71,7 +71,7 @@ def commit(git: commands.Git, worktree: Worktree, author: Author, text: str) -> 
     work. Raises CommitFailed; OSError with ENOSPC while a disk is full, after which another call may succeed.
     """
     try:
-        dirs = git_dirs.of(git, worktree.path)
+        dirs = git_dirs.find(git, worktree.path)
         if not dirs.linked:
             raise CommitFailed(
                 f"{worktree.path!r} is a repository of its own now, where the task's worktree was: "

@@ -47,7 +47,7 @@ def checked_out(git: commands.Git, checkout: str, tree: str, files: Sequence[str
         Path(place).mkdir()
         arguments = ("checkout-index", "--quiet", "--force", f"--prefix={place}/", "-z", "--stdin")
         git(checkout, *off, *arguments, environment=index, stdin=_joined(files))
-        yield Copy(place, {**index, "GIT_DIR": git_dirs.of(git, checkout).own, "GIT_WORK_TREE": place})
+        yield Copy(place, {**index, "GIT_DIR": git_dirs.find(git, checkout).own, "GIT_WORK_TREE": place})
 
 
 def same_as(git: commands.Git, checkout: str, tree: str, files: Sequence[str]) -> set[str]:
@@ -70,9 +70,13 @@ def keep(git: commands.Git, checkout: str, environment: Mapping[str, str] | None
     is: otherwise each of its lines would count as changed.
     """
     compare = ("diff-index", "--cached", "--raw", "--no-abbrev", "--no-renames", "--diff-filter=M", "-z")
-    if git.ask(checkout, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
-        return
-    fields = git(checkout, *compare, "HEAD", "--", environment=environment).split("\0")
+    try:
+        fields = git(checkout, *compare, "HEAD", "--", environment=environment).split("\0")
+    except commands.GitFailed:
+        # Asked only now: nearly all checkouts have a commit.
+        if git.ask(checkout, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
+            return
+        raise
     staged = {path: entry[1:].split(" ") for entry, path in zip(fields[::2], fields[1::2], strict=False)}
     files = [path for path, entry in staged.items() if entry[0] in _FILES and entry[1] in _FILES]
     converted = _with_conversions(git, checkout, files)

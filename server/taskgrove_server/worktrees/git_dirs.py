@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,12 @@ from taskgrove_server.worktrees import commands
 
 #: Bytes of the longest file that leads to another place.
 _LONGEST = 1 << 16
+
+
+_HEAD = re.compile(r"ref: refs/[^ ]+|[0-9a-f]{40}|[0-9a-f]{64}")
+
+#: What HEAD says where git keeps it elsewhere.
+_ELSEWHERE = "/.invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,27 @@ def read(path: str) -> GitDirs | None:
         # A link that leads to itself, a directory that cannot be read, a name that cannot be one.
         return None
     return GitDirs(own=str(own), common=str(common)) if whole else None
+
+
+def find(git: commands.Git, path: str) -> GitDirs:
+    """Returns the git directories of a checkout: from its files, or as git tells where these do not; see `of`."""
+    return read(path) or of(git, path)
+
+
+def head(own: str) -> str | None:
+    """Returns the ref that the HEAD of a git directory leads to, or the commit that it is at.
+
+    None where the file does not tell: it is damaged, or the refs are kept in another format (reftable).
+    """
+    file = Path(own, "HEAD")
+    try:
+        # As with core.preferSymlinkRefs.
+        target = f"ref: {file.readlink()}" if file.is_symlink() else pointer(str(file))
+    except OSError:
+        return None
+    if target is None or _HEAD.fullmatch(target) is None or target.endswith(_ELSEWHERE):
+        return None
+    return target.removeprefix("ref: ")
 
 
 def leads_to(path: str) -> str | None:

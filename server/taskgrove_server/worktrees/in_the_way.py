@@ -10,8 +10,8 @@ import os
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.errors import Remedy
@@ -24,8 +24,7 @@ _LINK = "160000"
 _ABSENT = "000000"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What a move does at one path; a mode of None means that there is no file before, or after."""
 
     path: str
@@ -41,7 +40,7 @@ class Checkout:
         self._path = path
         self._head = head
         self._commit = commit
-        self._changes = {change.path: change for change in _changes(git, path, head, commit)}
+        self._changes = _changes(git, path, head, commit)
         #: The files that git takes for changed, with its two letters for them.
         self._dirty = _status(git, path)
 
@@ -148,9 +147,9 @@ class Checkout:
         named = ("--", *tracked) if len(tracked) <= _NAMED else ()
         answer = self._git(self._path, "--literal-pathspecs", "ls-files", "-v", "-z", *named)
         found: dict[str, str] = {}
-        for entry in answer.split("\0"):
-            letter, path = entry[:1], entry[2:]
-            if path in self._changes and (letter.islower() or letter == "S") and path in self._present([path]):
+        for entry in (entry for entry in answer.split("\0") if entry[:1].islower() or entry[:1] == "S"):
+            letter, path = entry[0], entry[2:]
+            if path in self._changes and path in self._present([path]):
                 found[path] = "--no-skip-worktree" if letter in "Ss" else "--no-assume-unchanged"
         return found
 
@@ -207,17 +206,21 @@ def undo(git: commands.Git, checkout: str, commit: str, changes: Sequence[Change
         git(checkout, "checkout-index", "--force", "--quiet", "-z", "--stdin", stdin=stdin)
 
 
-def _changes(git: commands.Git, checkout: str, head: str, commit: str) -> list[Change]:
+def _changes(git: commands.Git, checkout: str, head: str, commit: str) -> dict[str, Change]:
     # Without renames: each end of one is a place of its own.
     answer = git(
         checkout, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", "-O/dev/null", head, commit
     )
     fields = answer.split("\0")
-    found: list[Change] = []
-    for entry, path in zip(fields[::2], fields[1::2], strict=False):
-        old_mode, mode = entry[1:].split(" ")[:2]
-        found.append(Change(path, None if old_mode == _ABSENT else old_mode, None if mode == _ABSENT else mode))
-    return found
+    # Each begins with a colon and two modes; there may be very many.
+    return {
+        path: Change(path, _mode(entry[1:7]), _mode(entry[8:14]))
+        for entry, path in zip(fields[::2], fields[1::2], strict=False)
+    }
+
+
+def _mode(text: str) -> str | None:
+    return None if text == _ABSENT else text
 
 
 def _status(git: commands.Git, checkout: str) -> dict[str, str]:

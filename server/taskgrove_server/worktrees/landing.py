@@ -16,6 +16,7 @@ from taskgrove_server.domain.errors import Remedy
 from taskgrove_server.domain.worktree import LandStrategy
 from taskgrove_server.worktrees import branches, commands, unfinished
 from taskgrove_server.worktrees.branches import Branch
+from taskgrove_server.worktrees.staging import Standing
 from taskgrove_server.worktrees.work import Work
 
 #: Git's status for options that it does not know.
@@ -23,11 +24,21 @@ _USAGE = 129
 
 
 @dataclass(frozen=True, slots=True)
+class Coming:
+    """A commit that would land, and when it was made, in seconds since 1970."""
+
+    id: str
+    commit_time: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What a landing would do: the commit that `target` would be moved to. Nothing but objects is made so far."""
+    """What a landing would do to `target`. Nothing but objects is made so far."""
 
     target: Branch
-    commit: str
+    #: The commit that the target would be moved to, or the tree of one that `made` makes, on top of `parents`.
+    result: str
+    parents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,60 +50,79 @@ class Wish:
     include_other_commits: bool = False
 
 
-def plan(git: commands.Git, work: Work, wish: Wish, created: datetime) -> Plan:
-    """Makes the commits of a landing of a task that was created at a time.
+def coming(git: commands.Git, work: Work) -> list[Coming]:
+    """Returns the commits that would land, the newest first; raises GitFailed."""
+    if work.base == work.head:
+        return []
+    known = (f"^{one}" for one in dict.fromkeys(work.excluded))
+    lines = git(work.repository, "rev-list", "--topo-order", "--timestamp", work.head, *known).splitlines()
+    entries = (line.split(" ") for line in lines)
+    return [Coming(commit, int(seconds)) for seconds, commit in entries]
 
-    Raises BranchNotFound without a target, WorkUnfinished, NothingToLand, OtherCommits, LandConflict,
-    MergesNotRebasable and GitFailed.
+
+def plan(git: commands.Git, work: Work, wish: Wish, commits: Sequence[Coming], created: datetime) -> Plan:
+    """Plans to land `commits`, which are all that are `coming`, of a task that was created at a time.
+
+    Raises BranchNotFound without a target, NothingToLand, OtherCommits, LandConflict, MergesNotRebasable and GitFailed.
     """
     target = work.target
     if target is None:
         raise errors.BranchNotFound("")
-    require_finished(git, work)
-    if work.base == work.head or branches.contains(git, work.repository, target.head, work.head):
+    if work.is_landed:
         raise errors.NothingToLand(work.task_id, target.name)
-    if not wish.include_other_commits and (others := other_commits(git, work, created)):
+    if not wish.include_other_commits and (others := other_commits(git, work, commits, created)):
         raise errors.OtherCommits(work.task_id, target.name, others, len(others))
     if wish.strategy is LandStrategy.REBASE:
-        commit = _rebase(git, work, target)
+        planned = Plan(target, _rebase(git, work, target))
+        changes = planned.result != target.head
     else:
-        tree = _merged(git, work, target)
-        if tree == branches.tree(git, work.repository, target.head):
-            raise errors.NothingToLand(work.task_id, target.name)
         parents = (target.head, work.head) if wish.strategy is LandStrategy.MERGE else (target.head,)
-        commit = _commit(git, work.repository, tree, *parents, message=wish.message)
-    if commit == target.head:
+        planned = Plan(target, _merged(git, work, target), parents)
+        changes = planned.result != target.tree
+    if not changes:
         raise errors.NothingToLand(work.task_id, target.name)
-    return Plan(target, commit)
+    return planned
 
 
-def require_finished(git: commands.Git, work: Work) -> None:
-    """Raises WorkUnfinished when the task's worktree stands in the middle of something."""
+def made(git: commands.Git, work: Work, planned: Plan, wish: Wish) -> str:
+    """Returns the commit that the target is to be moved to; raises GitFailed."""
+    if not planned.parents:
+        return planned.result
+    return _commit(git, work.repository, planned.result, *planned.parents, message=wish.message)
+
+
+def require_finished(git: commands.Git, work: Work, standing: Standing) -> None:
+    """Raises WorkUnfinished when the task's worktree, which stands as told, is in the middle of something."""
+    if not work.present:
+        return
     path = work.worktree.path
-    if work.present and (begun := unfinished.in_worktree(git, path)):
+    begun = unfinished.in_worktree(git, path, has_conflicts=standing.has_conflicts)
+    if begun:
         raise errors.WorkUnfinished(work.task_id, path, begun.state, begun.ways_on(path))
 
 
-def other_commits(git: commands.Git, work: Work, created: datetime) -> list[str]:
-    """Returns the full ids of the commits that would land and are not the task's own, the newest first.
+def other_commits(git: commands.Git, work: Work, commits: Sequence[Coming], created: datetime) -> list[str]:
+    """Returns the full ids of those of the coming commits that are not the task's own, the newest first.
 
     Those are the commits that its branch was made from and the target has not, and those that are older than the task,
     as of a branch that its agent has checked out or merged.
     """
-    if work.target is None:
-        return []
-    known = (f"^{work.target.head}", f"^{work.base}")
-    below = set(git(work.repository, "rev-list", work.worktree.base_commit, *known).split())
-    landing = git(work.repository, "rev-list", "--topo-order", "--timestamp", work.head, *known).splitlines()
+    start = work.worktree.base_commit
+    below: set[str] = set()
+    if start not in work.excluded and start != work.common:
+        known = (f"^{one}" for one in work.excluded)
+        below = set(git(work.repository, "rev-list", start, *known).split())
     # Git's clock has whole seconds.
     oldest = int(created.timestamp())
-    entries = (line.split(" ") for line in landing)
-    return [commit for seconds, commit in entries if commit in below or int(seconds) < oldest]
+    return [commit.id for commit in commits if commit.id in below or commit.commit_time < oldest]
 
 
 def _merged(git: commands.Git, work: Work, target: Branch) -> str:
     """Returns the tree of the target with the work merged into it; raises LandConflict."""
-    ours = _as_if_from(git, work.repository, target.head, work.base)
+    # A merge takes for its base what the two have in common: else a commit with the target's files on top of the base.
+    ours = (
+        target.head if work.base == work.common else _commit(git, work.repository, target.tree, work.base, message="")
+    )
     return _merge(git, work, ours, work.head, target)
 
 
@@ -109,13 +139,6 @@ def _merge(git: commands.Git, work: Work, ours: str, theirs: str, target: Branch
     if status == 1:
         raise errors.LandConflict(work.task_id, target.name, sorted(set(files)), _by_hand(work, target))
     return tree
-
-
-def _as_if_from(git: commands.Git, repository: str, commit: str, base: str) -> str:
-    """Returns a commit with the files of another, whose history is that of `base`: a merge takes that for the base."""
-    if branches.common(git, repository, commit, base) == base and branches.contains(git, repository, commit, base):
-        return commit
-    return _commit(git, repository, branches.tree(git, repository, commit), base, message="")
 
 
 def _by_hand(work: Work, target: Branch) -> Sequence[Remedy]:

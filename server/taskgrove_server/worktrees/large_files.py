@@ -73,7 +73,7 @@ def _blobs(answer: bytes) -> Iterator[bytes]:
 
 def _is_used(git: commands.Git, repository: str, commit: str, new: tuple[str, ...]) -> bool:
     """Tells whether the repository keeps files by Git LFS: pointers may as well be there to test something."""
-    if Path(git_dirs.of(git, repository).common, "lfs").is_dir():
+    if Path(git_dirs.find(git, repository).common, "lfs").is_dir():
         return True
     changed = git(repository, "rev-list", "--full-history", *new, "--", _ATTRIBUTES).split()
     options = ("--quiet", "--fixed-strings", "--full-name", "--no-recurse-submodules", "-e", "filter=lfs")

@@ -29,7 +29,7 @@ class RepositoryLocks:
     def exclusively(self, repository: str) -> Generator[str]:
         """Holds the lock of a repository and yields its common git directory; turns errors into WorktreeFailed."""
         try:
-            common_dir = git_dirs.of(self._git, repository).common
+            common_dir = git_dirs.find(self._git, repository).common
         except commands.GitFailed as failure:
             raise WorktreeFailed(f"The repository {repository!r} cannot be used: {failure}") from failure
         with self.holding(common_dir):

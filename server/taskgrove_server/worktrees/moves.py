@@ -46,14 +46,14 @@ class Move:
 
 
 def plan(git: commands.Git, repository: str, branch: Branch, commit: str) -> Move:
-    """Returns how a branch would be moved, and touches nothing.
+    """Returns how a branch would be moved, and touches nothing. To tell whether it can be, a tree will do for a commit.
 
     Raises TargetBusy, CheckoutDirty and FilesInTheWay, and GitFailed.
     """
     _require_free(git, repository, branch)
     if branch.checkout is None:
         return Move(branch, commit)
-    dirs = git_dirs.of(git, branch.checkout)
+    dirs = git_dirs.find(git, branch.checkout)
     _require_settled(branch.checkout, dirs, branch.name)
     checkout = Checkout(git, branch.checkout, branch.head, commit)
     return Move(branch, commit, dirs.own, checkout.changes, checkout.giving_way())
@@ -111,7 +111,7 @@ def recover(git: commands.Git, repository: str) -> None:
 
 def _require_free(git: commands.Git, repository: str, branch: Branch) -> None:
     """Raises TargetBusy while the branch is held by what HEAD does not show, or by more than one checkout."""
-    common_dir = git_dirs.of(git, repository).common
+    common_dir = git_dirs.find(git, repository).common
     if held := unfinished.holds(common_dir, branch.name):
         place = held.checkout or held.git_dir
         why = f"a {held.operation.name} in {place!r} is not finished"

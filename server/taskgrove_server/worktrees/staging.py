@@ -45,6 +45,8 @@ class Standing:
     uncommitted: Sequence[str] = ()
     #: The repositories inside; not such that git ignores, but for worktrees of the same repository.
     repositories: Sequence[Nested] = ()
+    #: A merge has left conflicts in the index.
+    has_conflicts: bool = False
 
 
 def stage(
@@ -112,7 +114,7 @@ def snapshot(git: commands.Git, worktree: Worktree, found: Sequence[Nested] | No
     """
     if found is None:
         found = finding.find(git, worktree.path, worktree.base_commit)
-    return _tree(git, Checkout(worktree.path, found), git_dirs.of(git, worktree.path).own, worktree.copied_files)
+    return _tree(git, Checkout(worktree.path, found), git_dirs.find(git, worktree.path).own, worktree.copied_files)
 
 
 def _tree(git: commands.Git, checkout: Checkout, own: str, copied_files: Sequence[str] = ()) -> str:
@@ -157,7 +159,8 @@ def look(git: commands.Git, worktree: Worktree) -> Standing:
     changes = state.uncommitted(git, standing, found)
     kept = conversions.only_converted(git, worktree.path, [change.path for change in changes if change.is_content])
     left_out = {change.path for change in changes if change.is_new} & set(worktree.copied_files)
-    return Standing([change.path for change in changes if change.path not in kept | left_out], found)
+    uncommitted = [change.path for change in changes if change.path not in kept | left_out]
+    return Standing(uncommitted, found, has_conflicts=bool(standing.unmerged))
 
 
 def uncommitted(git: commands.Git, worktree: Worktree) -> Sequence[str]:

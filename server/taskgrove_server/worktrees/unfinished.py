@@ -68,11 +68,16 @@ def operation(git_dir: str) -> Operation | None:
     return next(_operations(Path(git_dir)), None)
 
 
-def in_worktree(git: commands.Git, path: str) -> Operation | Conflicts | None:
-    """Returns what a task's worktree stands in the middle of; raises GitFailed."""
-    if begun := operation(git_dirs.of(git, path).own):
+def in_worktree(git: commands.Git, path: str, *, has_conflicts: bool | None = None) -> Operation | Conflicts | None:
+    """Returns what a task's worktree stands in the middle of; raises GitFailed.
+
+    `has_conflicts` tells of its index, where that is known.
+    """
+    if begun := operation(git_dirs.find(git, path).own):
         return begun
-    return Conflicts() if git(path, "ls-files", "--unmerged", "-z") else None
+    if has_conflicts is None:
+        has_conflicts = bool(git(path, "ls-files", "--unmerged", "-z"))
+    return Conflicts() if has_conflicts else None
 
 
 def holds(common_dir: str, branch: str) -> Hold | None:

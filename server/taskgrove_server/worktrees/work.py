@@ -29,11 +29,18 @@ class Work:
     target: branches.Branch | None
     #: The commit from which on the work is the task's own. Equal to `head` when there is nothing beyond the target.
     base: str
+    #: The best commit that the head has in common with the target; None without a target, or with another history.
+    common: str | None
 
     @property
     def excluded(self) -> tuple[str, ...]:
         """Returns the commits whose histories are not the task's work."""
         return (self.base, self.target.head) if self.target else (self.base,)
+
+    @property
+    def is_landed(self) -> bool:
+        """Tells whether everything that the task has committed is on the target branch."""
+        return self.target is not None and self.head in (self.base, self.common)
 
 
 def look(
@@ -50,23 +57,37 @@ def look(
     `target_branch` is the branch that a caller names, `base_branch` the one of the list. Raises BranchNotFound when
     the former does not exist, WorkMissing when nothing of the task is left, and GitFailed.
     """
-    target = find_target(git, repository, target_branch, base_branch)
-    present = _is_present(git, repository, worktree.path)
-    head = _head(git, repository, task_id, worktree, present=present)
-    return Work(task_id, repository, worktree, present, head, target, _base(git, repository, worktree, head, target))
+    present = registration.is_sound(worktree.path, git_dirs.find(git, repository).common)
+    at = _checked_out(worktree.path) if present else None
+    wanted = (target_branch,) if target_branch else (base_branch, branches.checked_out(git, repository))
+    # All in one question: git takes longer to start than to answer.
+    found = branches.find_all(git, repository, filter(None, (*wanted, at, worktree.branch)))
+    target = next((found[name] for name in wanted if name and name in found), None)
+    if target is None and target_branch:
+        raise errors.BranchNotFound(target_branch)
+    if at and at in found:
+        head = found[at].head
+    else:
+        head = _head(git, repository, task_id, worktree, present=present, tip=found.get(worktree.branch))
+    common = branches.common(git, repository, target.head, head) if target else None
+    base = _base(git, repository, worktree, head, target, common)
+    return Work(task_id, repository, worktree, present, head, target, base, common)
 
 
-def find_target(git: commands.Git, repository: str, named: str, base_branch: str) -> branches.Branch | None:
-    """Returns the branch that work is meant for; raises BranchNotFound for a named one that does not exist."""
-    if named:
-        found = branches.find(git, repository, named)
-        if found is None:
-            raise errors.BranchNotFound(named)
-        return found
-    for name in filter(None, (base_branch, branches.checked_out(git, repository))):
-        if found := branches.find(git, repository, name):
-            return found
-    return None
+def apart(git: commands.Git, work: Work) -> tuple[int, int]:
+    """Counts the commits that the work has and its target has not, and the other way round; 0 without a target."""
+    if work.target is None:
+        return 0, 0
+    head, target = work.head, work.target.head
+    if work.common is None:
+        # The base may be a part of the target alone.
+        ahead = branches.count(git, work.repository, head, *work.excluded)
+        return ahead, branches.count(git, work.repository, target, head)
+    if head == target:
+        return 0, 0
+    question = ("rev-list", "--count", "--left-right", f"{head}...{target}", f"^{work.base}")
+    counts = git(work.repository, *question).split()
+    return int(counts[0]), int(counts[1])
 
 
 def standing(git: commands.Git, work: Work) -> Standing:
@@ -92,17 +113,26 @@ def shown_base(git: commands.Git, work: Work) -> str:
     return work.base
 
 
-def _is_present(git: commands.Git, repository: str, path: str) -> bool:
-    # From the files alone as a rule: two processes would take twice as long as all that is read.
-    common = (git_dirs.read(repository) or git_dirs.of(git, repository)).common
-    return registration.is_sound(path, common)
+def _checked_out(path: str) -> str | None:
+    """Returns the branch that a worktree has checked out; None if its HEAD is detached, or its file does not tell."""
+    dirs = git_dirs.read(path)
+    ref = git_dirs.head(dirs.own) if dirs else None
+    return branches.name_of(ref) if ref else None
 
 
-def _head(git: commands.Git, repository: str, task_id: TaskId, worktree: Worktree, *, present: bool) -> str:
+def _head(
+    git: commands.Git,
+    repository: str,
+    task_id: TaskId,
+    worktree: Worktree,
+    *,
+    present: bool,
+    tip: branches.Branch | None,
+) -> str:
     if present and (head := branches.commit(git, worktree.path, "HEAD")):
         return head
-    if tip := branches.tip(git, repository, worktree.branch):
-        return tip
+    if tip:
+        return tip.head
     if saved := saving.Saved.find(git, repository, worktree.saved_ref):
         return saved.head
     if worktree.head_commit and (recorded := branches.commit(git, repository, worktree.head_commit)):
@@ -110,18 +140,29 @@ def _head(git: commands.Git, repository: str, task_id: TaskId, worktree: Worktre
     raise errors.WorkMissing(task_id)
 
 
-def _base(git: commands.Git, repository: str, worktree: Worktree, head: str, target: branches.Branch | None) -> str:
-    base = branches.common(git, repository, target.head, head) if target else None
+def _base(
+    git: commands.Git,
+    repository: str,
+    worktree: Worktree,
+    head: str,
+    target: branches.Branch | None,
+    common: str | None,
+) -> str:
     landing = worktree.landing
     if (
         landing is not None
         and target is not None
         # The landing was not undone, and the task has gone on from what was landed.
-        and branches.commit(git, repository, landing.commit)
-        and branches.contains(git, repository, target.head, landing.commit)
-        and branches.commit(git, repository, landing.head_commit)
-        and branches.contains(git, repository, head, landing.head_commit)
-        and (base is None or branches.contains(git, repository, landing.head_commit, base))
+        and _has(git, repository, target.head, landing.commit)
+        and _has(git, repository, head, landing.head_commit)
+        and (common is None or branches.contains(git, repository, landing.head_commit, common))
     ):
         return landing.head_commit
-    return base or worktree.base_commit
+    return common or worktree.base_commit
+
+
+def _has(git: commands.Git, repository: str, commit: str, part: str) -> bool:
+    """Tells whether a commit has all that another one has, of which it is not known whether it is still there."""
+    if commit == part:
+        return True
+    return branches.commit(git, repository, part) is not None and branches.contains(git, repository, commit, part)

@@ -253,7 +253,7 @@ class Worktrees:
         try:
             self.git(repository, "worktree", "add", "--quiet", *kept, *options, "--", path, revision)
             if stateful:
-                filters.share_state(common_dir, git_dirs.of(self.git, path).own)
+                filters.share_state(common_dir, git_dirs.find(self.git, path).own)
                 self.git(path, "read-tree", "-m", "-u", "HEAD")
         except BaseException as error:
             self._remove(repository, path)

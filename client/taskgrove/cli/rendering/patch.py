@@ -56,6 +56,9 @@ def name_of(file: change_pb2.ChangedFile) -> str:
 
 def one_line(path: str) -> str:
     """Returns a path with everything visible that would not stay on its line: a file may have any name."""
+    if path.isprintable():
+        # Nearly all are, of which there may be very many.
+        return path
     return safety.visible(path.replace("\n", "\u240a").replace("\t", "\u2409"))
 
 

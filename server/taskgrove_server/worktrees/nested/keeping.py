@@ -34,7 +34,7 @@ def keep(
     """
     if not found:
         return ()
-    objects = f"{git_dirs.of(git, repository).common}/objects"
+    objects = f"{git_dirs.find(git, repository).common}/objects"
     object_format = git(repository, "rev-parse", "--show-object-format")
     keeper = _Keeper(git, repository, objects, object_format, task_id)
     saved: list[SavedRepository] = []

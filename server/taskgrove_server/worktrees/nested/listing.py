@@ -42,20 +42,16 @@ def read(
     """
     # With tags, or the name of a new file might be taken for an entry of the index.
     options = ("-t", "--stage", "-z", *(("--others", "--exclude-standard") if known is None else ()))
-    links: dict[str, str] = {}
-    tracked: dict[str, None] = {}
-    repositories = list(known or ())
-    for entry in guarded.run(git, directory, "ls-files", *options, environment=environment).split("\0"):
-        if entry.startswith("? "):
-            if entry.endswith("/"):
-                repositories.append(entry[2:-1])
-        elif entry:
-            head, _, path = entry.partition("\t")
-            if entry.startswith(_LINK, 2):
-                links[path] = head.split(" ")[2]
-            else:
-                tracked[path] = None
-    return Listing(links, list(tracked), repositories)
+    # Each has a tag, a mode, an id, a stage, and behind a tab its path; there may be very many.
+    entries = guarded.run(git, directory, "ls-files", *options, environment=environment).removesuffix("\0").split("\0")
+    new = [entry[2:] for entry in entries if entry[:2] == "? "] if known is None else []
+    links = (entry.partition("\t") for entry in entries if entry[2:8] == _LINK and entry[:2] != "? ")
+    tracked = (entry.partition("\t")[2] for entry in entries if entry and entry[2:8] != _LINK and entry[:2] != "? ")
+    return Listing(
+        links={path: head.split(" ")[2] for head, _, path in links},
+        tracked=list(dict.fromkeys(tracked)),
+        repositories=[*(known or ()), *(name[:-1] for name in new if name.endswith("/"))],
+    )
 
 
 def links_of(git: commands.Git, place: str | Nested, commit: str, paths: Sequence[str]) -> dict[str, str]:

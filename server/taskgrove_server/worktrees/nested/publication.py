@@ -76,7 +76,9 @@ def _unpublished(
 def _moved_links(git: commands.Git, repository: str, base: str, head: str) -> Iterator[tuple[str, str, str]]:
     """Yields path, old and new commit of the links that differ; the old one is empty for a new link."""
     options = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none", "--no-commit-id")
-    fields = iter(guarded.run(git, repository, "diff-tree", *options, base, head).split("\0"))
+    answer = guarded.run(git, repository, "diff-tree", *options, base, head)
+    # As a rule there is none; there may be very many files.
+    fields = iter(answer.split("\0") if f" {_LINK} " in answer else ())
     for field in fields:
         if field.startswith(":"):
             old_mode, mode, old, new, _ = field[1:].split(" ")
@@ -93,7 +95,7 @@ def _checkouts(work: Work, path: str) -> list[str]:
 
 def _clones(git: commands.Git, work: Work, path: str) -> list[str]:
     """Returns the git directories of a submodule that belong to the person's own checkouts."""
-    common = git_dirs.of(git, work.repository).common
+    common = git_dirs.find(git, work.repository).common
     found: dict[str, None] = {}
     if work.target and work.target.checkout and (dirs := finding.located(f"{work.target.checkout}/{path}")):
         found[dirs.common] = None
@@ -137,7 +139,7 @@ def _empty_tree(git: commands.Git, place: str) -> str:
 
 
 def _copy(git: commands.Git, work: Work, commit: str, sources: Sequence[str], target: str) -> None:
-    common = git_dirs.of(git, work.repository).common
+    common = git_dirs.find(git, work.repository).common
     # What was saved of a worktree that is gone lies in the repository itself.
     lenders = [f"{source}/objects" for source in (*sources, common)]
     environment = {"GIT_DIR": target, "GIT_WORK_TREE": target, **shadow.lent(lenders)}

@@ -47,7 +47,7 @@ class SharedState:
         if worktree is None:
             return
         try:
-            common_dir = (git_dirs.read(worktree.path) or git_dirs.of(self._git, worktree.path)).common
+            common_dir = git_dirs.find(self._git, worktree.path).common
             prefixes = (worktree.branch.partition(task.id)[0], self._branch_prefix)
             with self._look(common_dir):
                 before = Snapshot.take(self._git, common_dir)
