@@ -14,6 +14,7 @@ from support.cli_shell import Shell
 from support.server import RunningServer
 from support.tasks_land import Project
 from taskgrove.v1.change_pb2 import NestedRepository
+from taskgrove.v1.task_pb2 import Task
 from taskgrove.v1.worktree_service_pb2 import CheckLandResponse, Removal
 
 #: Lets git fetch submodules from this machine, which it does not without being told.
@@ -262,3 +263,31 @@ def test_what_the_command_line_tells_of_them(project: Project, server: RunningSe
     assert left_out in shell.text("land", task.id)
     saved = shell.text("discard", "--yes", task.id)
     assert "what was in agents/x is saved at refs/taskgrove/saved/" in saved
+
+
+@pytest.mark.parametrize("place", ["a link", "a .git file"])
+def test_what_leads_to_the_persons_own_submodule_is_not_committed_there(
+    project: Project, library: Path, place: str
+) -> None:
+    lib = project.path / "sub"
+    (lib / ".env").write_text("SECRET")
+    before = (repositories.git(lib, "rev-parse", "HEAD"), repositories.git(lib, "status", "--porcelain"))
+    if place == "a link":
+        work = f"rmdir sub; ln -s '{lib}' sub; echo x > x"
+    else:
+        work = f"cp -r '{lib}/.' sub; echo 'gitdir: {project.path}/.git/modules/sub' > sub/.git; echo x > sub/x"
+    task = project.run(work)
+    assert (repositories.git(lib, "rev-parse", "HEAD"), repositories.git(lib, "status", "--porcelain")) == before
+    assert (task.state == Task.STATE_SUCCEEDED) == (place == "a link")
+    project.client.discard_worktree(task.id)
+    assert (repositories.git(lib, "rev-parse", "HEAD"), repositories.git(lib, "status", "--porcelain")) == before
+
+
+def test_a_rebase_that_is_unfinished_in_a_submodule_is_not_committed_over(project: Project, library: Path) -> None:
+    task = project.run(
+        f"{LOCAL} git submodule --quiet update --init; cd sub; "
+        "for n in 1 2 3; do echo $n > $n; git add .; git commit -qm $n; done; "
+        "GIT_SEQUENCE_EDITOR='sed -i 1s/pick/edit/' git rebase -q -i HEAD~3"
+    )
+    assert task.state == Task.STATE_FAILED
+    assert "stands in the middle of a rebase" in task.failure.message

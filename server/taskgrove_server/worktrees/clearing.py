@@ -43,8 +43,11 @@ def prune(git: commands.Git, subject: Work, *, dry_run: bool, note: Callable[[st
 
 def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, note: Callable[[str], None]) -> Removal:
     repository, worktree = subject.repository, subject.worktree
-    if subject.present and not dry_run and not shut_directories.open_up(git, worktree.path):
-        raise errors.RemovalRefused(worktree.path, shut_directories.TOO_LONG)
+    if subject.present and not dry_run:
+        # In ignored places and in repositories inside, too, of which git says nothing here.
+        shut_directories.open_all(worktree.path)
+        if not shut_directories.open_up(git, worktree.path):
+            raise errors.RemovalRefused(worktree.path, shut_directories.TOO_LONG)
     standing = work.standing(git, subject)
     files = standing.uncommitted
     # Ignored ones too: what is in them goes with the directory.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.worktrees import commands, git_dirs, shut_directories, staging
+from taskgrove_server.worktrees import commands, git_dirs, shut_directories, staging, unfinished
 from taskgrove_server.worktrees.git_dirs import GitDirs
 from taskgrove_server.worktrees.nested import finding, state
 from taskgrove_server.worktrees.nested.repositories import Nested
@@ -107,7 +107,7 @@ def _commit(
     """Commits what is in a checkout, that of its submodules first; returns its head, None if it has no commit."""
 
     def commit_of(child: Nested) -> str | None:
-        return _commit_inside(git, checkout, child, author, text)
+        return _commit_inside(git, checkout, child, dirs, author, text)
 
     # Of what it cannot read git only warns, and leaves it out.
     if staging.stage(git, checkout, commit_of, copied_files):
@@ -137,13 +137,24 @@ def _commit(
 
 
 def _commit_inside(
-    git: commands.Git, checkout: staging.Checkout, child: Nested, author: Author, text: str
+    git: commands.Git, checkout: staging.Checkout, child: Nested, dirs: GitDirs, author: Author, text: str
 ) -> str | None:
     inner = staging.Checkout(child.directory, checkout.found, child)
+    if not _is_own(child, dirs):
+        if state.of(git, child).changes:
+            raise CommitFailed(
+                f"The submodule {child.path!r} belongs to the git directory {child.dirs.own!r}, which is not the "
+                "task's: its changes cannot be committed. Commit them there, or take them away."
+            )
+        return _head(git, child.directory)[0]
     # No process of a run outlives it, so between runs nobody holds them.
     for lock in ("index.lock", "HEAD.lock"):
         Path(child.dirs.own, lock).unlink(missing_ok=True)
     found = state.of(git, child.directory)
+    if begun := unfinished.operation(child.dirs.own):
+        raise CommitFailed(
+            f"The submodule {child.path!r} {begun.state}, and nothing is committed over that: finish or abort it there."
+        )
     if found.unmerged:
         raise CommitFailed(
             f"The submodule {child.path!r} stands in the middle of a merge, with conflicts in "
@@ -152,6 +163,12 @@ def _commit_inside(
     if not found.changes and not inner.children:
         return found.head
     return _commit(git, inner, child.dirs, author, text)
+
+
+def _is_own(child: Nested, dirs: GitDirs) -> bool:
+    """Tells whether a submodule keeps its git directory in its own checkout, or in that of the one around it."""
+    places = (os.path.realpath(child.directory), dirs.own)
+    return any(Path(child.dirs.own).is_relative_to(place) for place in places)
 
 
 def _lacks_room(path: str, words: str) -> bool:

@@ -33,10 +33,15 @@ def open_up(git: commands.Git, path: str) -> bool:
     """
     if not git.warnings(path, *_NEW_FILES):
         return True
+    open_all(path)
+    return all(len(line.encode()) <= _LONG for line in git.warnings(path, *_NEW_FILES).splitlines())
+
+
+def open_all(path: str) -> None:
+    """Makes readable what an agent has shut in its worktree, wherever it is."""
     for directory in _shut(path):
         with suppress(OSError):
             directory.chmod(stat.S_IRWXU)
-    return all(len(line.encode()) <= _LONG for line in git.warnings(path, *_NEW_FILES).splitlines())
 
 
 def _shut(top: str) -> Iterator[Path]:

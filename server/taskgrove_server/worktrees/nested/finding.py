@@ -95,8 +95,12 @@ def _places(directory: str, known: Listing, elsewhere: Sequence[str]) -> list[st
     marked = (place for place in (*known.links, *parents, *named) if os.path.lexists(f"{directory}/{place}/.git"))
     outermost: list[str] = []
     seen: set[str] = set()
+    top = os.path.realpath(directory)
     for place in sorted({*known.repositories, *marked}, key=lambda path: path.count("/")):
-        if not any(str(parent) in seen for parent in PurePath(place).parents):
+        # Beyond a link it is somebody else's.
+        if os.path.realpath(f"{directory}/{place}") == os.path.normpath(f"{top}/{place}") and not any(
+            str(parent) in seen for parent in PurePath(place).parents
+        ):
             seen.add(place)
             outermost.append(place)
     return sorted(outermost)
