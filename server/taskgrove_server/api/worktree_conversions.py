@@ -46,6 +46,7 @@ _OBSTACLES: dict[type[errors.TaskgroveError], _Obstacle] = {
     errors.LandConflict: messages.CheckLandResponse.OBSTACLE_CONFLICT,
     errors.WorktreeDirty: messages.CheckLandResponse.OBSTACLE_WORKTREE_DIRTY,
     errors.WorkUnfinished: messages.CheckLandResponse.OBSTACLE_WORK_UNFINISHED,
+    errors.HistoriesUnrelated: messages.CheckLandResponse.OBSTACLE_CONFLICT,
     errors.MergesNotRebasable: messages.CheckLandResponse.OBSTACLE_MERGES_NOT_REBASABLE,
     errors.OtherCommits: messages.CheckLandResponse.OBSTACLE_OTHER_COMMITS,
     errors.SubmoduleUnpublished: messages.CheckLandResponse.OBSTACLE_UNPUBLISHED_SUBMODULE,
