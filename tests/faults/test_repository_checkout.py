@@ -328,6 +328,37 @@ def test_changed_files_of_every_name_are_set_aside_as_advised(project: Project, 
     assert (project.path / "i.tsx").read_text() == "mine, and not the landing's"
 
 
+def test_a_branch_whose_name_is_no_text_is_renamed_as_advised(project: Project) -> None:
+    project.git("checkout", "-qb", os.fsdecode(b"caf\xe9"))
+    task = project.run("echo x > x")
+    before = project.git("rev-parse", "HEAD")
+    check = project.client.check_land(task.id)
+    assert check.obstacle == CheckLandResponse.OBSTACLE_TARGET_BUSY
+    with pytest.raises(taskgrove.TargetBusy) as caught:
+        project.client.land(task.id)
+    assert check.message == caught.value.message
+    assert project.git("rev-parse", "HEAD") == before
+    assert project.client.diff_worktree(task.id).files
+    shell(check.remedies[0].command)
+    project.client.land(task.id)
+    assert project.git("show", "HEAD:x") == "x"
+
+
+def test_a_checkout_whose_path_is_no_text_is_told_and_followed(project: Project) -> None:
+    place = project.path.parent / os.fsdecode(b"caf\xe9 x")
+    project.git("worktree", "add", "-q", "-b", "release", str(place))
+    (place / "x").write_text("mine")
+    task = project.run("echo x > x")
+    check = project.client.check_land(task.id, target_branch="release")
+    assert check.obstacle == CheckLandResponse.OBSTACLE_FILES_IN_THE_WAY
+    with pytest.raises(taskgrove.FilesInTheWay):
+        project.client.land(task.id, target_branch="release")
+    shell(check.remedies[0].command)
+    project.client.land(task.id, target_branch="release")
+    (kept,) = project.path.parent.glob("*-mine.*/x")
+    assert kept.read_text() == "mine"
+
+
 def test_what_cannot_be_moved_is_not_replaced(project: Project) -> None:
     (project.path / "name").write_text("mine")
     project.git("add", "-N", "name")

@@ -49,12 +49,13 @@ class Wish:
 def plan(git: commands.Git, work: Work, wish: Wish, created: datetime) -> Plan:
     """Makes the commits of a landing of a task that was created at a time.
 
-    Raises BranchNotFound without a target, WorkUnfinished, NothingToLand, OtherCommits, LandConflict,
-    HistoriesUnrelated, MergesNotRebasable and GitFailed.
+    Raises BranchNotFound without a target, TargetBusy for one whose name is no text, WorkUnfinished, NothingToLand,
+    OtherCommits, LandConflict, HistoriesUnrelated, MergesNotRebasable and GitFailed.
     """
     target = work.target
     if target is None:
         raise errors.BranchNotFound("")
+    _require_text(work.repository, target)
     require_finished(git, work)
     if work.base == work.head or branches.contains(git, work.repository, target.head, work.head):
         raise errors.NothingToLand(work.task_id, target.name)
@@ -71,6 +72,16 @@ def plan(git: commands.Git, work: Work, wish: Wish, created: datetime) -> Plan:
     if commit == target.head:
         raise errors.NothingToLand(work.task_id, target.name)
     return Plan(target, commit)
+
+
+def _require_text(repository: str, target: Branch) -> None:
+    """Raises TargetBusy for a branch that no record and no message can name."""
+    name = os.fsencode(target.name)
+    text = name.decode(errors="replace")
+    if text.encode() != name:
+        old, new = ways_out.word(target.name), ways_out.word(text.replace("\ufffd", "-"))
+        rename = Remedy("Rename it", f"git -C {ways_out.word(repository)} branch -m {old} {new}")
+        raise errors.TargetBusy(target.name, repository, "its name is no UTF-8", [rename])
 
 
 def require_finished(git: commands.Git, work: Work) -> None:
