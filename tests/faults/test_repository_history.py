@@ -24,14 +24,14 @@ STRATEGIES = pytest.mark.parametrize("strategy", [MERGE, SQUASH, REBASE], ids=["
 #: Leaves a branch that conflicts with what follows it, as an agent does.
 _OTHER = (
     "git checkout -qb other; echo other > README.md; git commit -qam Other; git checkout -q -; echo mine > README.md; "
+    "git commit -qam Mine; "
 )
-_OTHER += "git commit -qam Mine; "
 
 #: Leaves a branch that goes another way without a conflict.
 _TWO_SIDES = (
     "git checkout -qb other; echo b > b; git add .; git commit -qm B; git checkout -q -; echo a > a; git add .; "
+    "git commit -qm A; "
 )
-_TWO_SIDES += "git commit -qm A; "
 
 #: What agents leave half-done, and the word for it.
 UNFINISHED = {
