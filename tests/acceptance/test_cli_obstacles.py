@@ -80,6 +80,9 @@ def resolve(worktree: Path) -> None:
     repositories.commit(worktree, {"README.md": "both\n"}, "Both")
 
 
+#: A file in the way, and those that it was moved to before.
+MOVED = ("new", "new.mine", "new.mine.mine")
+
 CONFLICT = "echo theirs > README.md"
 SIDES = (
     f"{COMMIT} git checkout -qb side; echo b > README.md; git commit -qam B; git checkout -q -; echo a > README.md; "
@@ -89,6 +92,37 @@ STOPPED = (
     f"{COMMIT} for n in 1 2; do echo $n > f$n; git add .; git commit -qm $n; done; "
     "GIT_SEQUENCE_EDITOR='sed -i 1s/pick/edit/' git rebase -q -i HEAD~2"
 )
+
+
+def edited(name: str, text: str = "mine\n") -> Callable[[Path], object]:
+    """Has a person edit a file of a name that a terminal would not show, or git take for a pattern."""
+    return lambda repository: (repository / os.fsdecode(name.encode("latin-1"))).write_text(text)
+
+
+def committed(name: str) -> Callable[[Path], object]:
+    def commit(repository: Path) -> None:
+        edited(name, "before\n")(repository)
+        repositories.commit(repository, {}, "Names")
+
+    return commit
+
+
+def taken_out(repository: Path) -> None:
+    repositories.git(repository, "rm", "-q", "--cached", "README.md")
+
+
+def intended(repository: Path) -> None:
+    (repository / "new").write_text("mine\n")
+    repositories.git(repository, "add", "-N", "new")
+
+
+def same_tag(repository: Path) -> None:
+    repositories.git(repository, "tag", "main")
+
+
+def forward_only(repository: Path) -> None:
+    repositories.git(repository, "config", "merge.ff", "only")
+
 
 CASES = {
     "ignored file": Case("echo theirs > .env; git add -f .env", before=ignored),
@@ -108,6 +142,18 @@ CASES = {
     "merges to be rebased, squashed": Case(SIDES, options=("--rebase",), advice=1),
     "unfinished rebase": Case(STOPPED),
     "unfinished rebase, aborted": Case(STOPPED, advice=1),
+    "moved before": Case("echo theirs > new", after=lambda repository: [edited(name)(repository) for name in MOVED]),
+    "not UTF-8": Case("echo theirs > $(printf 'caf\\351')", after=edited("caf\xe9")),
+    "not UTF-8, edited": Case("echo x >> $(printf 'caf\\351')", before=committed("caf\xe9"), after=edited("caf\xe9")),
+    "line break": Case("echo theirs > $(printf 'a\\nb').c", after=edited("a\nb.c")),
+    "magic": Case("echo theirs > :x", before=committed(":x"), after=edited(":x")),
+    "out of the index": Case("echo theirs > README.md", after=taken_out, before=committed("other")),
+    "intended": Case("echo theirs > new", after=intended),
+    "conflict, with a tag": Case(CONFLICT, before=same_tag, after=mine, advice=1, by_hand=resolve),
+    "conflict, fast-forward only": Case(CONFLICT, before=forward_only, after=mine, advice=1, by_hand=resolve),
+    "another history": Case(
+        f"{COMMIT} git checkout -q --orphan fresh; git rm -rqf .; echo z > z; git add z; git commit -qm Z", advice=1
+    ),
     "uncommitted": Case("echo x > x; exit 1", advice=1),
 }
 

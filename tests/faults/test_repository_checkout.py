@@ -43,6 +43,12 @@ def _environment() -> dict[str, str]:
     return {**own, **people, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_EDITOR": "true"}
 
 
+def aside(project: Project) -> Path:
+    """Returns the directory that an advised command has moved files to."""
+    (place,) = project.path.parent.glob(f"{project.path.name}-mine.*")
+    return place
+
+
 def refused(project: Project, task_id: str, error: type[taskgrove.TaskgroveError]) -> CheckLandResponse:
     """Returns what a check says of a landing that must be refused with nothing changed, the check saying the same."""
     before = tasks_work.snapshot(project.path)
@@ -104,7 +110,7 @@ def test_an_ignored_file_is_not_overwritten(
     shell(check.remedies[0].command)
     lands(project, task.id, strategy=strategy)
     assert secret.read_text() == "theirs\n"
-    assert (project.path / ".env.mine").read_text() == "SECRET=1\n"
+    assert (aside(project) / ".env").read_text() == "SECRET=1\n"
 
 
 @pytest.mark.parametrize(
@@ -208,38 +214,170 @@ def test_changes_elsewhere_in_the_checkout_stay_and_do_not_matter(project: Proje
     assert (project.path / "theirs").read_text() == "theirs\n"
 
 
-@pytest.mark.parametrize("change", ["edited", "deleted", "staged", "type"])
-def test_changes_where_the_landing_has_some_are_set_aside_as_advised(project: Project, change: str) -> None:
-    project.commit("other", "other")
-    readme = project.path / "README.md"
-    if change == "deleted":
-        readme.unlink()
-    elif change == "type":
-        readme.unlink()
-        readme.symlink_to("other")
+#: Ways of a person to change what the landing changes too, each with "mine" for its content, if it has any.
+EDITS = {
+    "edited": "echo mine > README.md",
+    "staged": "echo mine > README.md; git add README.md",
+    "staged, and edited again": "echo mine > README.md; git add README.md; echo more >> README.md",
+    "staged, and undone in the checkout": "echo mine > README.md; git add README.md; git show HEAD:./README.md > was; "
+    "mv was README.md",
+    "staged, and deleted": "echo mine > README.md; git add README.md; rm README.md",
+    "deleted": "rm README.md",
+    "deleted from the index": "git rm -q README.md",
+    "deleted from the index alone": "git rm -q --cached README.md; echo mine > README.md",
+    "a link": "rm README.md; ln -s mine README.md",
+    "a link, staged": "rm README.md; ln -s mine README.md; git add README.md",
+    "a directory": "rm README.md; mkdir README.md; echo mine > README.md/file",
+    "a file in place of the directory": "rm -r src; echo mine > src",
+    "a link in place of the directory": "mv src mine; echo mine > mine/main.py; ln -s mine src",
+    "a new file": "echo mine > new; git add new",
+    "a new file, edited again": "echo more > new; git add new; echo mine > new",
+    "a new file, deleted again": "echo mine > new; git add new; rm new",
+    "a new file that is intended": "echo mine > new; git add -N new",
+    "a new file that is intended and gone": "touch new; git add -N new; rm new",
+    "edited, with one that is intended": "echo own > own; git add -N own; echo mine > README.md",
+    "edited, with one that is out of the index": "git rm -q --cached README.md; echo mine | tee README.md src/main.py",
+    "assumed to be unchanged": "git update-index --assume-unchanged README.md; echo mine > README.md",
+    "skipped": "git update-index --skip-worktree README.md; echo mine > README.md",
+    "a directory that is skipped": "git update-index --skip-worktree README.md; rm README.md; mkdir README.md; "
+    "echo mine > README.md/file",
+    "outside a sparse checkout": "git sparse-checkout set --cone docs; mkdir -p src; echo mine > src/main.py",
+    "inside a sparse checkout": "git sparse-checkout set --cone docs; echo mine > README.md",
+    "skipped in a sparse checkout": "git sparse-checkout set --cone docs; git update-index --skip-worktree README.md; "
+    "echo mine > README.md",
+    "a staged directory in place of a new file": "mkdir fresh; echo mine > fresh/file; git add fresh",
+    "a staged file in place of a new directory": "echo mine > place; git add place; rm place; echo more > place",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_changes_where_the_landing_has_some_are_set_aside_as_advised(project: Project, edit: str) -> None:
+    project.commit("docs/other", "other")
+    shell(f"cd '{project.path}' && {EDITS[edit]}")
+    others = project.git("stash", "list")
+    task = project.run(
+        "git sparse-checkout disable; echo more >> README.md; echo more >> src/main.py; echo theirs > new; "
+        "echo theirs > fresh; mkdir place; echo theirs > place/file"
+    )
+    for _ in range(2):
+        check = project.client.check_land(task.id)
+        if not check.can_land:
+            shell(check.remedies[0].command)
+    lands(project, task.id)
+    assert others == ""
+    assert not project.git("diff", "--cached", "--name-only")
+    assert "mine" not in EDITS[edit] or has_mine(project)
+
+
+def has_mine(project: Project) -> bool:
+    """Tells whether a person's text is still to be found, in the stash or beside the checkout."""
+    beside = [path for place in project.path.parent.glob(f"{project.path.name}-mine.*") for path in place.rglob("*")]
+    links = [str(path.readlink()) for path in beside if path.is_symlink()]
+    texts = [path.read_text() for path in beside if path.is_file()]
+    stashed = project.git("stash", "show", "--patch", "--include-untracked") if project.git("stash", "list") else ""
+    index = project.git("diff", "HEAD", "stash^2") if stashed else ""
+    return any("mine" in text for text in (*links, *texts, stashed, index))
+
+
+#: Names that mean something to git, to a shell or to a terminal.
+NAMES = [
+    *("a b", "it's", 'say "x"', "-x", "--", "line\nbreak", "end\n", "tab\t", "back\\slash", "$HOME", "`id`", "%s"),
+    *("*", "[id].tsx", ":x", ":(top)x", ":!x", "!x", "#x", "~", "deep er/-x/y", "\u00fc", "\u202egnp", "n" * 255),
+    *(os.fsdecode(b"caf\xe9"), os.fsdecode(b"\xff\n\n")),
+]
+
+
+def prepare(directory: Path, text: str) -> None:
+    for name in NAMES:
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+
+
+def test_files_of_every_name_are_moved_away_as_advised(project: Project, tmp_path: Path) -> None:
+    prepare(tmp_path / "theirs", "theirs")
+    prepare(project.path, "mine")
+    (project.path / "a b.mine").write_text("older")
+    (project.path / "directory").mkdir()
+    (project.path / "directory/file").write_text("mine")
+    task = project.run(f"cp -R '{tmp_path}/theirs/.' .; echo x > directory")
+    shell(refused(project, task.id, taskgrove.FilesInTheWay).remedies[0].command)
+    lands(project, task.id)
+    assert {(aside(project) / name).read_text() for name in [*NAMES, "directory/file"]} == {"mine"}
+    assert {(project.path / name).read_text() for name in NAMES} == {"theirs"}
+
+
+@pytest.mark.parametrize("way", ["edited", "deleted from the index alone"])
+def test_changed_files_of_every_name_are_set_aside_as_advised(project: Project, tmp_path: Path, way: str) -> None:
+    prepare(project.path, "before")
+    (project.path / "i.tsx").write_text("before")
+    repositories.commit(project.path, {}, "Names")
+    prepare(tmp_path / "theirs", "theirs")
+    task = project.run(f"cp -R '{tmp_path}/theirs/.' .")
+    prepare(project.path, "mine")
+    (project.path / "i.tsx").write_text("mine, and not the landing's")
+    if way != "edited":
+        project.git("rm", "-rq", "--cached", ".")
+        project.git("add", "i.tsx", "README.md", "src")
+    shell(refused(project, task.id, taskgrove.CheckoutDirty).remedies[0].command)
+    assert project.client.check_land(task.id).can_land
+    project.client.land(task.id)
+    if way == "edited":
+        assert {project.git("cat-file", "blob", f"stash@{{0}}:{name}") for name in NAMES} == {"mine"}
     else:
-        readme.write_text("mine\n")
-    if change == "staged":
-        project.git("add", "README.md")
-    task = project.run("echo more >> README.md")
-    check = refused(project, task.id, taskgrove.CheckoutDirty)
-    assert list(check.blocking_files) == ["README.md"]
+        assert {(aside(project) / name).read_text() for name in NAMES} == {"mine"}
+    assert (project.path / "i.tsx").read_text() == "mine, and not the landing's"
+
+
+def test_a_branch_whose_name_is_no_text_is_renamed_as_advised(project: Project) -> None:
+    project.git("checkout", "-qb", os.fsdecode(b"caf\xe9"))
+    task = project.run("echo x > x")
+    before = project.git("rev-parse", "HEAD")
+    check = project.client.check_land(task.id)
+    assert check.obstacle == CheckLandResponse.OBSTACLE_TARGET_BUSY
+    with pytest.raises(taskgrove.TargetBusy) as caught:
+        project.client.land(task.id)
+    assert check.message == caught.value.message
+    assert project.git("rev-parse", "HEAD") == before
+    assert project.client.diff_worktree(task.id).files
     shell(check.remedies[0].command)
-    lands(project, task.id)
+    project.client.land(task.id)
+    assert project.git("show", "HEAD:x") == "x"
 
 
-@pytest.mark.parametrize("option", ["--assume-unchanged", "--skip-worktree"])
-def test_edits_that_git_was_told_not_to_see_are_seen(project: Project, option: str) -> None:
-    project.git("update-index", option, "README.md")
+def test_a_checkout_whose_path_is_no_text_is_told_and_followed(project: Project) -> None:
+    place = project.path.parent / os.fsdecode(b"caf\xe9 x")
+    project.git("worktree", "add", "-q", "-b", "release", str(place))
+    (place / "x").write_text("mine")
+    task = project.run("echo x > x")
+    check = project.client.check_land(task.id, target_branch="release")
+    assert check.obstacle == CheckLandResponse.OBSTACLE_FILES_IN_THE_WAY
+    with pytest.raises(taskgrove.FilesInTheWay):
+        project.client.land(task.id, target_branch="release")
+    shell(check.remedies[0].command)
+    project.client.land(task.id, target_branch="release")
+    (kept,) = project.path.parent.glob("*-mine.*/x")
+    assert kept.read_text() == "mine"
+
+
+def test_what_cannot_be_moved_is_not_replaced(project: Project) -> None:
+    (project.path / "name").write_text("mine")
+    project.git("add", "-N", "name")
+    readme = project.path / "README.md"
+    project.git("rm", "-q", "--cached", "README.md")
+    readme.write_text("mine")
+    task = project.run("echo theirs | tee name README.md")
+    command = refused(project, task.id, taskgrove.CheckoutDirty).remedies[0].command
+    before = tasks_work.snapshot(project.path)
+    with pytest.raises(subprocess.CalledProcessError):
+        shell(f"mv() {{ return 1; }}; {command}")
+    assert tasks_work.snapshot(project.path) == before
+
+
+def test_edits_that_git_was_told_not_to_see_are_no_matter_elsewhere(project: Project) -> None:
+    project.git("update-index", "--skip-worktree", "README.md")
     (project.path / "README.md").write_text("local\n")
-    elsewhere = project.run("echo x > x")
-    lands(project, elsewhere.id)
-    task = project.run("echo theirs >> README.md")
-    check = refused(project, task.id, taskgrove.CheckoutDirty)
-    assert list(check.blocking_files) == ["README.md"]
-    shell(check.remedies[0].command)
-    lands(project, task.id)
-    assert "local" in project.git("stash", "show", "-p")
+    lands(project, project.run("echo x > x").id)
+    assert (project.path / "README.md").read_text() == "local\n"
 
 
 def test_a_lock_that_was_left_is_told_by_check_and_landing(project: Project) -> None:

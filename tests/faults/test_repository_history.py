@@ -24,14 +24,14 @@ STRATEGIES = pytest.mark.parametrize("strategy", [MERGE, SQUASH, REBASE], ids=["
 #: Leaves a branch that conflicts with what follows it, as an agent does.
 _OTHER = (
     "git checkout -qb other; echo other > README.md; git commit -qam Other; git checkout -q -; echo mine > README.md; "
+    "git commit -qam Mine; "
 )
-_OTHER += "git commit -qam Mine; "
 
 #: Leaves a branch that goes another way without a conflict.
 _TWO_SIDES = (
     "git checkout -qb other; echo b > b; git add .; git commit -qm B; git checkout -q -; echo a > a; git add .; "
+    "git commit -qm A; "
 )
-_TWO_SIDES += "git commit -qm A; "
 
 #: What agents leave half-done, and the word for it.
 UNFINISHED = {
@@ -165,6 +165,100 @@ def test_a_conflict_is_gone_once_the_task_is_done_anew(project: Project) -> None
     tasks_work.rest(project.client, task.id)
     project.client.land(task.id)
     assert (project.path / "README.md").read_text() == "mine\nline\n"
+
+
+_CONFLICTS = {
+    "tag": "git tag main",
+    "tag elsewhere": "git tag main main~",
+    "fast-forward only": "git config merge.ff only",
+    "no commit": "git config branch.main.mergeOptions --no-commit",
+    "option": "git update-ref refs/heads/-x HEAD; git symbolic-ref HEAD refs/heads/-x",
+    "characters": 'git checkout -qb "it\'s;a&b"',
+}
+
+
+@pytest.mark.parametrize("kind", _CONFLICTS)
+def test_the_advice_after_a_conflict_holds_for_every_branch_and_setting(project: Project, kind: str) -> None:
+    project.commit("older", "older")
+    assert shell(f"cd {project.path}; {_CONFLICTS[kind]}") == 0
+    task = project.run("echo theirs > README.md")
+    project.commit("README.md", "mine\n")
+    check = project.client.check_land(task.id)
+    assert check.obstacle == CheckLandResponse.OBSTACLE_CONFLICT
+    assert shell(check.remedies[0].command) == 1
+    assert repositories.git(task.worktree.path, "diff", "--name-only", "--diff-filter=U") == "README.md"
+    repositories.commit(task.worktree.path, {"README.md": "both\n"}, "Both")
+    project.client.land(task.id)
+    assert (project.path / "README.md").read_text() == "both\n"
+
+
+@STRATEGIES
+def test_a_history_of_its_own_is_refused_and_merged_as_advised(
+    project: Project, strategy: taskgrove.LandStrategy
+) -> None:
+    task = project.run("git checkout -q --orphan fresh; git rm -rqf .; echo z > z; git add z; git commit -qm Fresh")
+    before = project.git("rev-parse", "main")
+    check = project.client.check_land(task.id, strategy=strategy)
+    assert check.obstacle == CheckLandResponse.OBSTACLE_CONFLICT
+    assert not check.conflicting_files
+    with pytest.raises(taskgrove.LandConflict) as caught:
+        project.client.land(task.id, strategy=strategy)
+    assert check.message == caught.value.message
+    assert "no history in common" in check.message
+    assert project.git("rev-parse", "main") == before
+    assert shell(check.remedies[0].command) == 0
+    if strategy == REBASE:
+        again = project.client.check_land(task.id, strategy=REBASE)
+        assert again.obstacle == CheckLandResponse.OBSTACLE_MERGES_NOT_REBASABLE
+        strategy = MERGE
+    project.client.land(task.id, strategy=strategy)
+    assert project.files() == ["README.md", "src/main.py", "z"]
+
+
+def test_another_history_that_was_merged_is_not_lost_by_a_rebase(project: Project, tmp_path: Path) -> None:
+    other = repositories.make_repository(tmp_path / "other", {"other": "other"})
+    task = project.run(f"git fetch -q {other} main; git merge -q --allow-unrelated-histories -m Other FETCH_HEAD")
+    project.commit("mine", "mine")
+    with pytest.raises(taskgrove.MergesNotRebasable):
+        project.client.land(task.id, strategy=REBASE, include_other_commits=True)
+    project.client.land(task.id, strategy=SQUASH, include_other_commits=True)
+    assert {"mine", "other"} <= set(project.files())
+
+
+#: Author lines of commits, and what they are made again as.
+_AUTHORS = {
+    "A <a@example.org> 0 +0000": "A <a@example.org> 0 +0000",
+    "A <a@example.org> 12345 -0330": "A <a@example.org> 12345 -0330",
+    "A <a@example.org> 19991231 +0200": "A <a@example.org> 19991231 +0200",
+    "A <a@example.org> 99999999999 +0000": "A <a@example.org> 99999999999 +0000",
+    "A <a@example.org> 1700000000 +51800": "A <a@example.org> 1700000000 +0000",
+    "A <a@example.org> 99999999999999999999999 +0000": "A <a@example.org> 0 +0000",
+    "A <a@example.org>": "A <a@example.org> 4000000000 +0000",
+    " <a@example.org> 1700000000 +0000": "a@example.org <a@example.org> 1700000000 +0000",
+    " <> 1700000000 +0000": "unknown <> 1700000000 +0000",
+    ". <.> 1700000000 +0000": "unknown <> 1700000000 +0000",
+    "A <> 1700000000 +0000": "A <> 1700000000 +0000",
+}
+
+
+@pytest.mark.parametrize("author", _AUTHORS)
+def test_whatever_author_a_commit_has_it_can_be_rebased(project: Project, author: str) -> None:
+    script = project.path.parent / "commit.sh"
+    # The committer's time is later than the task's beginning, so that the commit is its own.
+    script.write_text(
+        "echo a > a; git add a\n"
+        "printf 'tree %s\\nparent %s\\nauthor %s\\ncommitter A <a@example.org> 4000000000 +0000\\n\\nOdd\\n' "
+        f"$(git write-tree) $(git rev-parse HEAD) '{author}' > ../commit\n"
+        "git reset -q --hard $(git hash-object -t commit -w --literally ../commit)\n"
+    )
+    task = project.run(f"sh {script}")
+    project.commit("mine", "mine")
+    assert project.client.check_land(task.id, strategy=REBASE).can_land
+    project.client.land(task.id, strategy=REBASE)
+    made = project.git("cat-file", "commit", "main").splitlines()
+    assert made[2] == f"author {_AUTHORS[author]}"
+    assert made[-1] == "Odd"
+    assert {"a", "mine"} <= set(project.files())
 
 
 @STRATEGIES

@@ -41,3 +41,16 @@ def test_the_code_of_each_reason_stands_in_the_proto(error: type[errors.Taskgrov
     code, reason = error_table.TABLE[error]
     above = PROTO.read_text().split(f"ERROR_REASON_{reason} ")[0]
     assert code.name in above.rsplit("ERROR_REASON_", 1)[-1]
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "\udce2\udc82", "\ud800", "\udcff" * 2000, "\u00fc" * 2000])
+def test_whatever_text_an_error_carries_can_be_sent(text: str) -> None:
+    for error in (errors.CheckoutDirty(text, text, files=[text]), errors.InvalidRequest((text, text))):
+        status = error_table.to_status(error)
+        read = type(status).FromString(status.SerializeToString())
+        assert len(read.message.encode()) <= error_table.LONGEST_TEXT + len("\u2026".encode())
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    status = error_table.to_status(errors.RepositoryFailed("no \udce2\udc82x"))
+    assert status.message == "Git failed on the repository: no \ufffdx"

@@ -68,6 +68,9 @@ def explain(again: Attempt, check: _Check) -> Explanation:
                 f"There is nothing to land: {branch} has everything of task {task_id} already.",
                 advice=(("See what the task did", f"taskgrove show {task_id}"),),
             )
+        case _Check.OBSTACLE_CONFLICT if not check.conflicting_files:
+            # Histories that have nothing in common.
+            return Explanation(check.message, advice=(*_anew(task_id, branch), *remedies))
         case _Check.OBSTACLE_CONFLICT:
             return Explanation(
                 f"Task {task_id} and {branch} have changed the same places:",

@@ -51,6 +51,7 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.WorktreeDirty: (_Code.FAILED_PRECONDITION, "WORKTREE_DIRTY"),
     errors.NothingToLand: (_Code.FAILED_PRECONDITION, "NOTHING_TO_LAND"),
     errors.LandConflict: (_Code.FAILED_PRECONDITION, "LAND_CONFLICT"),
+    errors.HistoriesUnrelated: (_Code.FAILED_PRECONDITION, "LAND_CONFLICT"),
     errors.MergesNotRebasable: (_Code.FAILED_PRECONDITION, "MERGES_NOT_REBASABLE"),
     errors.OtherCommits: (_Code.FAILED_PRECONDITION, "OTHER_COMMITS"),
     errors.WorkUnfinished: (_Code.FAILED_PRECONDITION, "WORK_UNFINISHED"),
@@ -93,7 +94,10 @@ def to_status(error: Exception) -> status_pb2.Status:
     details: list[Message] = []
     if isinstance(error, errors.InvalidRequest):
         violation = error_details_pb2.BadRequest.FieldViolation
-        named = [violation(field=field, description=what) for field, what in error.violations[:VIOLATIONS]]
+        named = [
+            violation(field=texts.valid(field), description=texts.valid(what))
+            for field, what in error.violations[:VIOLATIONS]
+        ]
         details.append(error_details_pb2.BadRequest(field_violations=named))
     if isinstance(error, PASSING):
         details.append(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=RETRY_DELAY)))
@@ -104,8 +108,10 @@ def _status(
     entry: tuple[grpc.StatusCode, str], message: str, metadata: Mapping[str, str], details: Iterable[Message]
 ) -> status_pb2.Status:
     code, reason = entry
-    values = {name: texts.cut(value, LONGEST_TEXT) for name, value in metadata.items()}
+    values = {name: texts.cut(texts.valid(value), LONGEST_TEXT) for name, value in metadata.items()}
     info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=values)
+    # Paths in it may be no UTF-8.
+    message = texts.valid(message)
     shown = texts.cut(message, LONGEST_TEXT)
     status = status_pb2.Status(code=code_pb2.Code.Value(code.name), message=shown if shown == message else f"{shown}…")
     for detail in (info, *details):

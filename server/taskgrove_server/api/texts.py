@@ -1,10 +1,23 @@
-"""What all conversions share: texts that are cut, and times."""
+"""What all conversions share: texts that can be sent, and times."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from google.protobuf import timestamp_pb2
+
+#: Halves of surrogate pairs but those that stand for bytes that are no UTF-8, as in names of files.
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
+def valid(text: str) -> str:
+    """Returns a text that can be sent, with U+FFFD for what is no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _HALVES.sub("\ufffd", text).encode(errors="surrogateescape").decode(errors="replace")
+    return text
 
 
 def cut(text: str, size: int) -> str:

@@ -46,6 +46,7 @@ _OBSTACLES: dict[type[errors.TaskgroveError], _Obstacle] = {
     errors.LandConflict: messages.CheckLandResponse.OBSTACLE_CONFLICT,
     errors.WorktreeDirty: messages.CheckLandResponse.OBSTACLE_WORKTREE_DIRTY,
     errors.WorkUnfinished: messages.CheckLandResponse.OBSTACLE_WORK_UNFINISHED,
+    errors.HistoriesUnrelated: messages.CheckLandResponse.OBSTACLE_CONFLICT,
     errors.MergesNotRebasable: messages.CheckLandResponse.OBSTACLE_MERGES_NOT_REBASABLE,
     errors.OtherCommits: messages.CheckLandResponse.OBSTACLE_OTHER_COMMITS,
     errors.SubmoduleUnpublished: messages.CheckLandResponse.OBSTACLE_UNPUBLISHED_SUBMODULE,
@@ -143,7 +144,7 @@ def from_status(status: Status) -> messages.GetWorktreeStatusResponse:
     return messages.GetWorktreeStatusResponse(
         worktree=from_worktree(status.worktree),
         present=subject.present,
-        target_branch=subject.target.name if subject.target else "",
+        target_branch=_clean(subject.target.name) if subject.target else "",
         base_commit=subject.base,
         head_commit=subject.head,
         ahead=status.ahead,
@@ -199,11 +200,11 @@ def from_land_check(check: LandCheck) -> messages.CheckLandResponse:
         remedies=[_Remedy(description=one.description, command=_clean(one.command)) for one in remedies],
         other_commits=[from_commit(commit) for commit in check.other_commits],
         other_commit_count=check.other_commit_count,
-        target_branch=target.name if target else "",
+        target_branch=_clean(target.name) if target else "",
         target_commit=target.head if target else "",
         head_commit=check.work.head,
         commits=check.commits,
-        checkout_path=(target.checkout or "") if target else "",
+        checkout_path=_clean(target.checkout or "") if target else "",
         nested_repositories=map(_from_nested, check.left_out),
     )
 

@@ -34,6 +34,7 @@
     │   ├── WorktreeDirty
     │   ├── NothingToLand
     │   ├── LandConflict
+    │   ├── HistoriesUnrelated
     │   ├── MergesNotRebasable
     │   ├── OtherCommits
     │   ├── WorkUnfinished
@@ -320,6 +321,19 @@ class LandConflict(WorktreeRefused):
             **_first_files(files),
         )
         self.files = tuple(files)
+        self.remedies = tuple(remedies)
+
+
+class HistoriesUnrelated(WorktreeRefused):
+    """The work and the target branch have no commit in common, so that git has nothing to merge from."""
+
+    def __init__(self, task_id: TaskId, target_branch: str, remedies: Sequence[Remedy] = ()) -> None:
+        super().__init__(
+            f"Task {task_id} and {target_branch!r} have no history in common. Have the task done anew from where the "
+            "branch is now, or merge by hand with --allow-unrelated-histories.",
+            task_id=task_id,
+            target_branch=target_branch,
+        )
         self.remedies = tuple(remedies)
 
 

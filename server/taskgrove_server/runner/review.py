@@ -166,6 +166,7 @@ class Review:
                 errors.WorkUnfinished,
                 errors.NothingToLand,
                 errors.LandConflict,
+                errors.HistoriesUnrelated,
                 errors.MergesNotRebasable,
                 errors.CheckoutDirty,
                 errors.FilesInTheWay,

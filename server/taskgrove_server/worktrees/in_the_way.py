@@ -7,7 +7,6 @@ for expendable when it moves a checkout, and files for changed that it has itsel
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,8 @@ from typing import NamedTuple
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.errors import Remedy
-from taskgrove_server.worktrees import commands, conversions, giving_way, unfinished
+from taskgrove_server.worktrees import commands, conversions, giving_way, unfinished, ways_out
+from taskgrove_server.worktrees.ways_out import Edited
 
 #: Files that an obstacle names, and its remedy takes care of; the rest come up when these are out of the way.
 _NAMED = 100
@@ -78,13 +78,21 @@ class Checkout:
                 self._path,
                 f"has changes that are not committed where the landing has some: {_listed(own)}",
                 files=own,
-                remedies=[_set_aside(self._path, own[:_NAMED], hidden)],
+                remedies=[ways_out.set_aside(self._git, self._path, self._edited(own, hidden), self._dirty)],
             )
         self._require_writable()
         in_the_way = sorted({place for place in blocking if place not in same and place not in own})
         if in_the_way:
-            raise errors.FilesInTheWay(self._path, in_the_way, [_move_away(self._path, in_the_way[:_NAMED])])
+            raise errors.FilesInTheWay(
+                self._path, in_the_way, [ways_out.move_away(self._path, in_the_way[:_NAMED], self._dirty)]
+            )
         return tuple(giving_way.File(path, stamps[path]) for path in sorted(gives_way) if path in stamps)
+
+    def _edited(self, paths: Sequence[str], hidden: dict[str, str]) -> list[Edited]:
+        return [
+            Edited(path, self._dirty.get(path, "  "), self._changes[path].old_mode is not None, hidden.get(path))
+            for path in paths[:_NAMED]
+        ]
 
     def _staged_alike(self) -> set[str]:
         """Returns the files of the move that are staged as it would have them."""
@@ -120,7 +128,7 @@ class Checkout:
         """Raises CheckoutDirty where files cannot be replaced, as those that a container has made as another user."""
         for directory in {str(Path(self._path, path).parent) for path in self._changes}:
             if os.path.isdir(directory) and not os.access(directory, os.W_OK | os.X_OK):  # noqa: PTH112
-                owner = f"sudo chown {os.getuid()} {shlex.quote(directory)}"
+                owner = f"sudo chown {os.getuid()} {ways_out.word(directory)}"
                 raise errors.CheckoutDirty(
                     self._path,
                     f"{directory!r} in it cannot be written by the server",
@@ -232,29 +240,6 @@ def _status(git: commands.Git, checkout: str) -> dict[str, str]:
     # Without optional locks: somebody may be about to commit.
     answer = git(checkout, "--no-optional-locks", "status", *options)
     return {entry[3:]: entry[:2] for entry in answer.split("\0") if entry}
-
-
-def _set_aside(checkout: str, files: Sequence[str], hidden: dict[str, str]) -> Remedy:
-    place = f"git -C {shlex.quote(checkout)}"
-    shown = [
-        f"{place} update-index {option} -- {_quoted(path for path in files if hidden.get(path) == option)}"
-        for option in sorted({option for path, option in hidden.items() if path in files})
-    ]
-    description = "Commit them, or set them aside (git stash pop brings them back)"
-    return Remedy(description, _all((*shown, f"{place} stash push -- {_quoted(files)}")))
-
-
-def _move_away(checkout: str, files: Sequence[str]) -> Remedy:
-    move = f'for file in {_quoted(files)}; do mv -n -- "$file" "$file.mine"; done'
-    return Remedy("Move it away", f"cd {shlex.quote(checkout)} && {move}")
-
-
-def _quoted(files: Iterable[str]) -> str:
-    return " ".join(shlex.quote(name) for name in files)
-
-
-def _all(commands_: Iterable[str]) -> str:
-    return " && ".join(commands_)
 
 
 def _listed(files: Sequence[str]) -> str:

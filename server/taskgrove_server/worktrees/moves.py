@@ -24,6 +24,7 @@ from taskgrove_server.worktrees import (
     in_the_way,
     moving_program,
     unfinished,
+    ways_out,
 )
 from taskgrove_server.worktrees.branches import Branch
 from taskgrove_server.worktrees.git_dirs import GitDirs
@@ -123,15 +124,15 @@ def _require_free(git: commands.Git, repository: str, branch: Branch) -> None:
         stays = repository if repository in places else places[0]
         others = [place for place in places if place != stays]
         why = f"it is checked out in several places, of which only one could follow: {', '.join(map(repr, places))}"
-        leave = " && ".join(f"git -C {shlex.quote(place)} switch --detach" for place in others)
+        leave = " && ".join(f"git -C {ways_out.word(place)} switch --detach" for place in others)
         raise errors.TargetBusy(branch.name, others[0], why, [Remedy("Leave it in all but one", leave)])
     place = branch.checkout
     if checkouts.is_lost(place):
         why = f"it is checked out, and git cannot tell where: it keeps only its own directory {place!r}"
-        setting = f"git -C {shlex.quote(place)} config core.worktree DIRECTORY"
+        setting = f"git -C {ways_out.word(place)} config core.worktree DIRECTORY"
         raise errors.TargetBusy(branch.name, place, why, [Remedy("Say where its files are", setting)])
     if not Path(place).is_dir():
-        forget = f"git -C {shlex.quote(repository)} worktree remove --force --force {shlex.quote(place)}"
+        forget = f"git -C {ways_out.word(repository)} worktree remove --force --force {ways_out.word(place)}"
         remedy = Remedy("Have git forget that checkout, unless it comes back", forget)
         raise errors.TargetBusy(branch.name, place, f"it is checked out in {place!r}, which is gone", [remedy])
 
@@ -146,6 +147,6 @@ def _require_settled(checkout: str, dirs: GitDirs, branch: str) -> None:
     while held := next(filter(os.path.lexists, locks), None):
         if time.monotonic() > deadline:
             why = f"another git command works in its checkout {checkout!r}, or has left its lock {held!r} there"
-            remedy = Remedy("If no git command is at work there, remove the lock", f"rm -f {shlex.quote(held)}")
+            remedy = Remedy("If no git command is at work there, remove the lock", f"rm -f {ways_out.word(held)}")
             raise errors.TargetBusy(branch, checkout, why, [remedy])
         time.sleep(0.02)

@@ -7,14 +7,13 @@ HEAD is detached, so that nothing shows the branch as checked out; git itself re
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.domain.errors import Remedy
-from taskgrove_server.worktrees import commands, git_dirs
+from taskgrove_server.worktrees import commands, git_dirs, ways_out
 
 _HEADS = "refs/heads/"
 
@@ -37,7 +36,7 @@ class Operation:
     def ways_on(self, checkout: str) -> list[Remedy]:
         """Returns what ends it."""
         ways = [("Finish it", self.finish), ("Or abort it", self.abort)]
-        return [Remedy(what, f"cd {shlex.quote(checkout)} && {command}") for what, command in ways if command]
+        return [Remedy(what, f"cd {ways_out.word(checkout)} && {command}") for what, command in ways if command]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Conflicts:
     def ways_on(self, checkout: str) -> list[Remedy]:
         """Returns what shows them."""
         return [
-            Remedy("See which, resolve them, and stage them with git add", f"git -C {shlex.quote(checkout)} status")
+            Remedy("See which, resolve them, and stage them with git add", f"git -C {ways_out.word(checkout)} status")
         ]
 
 

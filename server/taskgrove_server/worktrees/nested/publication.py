@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.errors import Remedy
-from taskgrove_server.worktrees import commands, git_dirs
+from taskgrove_server.worktrees import commands, git_dirs, ways_out
 from taskgrove_server.worktrees.nested import finding, guarded, shadow
 from taskgrove_server.worktrees.work import Work
 
@@ -36,8 +35,8 @@ def refusal(work: Work, one: Unpublished) -> errors.SubmoduleUnpublished:
     place = f"{work.worktree.path}/{one.path}"
     remedies: list[Remedy] = []
     if finding.located(place):
-        refspec = shlex.quote(f"{one.commit}:refs/heads/{work.worktree.branch}")
-        push = f"git -C {shlex.quote(place)} push origin {refspec}"
+        refspec = ways_out.word(f"{one.commit}:refs/heads/{work.worktree.branch}")
+        push = f"git -C {ways_out.word(place)} push origin {refspec}"
         remedies.append(Remedy("Push it to its remote repository", push))
     return errors.SubmoduleUnpublished(work.task_id, one.path, one.commit, remedies)
 
