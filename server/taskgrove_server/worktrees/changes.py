@@ -101,7 +101,7 @@ def compare(git: commands.Git, subject: Work, *, committed_only: bool) -> Compar
     standing = work.standing(git, subject) if not committed_only else staging.Standing()
     if not standing.uncommitted:
         return Compared(base, tree, has_uncommitted=False)
-    snapshot = staging.snapshot(git, subject.worktree, standing.repositories)
+    snapshot = staging.snapshot(git, subject.worktree, standing)
     return Compared(base, snapshot, has_uncommitted=snapshot != tree)
 
 

@@ -72,7 +72,7 @@ def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, no
     )
     if dry_run:
         return removal
-    snapshot = staging.snapshot(git, worktree, standing.repositories) if files else None
+    snapshot = staging.snapshot(git, worktree, standing) if files else None
     around = [subject.head, *([snapshot] if snapshot else [])]
     kept = keeping.keep(git, repository, subject.task_id, inside, around)
     saved = _save(git, subject, deleted, snapshot)

@@ -13,7 +13,7 @@ from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import commands, git_dirs, shut_directories, staging
 from taskgrove_server.worktrees.git_dirs import GitDirs
-from taskgrove_server.worktrees.nested import finding, state
+from taskgrove_server.worktrees.nested import finding, flagged, state
 from taskgrove_server.worktrees.nested.repositories import Nested
 
 #: The longest subject line, in characters.
@@ -78,8 +78,8 @@ def commit(git: commands.Git, worktree: Worktree, author: Author, text: str) -> 
                 "bring its changes back by hand."
             )
         git_dirs.remove_stale_locks(dirs, worktree)
-        found = finding.find(git, worktree.path, worktree.base_commit)
-        checkout = staging.Checkout(worktree.path, found)
+        found = finding.look(git, worktree.path, worktree.base_commit)
+        checkout = staging.Checkout.of(worktree, found)
         head = _commit(git, checkout, dirs, author, text, worktree.copied_files)
         if head is None:
             raise CommitFailed(f"There is nothing in {worktree.path!r} that could be committed.")
@@ -104,6 +104,7 @@ def _commit(
     def commit_of(child: Nested) -> str | None:
         return _commit_inside(git, checkout, child, author, text)
 
+    flagged.clear(git, checkout.directory, checkout.flagged)
     # Of what it cannot read git only warns, and leaves it out.
     if staging.stage(git, checkout, commit_of, copied_files):
         if not shut_directories.open_up(git, checkout.directory):
@@ -134,11 +135,11 @@ def _commit(
 def _commit_inside(
     git: commands.Git, checkout: staging.Checkout, child: Nested, author: Author, text: str
 ) -> str | None:
-    inner = staging.Checkout(child.directory, checkout.found, child)
+    inner = checkout.inside(child)
     # No process of a run outlives it, so between runs nobody holds them.
     for lock in ("index.lock", "HEAD.lock"):
         Path(child.dirs.own, lock).unlink(missing_ok=True)
-    found = state.of(git, child.directory)
+    found = state.of(git, child.directory, child.flagged)
     if found.unmerged:
         raise CommitFailed(
             f"The submodule {child.path!r} stands in the middle of a merge, with conflicts in "
@@ -161,7 +162,8 @@ def _lacks_room(path: str, words: str) -> bool:
 
 def _head(git: commands.Git, path: str) -> tuple[str | None, str | None]:
     """Returns the commit and the tree at HEAD, None before the first commit."""
-    answers = git(path, "cat-file", "--batch-check=%(objectname)", stdin=b"HEAD^{commit}\nHEAD^{tree}\n").splitlines()
+    question = ("cat-file", "--batch-check=%(objectname)")
+    answers = commands.rows(git(path, *question, stdin=b"HEAD^{commit}\nHEAD^{tree}\n"))
     return (answers[0], answers[1]) if not answers[0].endswith(" missing") else (None, None)
 
 

@@ -311,8 +311,9 @@ def _has_its_files(git: commands.Git, own: str, path: str) -> bool:
     if not _index_is_sound(own):
         return False
     there = (f"--git-dir={own}", f"--work-tree={path}")
-    tracked = [line for line in git(path, *there, "ls-files", "-t", "--stage", "-z").split("\0") if line]
-    # Neither those outside of a sparse checkout nor links to submodules, which need not be there.
+    tracked = [line for line in git(path, *there, "ls-files", "-v", "--stage", "-z").split("\0") if line]
+    # Neither those outside of a sparse checkout nor links to submodules, which need not be there; nor such as git would
+    # take for unchanged.
     named = {line.partition("\t")[2] for line in tracked if line.startswith(("H 100", "H 120"))}
     return not named <= set(git(path, *there, "diff-files", "--name-only", "-z").split("\0"))
 

@@ -68,7 +68,7 @@ def next_ref(git: commands.Git, repository: str, task_id: TaskId) -> str:
 def _saved(git: commands.Git, repository: str, task_id: TaskId) -> dict[str, str]:
     """Returns the commits that were saved of a task, by ref, those of repositories that it had made included."""
     answer = git(repository, "for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}{task_id}/")
-    return {ref: commit for commit, ref in (line.split(" ", 1) for line in answer.splitlines())}
+    return {ref: commit for commit, ref in (line.split(" ", 1) for line in commands.rows(answer))}
 
 
 def _next(task_id: TaskId, saved: Iterable[str]) -> str:

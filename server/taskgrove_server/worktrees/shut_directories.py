@@ -36,7 +36,7 @@ def open_up(git: commands.Git, path: str) -> bool:
     for directory in _shut(path):
         with suppress(OSError):
             directory.chmod(stat.S_IRWXU)
-    return all(len(line.encode()) <= _LONG for line in git.warnings(path, *_NEW_FILES).splitlines())
+    return all(len(line.encode()) <= _LONG for line in commands.rows(git.warnings(path, *_NEW_FILES)))
 
 
 def _shut(top: str) -> Iterator[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from taskgrove_server.worktrees import commands
-from taskgrove_server.worktrees.nested import guarded
+from taskgrove_server.worktrees.nested import flagged, guarded
 from taskgrove_server.worktrees.nested.repositories import Nested
 
 _LINK = "160000"
@@ -22,6 +22,8 @@ class Listing:
     tracked: Sequence[str]
     #: Repositories that the index does not know, nor is ignored.
     repositories: Sequence[str]
+    #: Entries of the index that keep git from looking at the file, as `git update-index --index-info` takes them.
+    flagged: Sequence[str] = ()
 
     def below(self, path: str) -> list[str]:
         """Returns the files and links of the index that lie below a path, or are at it."""
@@ -41,9 +43,10 @@ def read(
     every directory.
     """
     # With tags, or the name of a new file might be taken for an entry of the index.
-    options = ("-t", "--stage", "-z", *(("--others", "--exclude-standard") if known is None else ()))
+    options = ("-v", "--stage", "-z", *(("--others", "--exclude-standard") if known is None else ()))
     links: dict[str, str] = {}
     tracked: dict[str, None] = {}
+    hidden: list[str] = []
     repositories = list(known or ())
     for entry in guarded.run(git, directory, "ls-files", *options, environment=environment).split("\0"):
         if entry.startswith("? "):
@@ -55,7 +58,9 @@ def read(
                 links[path] = head.split(" ")[2]
             else:
                 tracked[path] = None
-    return Listing(links, list(tracked), repositories)
+            if entry[0] != "H" and head.endswith(" 0") and flagged.is_flagged(directory, entry[0], path):
+                hidden.append(entry[2:])
+    return Listing(links, list(tracked), repositories, hidden)
 
 
 def links_of(git: commands.Git, place: str | Nested, commit: str, paths: Sequence[str]) -> dict[str, str]:
