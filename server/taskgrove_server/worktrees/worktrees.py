@@ -225,9 +225,13 @@ class Worktrees:
         whether nobody works in the worktree.
         """
         dirs = git_dirs.read(repository) if repository else None
-        if repository is None or dirs is None or not registration.occupied(worktree.path):
+        if repository is None or dirs is None:
             return
-        if registration.is_sound(worktree.path, dirs.common):
+        if not registration.occupied(worktree.path):
+            registration.refuse_moved(repository, dirs.common, worktree)
+            return
+        path, branch = worktree.path, worktree.branch
+        if registration.is_sound(path, dirs.common) and registration.has_branch(path, branch):
             with suppress(OSError):
                 registration.keep(worktree.path, dirs.common)
             return
