@@ -7,7 +7,6 @@ differ by case alone from those of others, or records them in another's director
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 #: Has git tell names apart as the disk does.
@@ -15,14 +14,15 @@ TOLD_APART = "core.ignoreCase=false"
 
 
 def is_told_apart(directory: Path) -> bool:
-    """Tells whether names that differ by case alone are different ones in a directory, whether or not it is there.
+    """Tells whether names that differ by case alone are different ones, by the name of a directory.
 
-    It is tried out, with a directory that is removed again. False where that cannot be.
+    One that is not there yet goes by those above it. False where that cannot be seen.
     """
-    place = next(one for one in (directory, *directory.parents) if one.is_dir())
-    try:
-        with tempfile.TemporaryDirectory(prefix=".taskgrove-case-", dir=place) as made:
-            Path(made, "name").touch()
-            return not Path(made, "NAME").exists()
-    except OSError:
-        return False
+    for place in (directory, *directory.parents):
+        other = place.with_name(place.name.swapcase()) if place.name else place
+        try:
+            if other != place and place.is_dir():
+                return not (other.exists() and other.samefile(place))
+        except OSError:
+            return False
+    return False
