@@ -17,7 +17,7 @@ from taskgrove_server.worktrees import commands, git_dirs
 from taskgrove_server.worktrees.nested import guarded
 from taskgrove_server.worktrees.nested.repositories import Nested
 
-#: The tags of `git ls-files -v` for entries that skip the worktree. Those taken for unchanged have theirs in lower case.
+#: Tags of `git ls-files -v` for entries that skip the worktree. Those taken for unchanged have theirs in lower case.
 _SKIPPED = "Ss"
 
 
