@@ -106,6 +106,30 @@ def test_saved_work_is_found_whatever_git_prints_for_people(git: commands.Git, r
     assert saving.Saved.find(git, path, None) is None
 
 
+def test_saved_work_is_whole(git: commands.Git, repository: Path) -> None:
+    head, path = repositories.head(repository), str(repository)
+    (repository / "later").write_text("later\n")
+    blob = repositories.git(repository, "hash-object", "-w", "later")
+    repositories.git(repository, "update-index", "--add", "later")
+    repositories.git(repository, "update-index", "--cacheinfo", f"100644,{blob},later")
+    saved = saving.save(git, path, TASK, head, repositories.git(repository, "write-tree"))
+    saving.verify(git, path, saved, [head])
+    (repository / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(commands.GitFailed, match=blob):
+        saving.verify(git, path, saved, [head])
+    assert saving.Saved.find(git, path, saved.ref) is None
+
+
+def test_what_was_saved_is_no_snapshot_of_itself(git: commands.Git, repository: Path) -> None:
+    head, tree = repositories.head(repository), repositories.git(repository, "rev-parse", "HEAD^{tree}")
+    path = str(repository)
+    first = saving.save(git, path, TASK, head, tree)
+    second = saving.save(git, path, TASK, first.commit, None)
+    assert second.ref != first.ref
+    assert saving.Saved.find(git, path, second.ref) == second
+    assert second.head == first.commit
+
+
 @pytest.mark.parametrize(
     ("passed", "expected"),
     [

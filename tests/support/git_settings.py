@@ -100,6 +100,7 @@ SETTINGS: Sequence[tuple[str, ...]] = (
     ("core.fileMode=false", "core.symlinks=false"),
     ("core.ignoreCase=true", "core.precomposeUnicode=true", "core.protectNTFS=true", "core.protectHFS=true"),
     ("core.trustctime=false", "core.checkStat=minimal"),
+    ("core.ignoreStat=true",),
     ("core.autocrlf=true",),
     ("core.autocrlf=input",),
     ("core.eol=crlf",),

@@ -105,7 +105,7 @@ def compare(git: commands.Git, subject: Work, *, committed_only: bool) -> Compar
     standing = work.standing(git, subject) if not committed_only else staging.Standing()
     if not standing.uncommitted:
         return Compared(base, subject.head, has_uncommitted=False)
-    snapshot = staging.snapshot(git, subject.worktree, standing.repositories)
+    snapshot = staging.snapshot(git, subject.worktree, standing)
     committed = branches.tree(git, subject.repository, subject.head)
     return Compared(base, snapshot, has_uncommitted=snapshot != committed)
 

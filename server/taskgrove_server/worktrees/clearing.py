@@ -66,7 +66,7 @@ def _remove(git: commands.Git, subject: Work, *, branch: bool, dry_run: bool, no
     )
     if dry_run:
         return removal
-    snapshot = staging.snapshot(git, worktree, standing.repositories) if files else None
+    snapshot = staging.snapshot(git, worktree, standing) if files else None
     around = [subject.head, *([snapshot] if snapshot else [])]
     kept = keeping.keep(git, repository, subject.task_id, inside, around)
     saved = _save(git, subject, deleted, snapshot)
@@ -93,9 +93,9 @@ def _save(git: commands.Git, subject: Work, deleted: Branch | None, snapshot: st
     repository, head = subject.repository, subject.head
     if deleted and not branches.contains(git, repository, head, deleted.head) and _is_own(git, subject, deleted.head):
         # The agent has left its branch for another history.
-        saving.save(git, repository, subject.task_id, deleted.head, None)
+        _save_whole(git, subject, deleted.head)
     if snapshot:
-        return saving.save(git, repository, subject.task_id, head, snapshot)
+        return _save_whole(git, subject, head, snapshot)
     earlier = saving.Saved.find(git, repository, subject.worktree.saved_ref)
     if earlier and earlier.head == head and not subject.present:
         # When the directory was removed, with what was not committed then.
@@ -103,7 +103,13 @@ def _save(git: commands.Git, subject: Work, deleted: Branch | None, snapshot: st
     stays = branches.find(git, repository, subject.worktree.branch) if deleted is None else None
     if stays and branches.contains(git, repository, stays.head, head):
         return None
-    return saving.save(git, repository, subject.task_id, head, None) if _is_own(git, subject, head) else None
+    return _save_whole(git, subject, head) if _is_own(git, subject, head) else None
+
+
+def _save_whole(git: commands.Git, subject: Work, head: str, snapshot: str | None = None) -> saving.Saved:
+    saved = saving.save(git, subject.repository, subject.task_id, head, snapshot)
+    saving.verify(git, subject.repository, saved, subject.excluded)
+    return saved
 
 
 def _is_own(git: commands.Git, subject: Work, commit: str) -> bool:

@@ -29,6 +29,8 @@ _SETTINGS = (
     "core.hooksPath=/dev/null",
     # A program that says which files have changed: one that fails or is mistaken leaves work out of commits.
     "core.fsmonitor=false",
+    # Has each file that git writes taken for unchanged from then on.
+    "core.ignoreStat=false",
     "commit.gpgSign=false",
     "diff.orderFile=/dev/null",
     "gc.auto=0",
@@ -80,15 +82,22 @@ class Git:
     """Runs git commands, each for at most `timeout` seconds, with `environment` on top of the server's.
 
     Of the server's GIT_* variables, commands get those that set this machine's git up, and those that `passed`
-    names; a name that ends in `*` is a prefix. None that leads to another repository is among them.
+    names; a name that ends in `*` is a prefix. None that leads to another repository is among them. `settings` are
+    such that hold for commands in a directory and below it, by directory.
     """
 
     def __init__(
-        self, *, timeout: float, environment: Mapping[str, str] | None = None, passed: Sequence[str] = ()
+        self,
+        *,
+        timeout: float,
+        environment: Mapping[str, str] | None = None,
+        passed: Sequence[str] = (),
+        settings: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._timeout = timeout
         self._environment = {**UNATTENDED, **(environment or {})}
         self._passed = tuple(passed)
+        self._settings = dict(settings or {})
         #: The commands that run, with the identifiers of the threads that started them.
         self._running: dict[subprocess.Popen[bytes], int] = {}
         self._stopped = False
@@ -211,7 +220,8 @@ class Git:
         own = {**self._environment, **(environment or {})}
         if not discover:
             own["GIT_CEILING_DIRECTORIES"] = str(PurePath(directory).parent)
-        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+        held = (one for top, some in self._settings.items() if PurePath(directory).is_relative_to(top) for one in some)
+        settings = [part for setting in (*_SETTINGS, *held) for part in ("-c", setting)]
         # -C and not a working directory: GitPython takes the server's own when the one asked for is missing.
         argv = [*without_foreign(own, self._passed), "git", "-C", directory, *settings, *arguments]
         try:
@@ -250,6 +260,11 @@ class Git:
             if failure.status == 1:
                 return None
             raise
+
+
+def rows(output: str) -> list[str]:
+    """Returns the lines of what a command printed: a name may hold what str.splitlines takes for the end of one."""
+    return output.removesuffix("\n").split("\n") if output else []
 
 
 def _failed(arguments: Sequence[str], status: int, words: bytes) -> GitFailed:

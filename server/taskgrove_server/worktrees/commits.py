@@ -13,7 +13,7 @@ from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import commands, git_dirs, shut_directories, staging, unfinished
 from taskgrove_server.worktrees.git_dirs import GitDirs
-from taskgrove_server.worktrees.nested import finding, state
+from taskgrove_server.worktrees.nested import finding, flagged, state
 from taskgrove_server.worktrees.nested.repositories import Nested
 
 #: The longest subject line, in characters.
@@ -78,8 +78,8 @@ def commit(git: commands.Git, worktree: Worktree, author: Author, text: str) -> 
                 "bring its changes back by hand."
             )
         git_dirs.remove_stale_locks(dirs, worktree)
-        found = finding.find(git, worktree.path, worktree.base_commit)
-        checkout = staging.Checkout(worktree.path, found)
+        found = finding.look(git, worktree.path, worktree.base_commit)
+        checkout = staging.Checkout.of(worktree, found)
         on_branch = git.ask(worktree.path, "symbolic-ref", "--quiet", "HEAD")
         if on_branch not in (None, f"refs/heads/{worktree.branch}") and not _is_newer(dirs, on_branch):
             # The person's, and perhaps checked out elsewhere: only HEAD goes on from there.
@@ -109,6 +109,7 @@ def _commit(
     def commit_of(child: Nested) -> str | None:
         return _commit_inside(git, checkout, child, dirs, author, text)
 
+    flagged.clear(git, checkout.directory, checkout.flagged)
     # Of what it cannot read git only warns, and leaves it out.
     if staging.stage(git, checkout, commit_of, copied_files):
         if not shut_directories.open_up(git, checkout.directory):
@@ -139,7 +140,7 @@ def _commit(
 def _commit_inside(
     git: commands.Git, checkout: staging.Checkout, child: Nested, dirs: GitDirs, author: Author, text: str
 ) -> str | None:
-    inner = staging.Checkout(child.directory, checkout.found, child)
+    inner = checkout.inside(child)
     if not _is_own(child, dirs):
         if state.of(git, child).changes:
             raise CommitFailed(
@@ -150,7 +151,7 @@ def _commit_inside(
     # No process of a run outlives it, so between runs nobody holds them.
     for lock in ("index.lock", "HEAD.lock"):
         Path(child.dirs.own, lock).unlink(missing_ok=True)
-    found = state.of(git, child.directory)
+    found = state.of(git, child.directory, child.flagged)
     if begun := unfinished.operation(child.dirs.own):
         raise CommitFailed(
             f"The submodule {child.path!r} {begun.state}, and nothing is committed over that: finish or abort it there."
@@ -183,7 +184,8 @@ def _lacks_room(path: str, words: str) -> bool:
 
 def _head(git: commands.Git, path: str) -> tuple[str | None, str | None]:
     """Returns the commit and the tree at HEAD, None before the first commit."""
-    answers = git(path, "cat-file", "--batch-check=%(objectname)", stdin=b"HEAD^{commit}\nHEAD^{tree}\n").splitlines()
+    question = ("cat-file", "--batch-check=%(objectname)")
+    answers = commands.rows(git(path, *question, stdin=b"HEAD^{commit}\nHEAD^{tree}\n"))
     return (answers[0], answers[1]) if not answers[0].endswith(" missing") else (None, None)
 
 

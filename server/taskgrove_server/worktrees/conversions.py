@@ -111,8 +111,9 @@ def _stored_raw(git: commands.Git, copy: Copy, blobs: Mapping[str, str]) -> list
 def _hashes(
     git: commands.Git, directory: str, files: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Stores files as they are, and returns the ids; those whose names have a newline in them are left out."""
-    named = [name for name in files if "\n" not in name]
+    """Stores files as they are, and returns the ids; those whose names cannot be a line are left out."""
+    # Git takes what begins with a quotation mark for a name in C's notation, and drops a carriage return at the end.
+    named = [name for name in files if "\n" not in name and not name.startswith('"') and not name.endswith("\r")]
     if not named:
         return {}
     stdin = b"".join(os.fsencode(name) + b"\n" for name in named)

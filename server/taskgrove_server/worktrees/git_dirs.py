@@ -37,7 +37,7 @@ class GitDirs:
 def of(git: commands.Git, path: str) -> GitDirs:
     """Returns the git directories of a checkout; raises GitFailed when there is none at this very path."""
     arguments = ("rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir")
-    own, common = git(path, *arguments).splitlines()
+    own, common = commands.rows(git(path, *arguments))
     return GitDirs(own=str(Path(own).resolve()), common=str(Path(common).resolve()))
 
 

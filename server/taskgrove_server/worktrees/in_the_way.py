@@ -90,9 +90,14 @@ class Checkout:
 
     def _edited(self, paths: Sequence[str], hidden: dict[str, str]) -> list[Edited]:
         return [
-            Edited(path, self._dirty.get(path, "  "), self._changes[path].old_mode is not None, hidden.get(path))
+            Edited(path, self._dirty.get(path, "  "), self._is_tracked(path), hidden.get(path))
             for path in paths[:_NAMED]
         ]
+
+    def _is_tracked(self, path: str) -> bool:
+        """Tells whether the head has a file that stands in the way; one that is staged around a change may be new."""
+        change = self._changes.get(path)
+        return change.old_mode is not None if change else self._dirty.get(path, "A")[0] != "A"
 
     def _staged_alike(self) -> set[str]:
         """Returns the files of the move that are staged as it would have them."""

@@ -25,7 +25,7 @@ def push(git: commands.Git, repository: str, remote: str, commit: str) -> None:
     new = (commit, "--not", f"--remotes={remote}")
     if not _has_pointers(git, repository, new) or not _is_used(git, repository, commit, new):
         return
-    if len(git(repository, "remote", "get-url", "--push", "--all", remote).splitlines()) > 1:
+    if len(commands.rows(git(repository, "remote", "get-url", "--push", "--all", remote))) > 1:
         raise commands.GitFailed(
             "It holds files whose contents are kept by Git LFS, which brings them to the first of a remote's addresses "
             "alone, and this remote has several. Nothing was pushed: push to a remote that has one."

@@ -31,7 +31,8 @@ def _in_the_way(git: commands.Git, repository: str, prefix: str) -> str | None:
         return None
     # What is below each of them is listed too.
     patterns = [f"refs/heads/{directory}" for directory in directories]
-    listed = git(repository, "for-each-ref", "--ignore-case", "--format=%(refname:lstrip=2)", *patterns).splitlines()
+    question = ("for-each-ref", "--ignore-case", "--format=%(refname:lstrip=2)", *patterns)
+    listed = commands.rows(git(repository, *question))
     same = [name for name in listed if name in directories]
     if same:
         return same[0]

@@ -35,7 +35,7 @@ def push(git: commands.Git, repository: str, remote: str, commit: str, remote_br
     What is kept in Git LFS is there before the commits are. `force` replaces other commits, provided that the branch
     is where it was last seen from here. Raises RemoteNotFound and PushFailed.
     """
-    if remote not in git(repository, "remote").splitlines():
+    if remote not in commands.rows(git(repository, "remote")):
         raise errors.RemoteNotFound(remote)
     try:
         large_files.push(git, repository, remote, commit)
@@ -68,7 +68,7 @@ def _receivers(output: str, ref: str) -> tuple[list[str], list[str]]:
     """Returns the addresses whose repositories have taken a ref, as git-push(1) tells them, and those of all others."""
     taken: dict[str, bool] = {}
     address = ""
-    for line in output.splitlines():
+    for line in commands.rows(output):
         if line.startswith("To "):
             address = line.removeprefix("To ")
             taken.setdefault(address, False)

@@ -7,10 +7,12 @@ worktree is believed to be gone, its registration is looked for and repaired; fi
 from __future__ import annotations
 
 import functools
+import glob
 import hashlib
 import logging
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -57,6 +59,23 @@ def is_sound(path: str, common_dir: str) -> bool:
     )
 
 
+def has_branch(path: str, branch: str) -> bool:
+    """Tells whether a branch is there if a worktree has it checked out. Reads a few files, and starts no process.
+
+    It may be deleted all the same, as by `git update-ref`. What is committed then has no history.
+    """
+    dirs = git_dirs.read(path)
+    ref = f"refs/heads/{branch}"
+    if dirs is None or git_dirs.pointer(f"{dirs.own}/HEAD") != f"ref: {ref}":
+        return True
+    common = Path(dirs.common)
+    if (common / ref).is_file() or (common / "reftable").is_dir():
+        return True
+    with suppress(OSError):
+        return f" {ref}\n".encode(errors="surrogateescape") in (common / "packed-refs").read_bytes()
+    return False
+
+
 def keep(path: str, common_dir: str) -> None:
     """Locks the registration of a worktree that is sound, and gives it what filters need; raises OSError.
 
@@ -75,10 +94,11 @@ def mend(git: commands.Git, repository: str, common_dir: str, worktree: Worktree
     """Tells whether a worktree is there, registered anew if need be. Call it with the repository's lock.
 
     With `trusted`, whatever is at the path is what the task's agent has left. Raises WorktreeFailed if something else
-    is there or git cannot take it over; GitFailed, OSError.
+    is there or git cannot take it over, or if somebody has moved the worktree; GitFailed, OSError.
     """
     path = worktree.path
     if not occupied(path):
+        refuse_moved(repository, common_dir, worktree)
         return False
     if not is_sound(path, common_dir):
         if worktree.state is not WorktreeState.PRESENT:
@@ -91,8 +111,31 @@ def mend(git: commands.Git, repository: str, common_dir: str, worktree: Worktree
         if not is_sound(path, common_dir):
             raise _refusal(path, repository)
         log.warning("The worktree %s has been registered with its repository again", path)
+    if worktree.state is WorktreeState.PRESENT:
+        _mend_branch(git, repository, worktree)
     keep(path, common_dir)
     return True
+
+
+def refuse_moved(repository: str, common_dir: str, worktree: Worktree) -> None:
+    """Raises WorktreeFailed if a worktree that should be there was moved elsewhere, as by `git worktree move`.
+
+    What is not committed in it would be neither landed nor saved.
+    """
+    path = worktree.path
+    if worktree.state is not WorktreeState.PRESENT or occupied(path):
+        return
+    for own in Path(common_dir, "worktrees").glob(f"{glob.escape(PurePath(path).name)}*"):
+        # Git puts a number behind a name that was taken.
+        number = own.name.removeprefix(PurePath(path).name)
+        if (not number or number.isdecimal()) and _belongs_elsewhere(str(own)):
+            moved = _place(str(own)) or ""
+            empty = f"rmdir {shlex.quote(path)} && " if Path(path).is_dir() else ""
+            names = f"{shlex.quote(moved)} {shlex.quote(path)}"
+            raise WorktreeFailed(
+                f"The worktree {path!r} was moved to {moved!r}. Move it back and call again: "
+                f"{empty}git -C {shlex.quote(repository)} worktree move --force --force {names}"
+            )
 
 
 def forget(git: commands.Git, repository: str, path: str) -> None:
@@ -249,14 +292,30 @@ def _mend_head(git: commands.Git, repository: str, own: str, worktree: Worktree)
         _write(Path(own, "HEAD"), f"ref: refs/heads/{worktree.branch}\n")
 
 
+def _mend_branch(git: commands.Git, repository: str, worktree: Worktree) -> None:
+    """Makes the task's branch again if it was deleted while it is checked out, at the commit that HEAD was last at."""
+    if has_branch(worktree.path, worktree.branch):
+        return
+    dirs = git_dirs.of(git, worktree.path)
+    last = _last_head(git, repository, dirs.own)
+    for known in (worktree.head_commit, worktree.base_commit):
+        if last is None and known:
+            last = branches.commit(git, repository, known)
+    if last is None:
+        raise _refusal(worktree.path, repository)
+    git(repository, "update-ref", f"refs/heads/{worktree.branch}", last, "0" * len(last))
+    log.warning("The branch %s was deleted while it was checked out; it is at %s again", worktree.branch, last)
+
+
 def _last_head(git: commands.Git, repository: str, own: str) -> str | None:
     """Returns the commit that the log of a HEAD ends with."""
     try:
-        lines = Path(own, "logs", "HEAD").read_bytes().splitlines()
+        lines = Path(own, "logs", "HEAD").read_bytes().removesuffix(b"\n").split(b"\n")
     except OSError:
         return None
-    fields = lines[-1].split(b" ") if lines else []
-    last = os.fsdecode(fields[1]) if len(fields) > 1 else ""
+    old, new, *_ = (*os.fsdecode(lines[-1]).split(" ", 2), "", "")
+    # With zeros for the new one, its branch was deleted.
+    last = new if new.strip("0") else old
     return branches.commit(git, repository, last) if _HEAD.fullmatch(last) else None
 
 
@@ -311,8 +370,9 @@ def _has_its_files(git: commands.Git, own: str, path: str) -> bool:
     if not _index_is_sound(own):
         return False
     there = (f"--git-dir={own}", f"--work-tree={path}")
-    tracked = [line for line in git(path, *there, "ls-files", "-t", "--stage", "-z").split("\0") if line]
-    # Neither those outside of a sparse checkout nor links to submodules, which need not be there.
+    tracked = [line for line in git(path, *there, "ls-files", "-v", "--stage", "-z").split("\0") if line]
+    # Neither those outside of a sparse checkout nor links to submodules, which need not be there; nor such as git would
+    # take for unchanged.
     named = {line.partition("\t")[2] for line in tracked if line.startswith(("H 100", "H 120"))}
     return not named <= set(git(path, *there, "diff-files", "--name-only", "-z").split("\0"))
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.worktrees import commands
+from taskgrove_server.worktrees import branches, commands
 
 #: What the names of such refs begin with.
 REFS = "refs/taskgrove/saved/"
-
-_TRAILER = "Taskgrove-Snapshot: uncommitted"
 
 #: What is read of such a ref's commit. Not by git-log, which re-encodes and decorates as the user's settings say.
 _SAVED = "%(refname)%00%(objectname)%00%(parent)%00%(contents)"
@@ -41,14 +40,19 @@ class Saved:
         # The refs below a directory of that name are listed too.
         if found != ref:
             return None
-        return cls(ref, commit, parents.split()[0] if _TRAILER in message else commit)
+        task_id = ref.removeprefix(REFS).partition("/")[0]
+        return cls(ref, commit, parents.split()[0] if parents and message.rstrip("\n") == _text(task_id) else commit)
 
 
 def save(git: commands.Git, repository: str, task_id: TaskId, head: str, snapshot: str | None) -> Saved:
     """Saves a commit, and a tree that goes beyond it, if any."""
     commit = head
+    if snapshot is None and _is_snapshot(git, repository, task_id, head):
+        # The agent has gone on from what was saved before, as by a merge: by itself it would be taken for more than a
+        # last commit.
+        snapshot = branches.tree(git, repository, head)
     if snapshot is not None:
-        text = f"What task {task_id} had not committed\n\nTaskgrove-Task: {task_id}\n{_TRAILER}\n"
+        text = f"{_text(task_id)}\n"
         commit = git(repository, "commit-tree", snapshot, "-p", head, "-F", "-", stdin=text.encode())
     saved = _saved(git, repository, task_id)
     for ref, known in saved.items():
@@ -60,15 +64,42 @@ def save(git: commands.Git, repository: str, task_id: TaskId, head: str, snapsho
     return Saved(ref, commit, head)
 
 
+def verify(git: commands.Git, repository: str, saved: Saved, known: Iterable[str]) -> None:
+    """Removes a ref again whose commit is not whole, and raises GitFailed then; `known` are commits that are.
+
+    Beside `git gc --prune=now`, objects go that nothing led to when it began.
+    """
+    try:
+        git(repository, "rev-list", "--objects", "--quiet", saved.commit, "--not", *known, "--")
+    except commands.GitFailed as failure:
+        with suppress(commands.GitFailed):
+            git(repository, "update-ref", "-d", saved.ref, saved.commit)
+        raise commands.GitFailed(
+            "Not all of the work that was to be saved is in the repository, as beside 'git gc --prune=now'. "
+            f"Nothing was removed: call again. Git says: {failure}",
+            failure.status,
+        ) from failure
+
+
 def next_ref(git: commands.Git, repository: str, task_id: TaskId) -> str:
     """Returns a name that nothing was saved under, for a ref or for several below it."""
     return _next(task_id, _saved(git, repository, task_id))
 
 
+def _text(task_id: str) -> str:
+    """Returns the whole message of a snapshot, by which it is known: a commit of an agent's may quote some of it."""
+    return f"What task {task_id} had not committed\n\nTaskgrove-Task: {task_id}\nTaskgrove-Snapshot: uncommitted"
+
+
+def _is_snapshot(git: commands.Git, repository: str, task_id: TaskId, commit: str) -> bool:
+    message = git(repository, "cat-file", "commit", commit).partition("\n\n")[2]
+    return message.rstrip("\n") == _text(task_id)
+
+
 def _saved(git: commands.Git, repository: str, task_id: TaskId) -> dict[str, str]:
     """Returns the commits that were saved of a task, by ref, those of repositories that it had made included."""
     answer = git(repository, "for-each-ref", "--format=%(objectname) %(refname)", f"{REFS}{task_id}/")
-    return {ref: commit for commit, ref in (line.split(" ", 1) for line in answer.splitlines())}
+    return {ref: commit for commit, ref in (line.split(" ", 1) for line in commands.rows(answer))}
 
 
 def _next(task_id: TaskId, saved: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ def open_up(git: commands.Git, path: str) -> bool:
     if not git.warnings(path, *_NEW_FILES):
         return True
     open_all(path)
-    return all(len(line.encode()) <= _LONG for line in git.warnings(path, *_NEW_FILES).splitlines())
+    return all(len(line.encode()) <= _LONG for line in commands.rows(git.warnings(path, *_NEW_FILES)))
 
 
 def open_all(path: str) -> None:

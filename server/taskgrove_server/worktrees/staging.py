@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import branches, commands, conversions, git_dirs
-from taskgrove_server.worktrees.nested import finding, placing, state
+from taskgrove_server.worktrees.nested import finding, flagged, placing, state
+from taskgrove_server.worktrees.nested.finding import Found
 from taskgrove_server.worktrees.nested.repositories import Nested
 
 #: How often a snapshot is tried of a worktree in which an agent removes files meanwhile.
@@ -30,6 +32,17 @@ class Checkout:
     #: The repositories inside the worktree, of which `nested` is this one; None for the worktree itself.
     found: Sequence[Nested] = ()
     nested: Nested | None = None
+    #: The entries of its index that keep git from looking at files; see listing.Listing.
+    flagged: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, worktree: Worktree, found: Found | Standing) -> Self:
+        """Returns a worktree's own, of what was found in it."""
+        return cls(worktree.path, found.repositories, flagged=found.flagged)
+
+    def inside(self, child: Nested) -> Checkout:
+        """Returns that of a repository inside it."""
+        return Checkout(child.directory, self.found, child, child.flagged)
 
     @property
     def children(self) -> list[Nested]:
@@ -45,6 +58,8 @@ class Standing:
     uncommitted: Sequence[str] = ()
     #: The repositories inside; not such that git ignores, but for worktrees of the same repository.
     repositories: Sequence[Nested] = ()
+    #: See listing.Listing.
+    flagged: Sequence[str] = ()
     #: A merge has left conflicts in the index.
     has_conflicts: bool = False
 
@@ -60,7 +75,7 @@ def stage(
     """Stages every change but copied files; returns what git says of files that it could not read.
 
     Of the repositories inside, submodules become links to what `commit_of` returns, others become files, and
-    worktrees stay out. Raises GitFailed.
+    worktrees stay out. What is flagged in the index has to be cleared before. Raises GitFailed.
     """
     children = checkout.children
     # --sparse: in a sparse checkout, new files outside the cone would be refused.
@@ -106,15 +121,14 @@ def _unstage(git: commands.Git, path: str, copied_files: Sequence[str], environm
         git(path, "--literal-pathspecs", "rm", *options, environment=environment, stdin=names)
 
 
-def snapshot(git: commands.Git, worktree: Worktree, found: Sequence[Nested] | None = None) -> str:
+def snapshot(git: commands.Git, worktree: Worktree, standing: Standing | None = None) -> str:
     """Returns the full id of a tree of all that is in a worktree and would be committed, and touches nothing of it.
 
-    What is not committed in a submodule becomes a commit that only the link in that tree leads to. `found` are the
-    repositories inside, where they are known. Raises GitFailed.
+    What is not committed in a submodule becomes a commit that only the link in that tree leads to. `standing` is
+    what there is in it, where that is known. Raises GitFailed.
     """
-    if found is None:
-        found = finding.find(git, worktree.path, worktree.base_commit)
-    return _tree(git, Checkout(worktree.path, found), git_dirs.find(git, worktree.path).own, worktree.copied_files)
+    found = standing or finding.look(git, worktree.path, worktree.base_commit)
+    return _tree(git, Checkout.of(worktree, found), git_dirs.find(git, worktree.path).own, worktree.copied_files)
 
 
 def _tree(git: commands.Git, checkout: Checkout, own: str, copied_files: Sequence[str] = ()) -> str:
@@ -124,9 +138,10 @@ def _tree(git: commands.Git, checkout: Checkout, own: str, copied_files: Sequenc
         if os.path.exists(f"{own}/index"):  # noqa: PTH110 - follows GIT's own naming
             shutil.copy2(f"{own}/index", index)
         environment = {"GIT_INDEX_FILE": str(index)}
+        flagged.clear(git, checkout.directory, checkout.flagged, environment)
 
         def commit_of(child: Nested) -> str | None:
-            return _snapshot(git, Checkout(child.directory, checkout.found, child), child.dirs.own)
+            return _snapshot(git, checkout.inside(child), child.dirs.own)
 
         for attempt in range(_ATTEMPTS):
             try:
@@ -140,7 +155,7 @@ def _tree(git: commands.Git, checkout: Checkout, own: str, copied_files: Sequenc
 
 def _snapshot(git: commands.Git, checkout: Checkout, own: str) -> str | None:
     """Returns a commit of what is in a submodule: its head, or one on top of it."""
-    found = state.of(git, checkout.directory)
+    found = state.of(git, checkout.directory, checkout.flagged)
     if not found.changes and not checkout.children:
         return found.head
     tree = _tree(git, checkout, own)
@@ -155,12 +170,14 @@ def _snapshot(git: commands.Git, checkout: Checkout, own: str) -> str | None:
 def look(git: commands.Git, worktree: Worktree) -> Standing:
     """Returns what a worktree has that is not committed, and the repositories inside it; raises GitFailed."""
     standing = state.of(git, worktree.path)
-    found = finding.find(git, worktree.path, worktree.base_commit, untracked=standing.repositories)
-    changes = state.uncommitted(git, standing, found)
+    found = finding.look(git, worktree.path, worktree.base_commit, untracked=standing.repositories)
+    if found.flagged:
+        standing = state.of(git, worktree.path, found.flagged)
+    changes = state.uncommitted(git, standing, found.repositories)
     kept = conversions.only_converted(git, worktree.path, [change.path for change in changes if change.is_content])
     left_out = {change.path for change in changes if change.is_new} & set(worktree.copied_files)
     uncommitted = [change.path for change in changes if change.path not in kept | left_out]
-    return Standing(uncommitted, found, has_conflicts=bool(standing.unmerged))
+    return Standing(uncommitted, found.repositories, found.flagged, has_conflicts=bool(standing.unmerged))
 
 
 def uncommitted(git: commands.Git, worktree: Worktree) -> Sequence[str]:

@@ -93,7 +93,7 @@ def _operations(git_dir: Path) -> Iterator[Operation]:
     if (git_dir / "rebase-merge").is_dir():
         held = {
             _text(git_dir / "rebase-merge/head-name"),
-            *_text(git_dir / "rebase-merge/update-refs").splitlines()[::3],
+            *commands.rows(_text(git_dir / "rebase-merge/update-refs"))[::3],
         }
         yield Operation("rebase", "git rebase --continue", "git rebase --abort", _names(held))
     elif (git_dir / "rebase-apply").is_dir():

@@ -100,9 +100,9 @@ def uncommitted(git: commands.Git, work: Work) -> Sequence[str]:
     return standing(git, work).uncommitted
 
 
-def inside(git: commands.Git, work: Work) -> list[Nested]:
+def inside(git: commands.Git, work: Work) -> Sequence[Nested]:
     """Returns all repositories inside the worktree, ignored ones too, and such without a checkout."""
-    return finding.find(git, work.worktree.path, work.worktree.base_commit, thorough=True) if work.present else []
+    return finding.find(git, work.worktree.path, work.worktree.base_commit, thorough=True) if work.present else ()
 
 
 def shown_base(git: commands.Git, work: Work) -> str:

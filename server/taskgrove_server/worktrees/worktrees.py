@@ -18,6 +18,7 @@ from taskgrove_server.worktrees import (
     commits,
     filters,
     git_dirs,
+    letter_case,
     names,
     prefixes,
     registration,
@@ -51,9 +52,14 @@ class Worktrees:
         #: left running can be found.
         self.mark = f"TASKGROVE_WORKTREES={self._root}"
         name, _, value = self.mark.partition("=")
+        # Below the root alone: a person's checkout may lie on another disk.
+        settings = {str(self._root): [letter_case.TOLD_APART]} if letter_case.is_told_apart(self._root) else {}
         #: What runs its git commands, and the locks that it takes; for others who work on the same repositories.
         self.git = commands.Git(
-            timeout=timeout, environment={**author.environment, name: value}, passed=pass_environment
+            timeout=timeout,
+            environment={**author.environment, name: value},
+            passed=pass_environment,
+            settings=settings,
         )
         self.locks = RepositoryLocks(self.git)
         #: The mark of commands that move branches, which the next server waits for instead of ending them.
@@ -219,9 +225,13 @@ class Worktrees:
         whether nobody works in the worktree.
         """
         dirs = git_dirs.read(repository) if repository else None
-        if repository is None or dirs is None or not registration.occupied(worktree.path):
+        if repository is None or dirs is None:
             return
-        if registration.is_sound(worktree.path, dirs.common):
+        if not registration.occupied(worktree.path):
+            registration.refuse_moved(repository, dirs.common, worktree)
+            return
+        path, branch = worktree.path, worktree.branch
+        if registration.is_sound(path, dirs.common) and registration.has_branch(path, branch):
             with suppress(OSError):
                 registration.keep(worktree.path, dirs.common)
             return
@@ -303,8 +313,8 @@ class Worktrees:
     def _heads(self, repository: str) -> dict[str, str]:
         """Returns the heads of the repository's worktrees by path; zeros stand for none."""
         heads: dict[str, str] = {}
-        for entry in self.git(repository, "worktree", "list", "--porcelain").split("\n\n"):
-            path, head, *_ = entry.splitlines()
+        for entry in self.git(repository, "worktree", "list", "--porcelain", "-z").rstrip("\0").split("\0\0"):
+            path, head, *_ = entry.split("\0")
             heads[path.removeprefix("worktree ")] = head.removeprefix("HEAD ")  # "bare" for a bare main one
         return heads
 

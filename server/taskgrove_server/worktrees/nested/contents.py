@@ -115,7 +115,7 @@ def _base(git: commands.Git, repository: str, old: str | None, new: str) -> str 
     """Returns what a commit of a submodule is compared with, None when it cannot be told."""
     asked = [one for one in (old, new) if one]
     stdin = "".join(f"{one}\n" for one in asked).encode()
-    types = guarded.run(git, repository, "cat-file", "--batch-check=%(objecttype)", stdin=stdin).splitlines()
+    types = commands.rows(guarded.run(git, repository, "cat-file", "--batch-check=%(objecttype)", stdin=stdin))
     if types != ["commit"] * len(asked):
         return None
     if old:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from taskgrove_server.domain.worktree import NestedKind
@@ -15,10 +16,24 @@ from taskgrove_server.worktrees.nested.listing import Listing
 from taskgrove_server.worktrees.nested.repositories import Nested
 
 
-def find(
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is in a worktree: the repositories, each behind the one around it, and what its index hides."""
+
+    repositories: Sequence[Nested] = ()
+    #: See listing.Listing.
+    flagged: Sequence[str] = ()
+
+
+def find(git: commands.Git, worktree: str, base: str, *, thorough: bool = False) -> Sequence[Nested]:
+    """Returns the repositories of `look`."""
+    return look(git, worktree, base, thorough=thorough).repositories
+
+
+def look(
     git: commands.Git, worktree: str, base: str, *, untracked: Sequence[str] | None = None, thorough: bool = False
-) -> list[Nested]:
-    """Returns the repositories inside a worktree, each behind the one around it; raises GitFailed.
+) -> Found:
+    """Returns what is inside a worktree; raises GitFailed.
 
     Without `thorough`, those that git knows of: not such that it ignores, but for the repository's own worktrees.
     `base` is the commit from which the task's work starts; `untracked` are the repositories right inside the worktree
@@ -26,29 +41,23 @@ def find(
     """
     top = located(worktree)
     if top is None:
-        return []
+        return Found()
+    known = listing.read(git, worktree, known=untracked)
     elsewhere = [*_registered(top.common, worktree), *(_walked(worktree) if thorough else ())]
-    found = list(_below(git, worktree, (top,), None, base, elsewhere, untracked))
-    return [*found, *bare.find(worktree, top, found)] if thorough else found
+    found = list(_below(git, worktree, known, (top,), None, base, elsewhere))
+    return Found([*found, *(bare.find(worktree, top, found) if thorough else ())], known.flagged)
 
 
 def _below(
     git: commands.Git,
     directory: str,
+    known: Listing,
     around: Sequence[GitDirs],
     inside: Nested | None,
     base: str,
     elsewhere: Sequence[str],
-    untracked: Sequence[str] | None = None,
 ) -> Iterator[Nested]:
     """Yields what is inside one checkout; `around` has the git directories of it and of those around it."""
-    try:
-        known = listing.read(git, directory, known=untracked)
-    except commands.GitFailed:
-        if inside is None:
-            raise
-        # Whoever works on it is told why git cannot.
-        return
     found = {place: dirs for place in _places(directory, known, elsewhere) if (dirs := located(f"{directory}/{place}"))}
     if not found:
         return
@@ -64,6 +73,7 @@ def _below(
             kind = NestedKind.SUBMODULE
         else:
             kind = NestedKind.REPOSITORY
+        inner = None if is_copy else _listed(git, f"{directory}/{place}")
         nested = Nested(
             path=f"{inside.path}/{place}" if inside else place,
             directory=f"{directory}/{place}",
@@ -75,10 +85,18 @@ def _below(
             is_untracked=place in known.repositories,
             is_ignored=place not in known.repositories and not known.below(place),
             recorded=recorded.get(place, ""),
+            flagged=inner.flagged if inner else (),
         )
         yield nested
-        if not is_copy:
-            yield from _below(git, nested.directory, (*around, dirs), nested, nested.recorded, elsewhere)
+        if inner:
+            yield from _below(git, nested.directory, inner, (*around, dirs), nested, nested.recorded, elsewhere)
+
+
+def _listed(git: commands.Git, directory: str) -> Listing | None:
+    # Whoever works on it is told why git cannot.
+    with suppress(commands.GitFailed):
+        return listing.read(git, directory)
+    return None
 
 
 def _places(directory: str, known: Listing, elsewhere: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import SavedRepository
 from taskgrove_server.worktrees import commands, git_dirs, saving
-from taskgrove_server.worktrees.nested import guarded, listing, shadow, state, tips
+from taskgrove_server.worktrees.nested import flagged, guarded, listing, shadow, state, tips
 from taskgrove_server.worktrees.nested.repositories import Nested
 
 
@@ -104,6 +104,7 @@ def _snapshot(
         staged = guarded.run(git, nested, "write-tree", environment=environment)
     exclude = (f":(exclude,literal){name}" for name in children)
     options = ("--all", "--sparse", "--", ".", *exclude)
+    flagged.clear(git, nested, nested.flagged, environment)
     guarded.run(git, nested, "add", *options, environment=environment)
     tree = guarded.run(git, nested, "write-tree", environment=environment)
     known = guarded.run(git, nested, "rev-parse", f"{head}^{{tree}}", environment=environment) if head else ""

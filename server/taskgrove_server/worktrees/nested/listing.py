@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from taskgrove_server.worktrees import commands
-from taskgrove_server.worktrees.nested import guarded
+from taskgrove_server.worktrees.nested import flagged, guarded
 from taskgrove_server.worktrees.nested.repositories import Nested
 
 _LINK = "160000"
@@ -22,6 +22,8 @@ class Listing:
     tracked: Sequence[str]
     #: Repositories that the index does not know, nor is ignored.
     repositories: Sequence[str]
+    #: Entries of the index that keep git from looking at the file, as `git update-index --index-info` takes them.
+    flagged: Sequence[str] = ()
 
     def below(self, path: str) -> list[str]:
         """Returns the files and links of the index that lie below a path, or are at it."""
@@ -41,16 +43,22 @@ def read(
     every directory.
     """
     # With tags, or the name of a new file might be taken for an entry of the index.
-    options = ("-t", "--stage", "-z", *(("--others", "--exclude-standard") if known is None else ()))
+    options = ("-v", "--stage", "-z", *(("--others", "--exclude-standard") if known is None else ()))
     # Each has a tag, a mode, an id, a stage, and behind a tab its path; there may be very many.
     entries = guarded.run(git, directory, "ls-files", *options, environment=environment).removesuffix("\0").split("\0")
     new = [entry[2:] for entry in entries if entry[:2] == "? "] if known is None else []
     links = (entry.partition("\t") for entry in entries if entry[2:8] == _LINK and entry[:2] != "? ")
     tracked = (entry.partition("\t")[2] for entry in entries if entry and entry[2:8] != _LINK and entry[:2] != "? ")
+    tagged = (entry.partition("\t") for entry in entries if entry and entry[0] not in "H?")
     return Listing(
         links={path: head.split(" ")[2] for head, _, path in links},
         tracked=list(dict.fromkeys(tracked)),
         repositories=[*(known or ()), *(name[:-1] for name in new if name.endswith("/"))],
+        flagged=[
+            f"{head[2:]}\t{path}"
+            for head, _, path in tagged
+            if head.endswith(" 0") and flagged.is_flagged(directory, head[0], path)
+        ],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from taskgrove_server.domain.worktree import NestedKind
@@ -32,6 +32,8 @@ class Nested:
     recorded: str
     #: It has no checkout; `directory` is then its git directory.
     is_bare: bool = False
+    #: See listing.Listing.
+    flagged: Sequence[str] = ()
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskgrove_server.domain.worktree import NestedKind, NestedRepository
 from taskgrove_server.worktrees import commands
-from taskgrove_server.worktrees.nested import files, guarded
+from taskgrove_server.worktrees.nested import files, flagged, guarded
 from taskgrove_server.worktrees.nested.repositories import Nested
 
 #: How many fields an entry of `git status --porcelain=v2` has before its path.
@@ -46,30 +46,40 @@ class State:
         return [change.path for change in self.changes if change.is_unmerged]
 
 
-def of(git: commands.Git, place: str | Nested) -> State:
-    """Returns where a checkout stands; a link that leads to another commit counts. Raises GitFailed."""
-    environment = None
+def of(git: commands.Git, place: str | Nested, hidden: Sequence[str] = ()) -> State:
+    """Returns where a checkout stands; a link that leads to another commit counts. Raises GitFailed.
+
+    `hidden` are the flagged entries of its index, which a repository inside knows of itself.
+    """
+    environment: Mapping[str, str] = {}
     if isinstance(place, Nested):
         if place.is_bare:
             branch = guarded.ask(git, place, "symbolic-ref", "--quiet", "HEAD")
             head = guarded.ask(git, place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
             return State(head, branch.removeprefix("refs/heads/") if branch else None, ())
         environment = guarded.without_filters(git, place)
+        hidden = place.flagged
     # With links to submodules whatever .gitmodules says, but what is in them is asked of them. Without optional
     # locks: an agent may be about to commit.
     options = (
         *("--porcelain=v2", "--branch", "-z", "--untracked-files=all"),
         *("--no-renames", "--ignore-submodules=dirty", "--no-ahead-behind"),
     )
+    arguments = ("--no-optional-locks", "status", *options)
+    with flagged.cleared(git, place, hidden) as index:
+        environment = {**environment, **index}
+        # In the worktree itself as the person has it set up, such as with a fsmonitor.
+        answer = (
+            git(place, *arguments, environment=environment)
+            if isinstance(place, str)
+            else guarded.run(git, place, *arguments, environment=environment)
+        )
+    return _read(answer)
+
+
+def _read(answer: str) -> State:
     head = branch = None
     changes: list[Change] = []
-    arguments = ("--no-optional-locks", "status", *options)
-    # In the worktree itself as the person has it set up, such as with a fsmonitor.
-    answer = (
-        git(place, *arguments)
-        if isinstance(place, str)
-        else guarded.run(git, place, *arguments, environment=environment)
-    )
     for entry in answer.split("\0"):
         kind = entry[:1]
         if entry.startswith("# branch.oid "):

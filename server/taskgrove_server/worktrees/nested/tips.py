@@ -32,7 +32,7 @@ def of(git: commands.Git, nested: Nested, head: str | None, linked: Iterable[str
         return Tips(_is_lone(git, nested, head), {})
     objects: dict[str, str] = {}
     commits: dict[str, str] = {}
-    for line in guarded.run(git, nested, "for-each-ref", f"--format={_COMMITS}").splitlines():
+    for line in commands.rows(guarded.run(git, nested, "for-each-ref", f"--format={_COMMITS}")):
         value, commit, ref = line.split(" ", 2)
         if not ref.startswith("refs/remotes/") and ref != "refs/stash":
             name = ref.removeprefix("refs/")

@@ -51,7 +51,7 @@ def listing(git: commands.Git, common_dir: str) -> str:
 
 def head(git: commands.Git, common_dir: str, listed: str) -> str:
     """Returns what HEAD of the main checkout leads to: the full name of a branch, or the id of a commit."""
-    for line in listed.splitlines():
+    for line in commands.rows(listed):
         if line.startswith("*"):
             return line.partition(" ")[2]
     # Detached, or on a branch without a commit.
@@ -61,7 +61,7 @@ def head(git: commands.Git, common_dir: str, listed: str) -> str:
 
 def ids(listed: str) -> dict[str, str]:
     """Returns the ids of a listing, by the full names of the refs."""
-    return {name: value for value, _, name in (line[1:].partition(" ") for line in listed.splitlines())}
+    return {name: value for value, _, name in (line[1:].partition(" ") for line in commands.rows(listed))}
 
 
 def update(git: commands.Git, common_dir: str, orders: Sequence[str]) -> None:
@@ -144,7 +144,7 @@ class Comparison:
     def _only_landed(self, ref: str, old: str) -> bool:
         """Tells whether a branch was moved by landings alone since it was at a commit."""
         options = ("--no-show-signature", "--no-patch", "--no-color", "--encoding=UTF-8", f"--max-count={_READ}")
-        moves = self._git_at("log", "--walk-reflogs", *options, "--format=%H%x00%gs", ref, "--").splitlines()
+        moves = commands.rows(self._git_at("log", "--walk-reflogs", *options, "--format=%H%x00%gs", ref, "--"))
         for move in moves:
             commit, message = move.split("\0")
             if commit == old:
@@ -193,7 +193,7 @@ class Comparison:
             )
         except commands.GitFailed:
             return False
-        return bool(self._tasks.without(dict.fromkeys(found.splitlines(), "")))
+        return bool(self._tasks.without(dict.fromkeys(commands.rows(found), "")))
 
     def _of_lost(self, one: Lost, kept: str | None) -> str:
         what = f"was moved from {one.commit[:_SHORT]} to {one.now[:_SHORT]}" if one.now else "was deleted"

@@ -139,7 +139,7 @@ def pin(git: commands.Git, common_dir: str, run_id: str, entries: Sequence[Entry
 def unpin(git: commands.Git, common_dir: str, run_id: str) -> None:
     """Removes these refs."""
     listed = git(common_dir, refs.at(common_dir), "for-each-ref", "--format=%(refname)", _pin(run_id, ""))
-    refs.update(git, common_dir, [f"delete {ref}" for ref in listed.splitlines()])
+    refs.update(git, common_dir, [f"delete {ref}" for ref in commands.rows(listed)])
 
 
 def _pin(run_id: str, number: int | str) -> str:
