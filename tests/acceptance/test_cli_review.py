@@ -83,7 +83,7 @@ def test_what_stands_in_the_way_comes_with_what_to_do(served: Shell, repository:
     assert f"  taskgrove land {task_id} --commit-uncommitted\n" in dirty.stderr.decode()
     checkout = served.run("land", task_id, "--commit-uncommitted")
     assert checkout.returncode == 4
-    assert f"  git -C {repository} stash push -- README.md\n" in checkout.stderr.decode()
+    assert "git stash push -- ':(top,literal)README.md'" in checkout.stderr.decode()
     repositories.commit(repository, {"README.md": "mine\n"}, "Mine")
     conflict = served.run("land", task_id)
     assert conflict.returncode == 4

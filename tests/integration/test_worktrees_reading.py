@@ -12,7 +12,7 @@ import pytest
 from support import repositories
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
-from taskgrove_server.worktrees import changes, commands, saving
+from taskgrove_server.worktrees import changes, commands, commits, saving
 from taskgrove_server.worktrees import repositories as inspected
 from taskgrove_server.worktrees.commits import Author
 from taskgrove_server.worktrees.worktrees import Worktrees
@@ -22,7 +22,8 @@ TASK = TaskId("k3v9m2qxw7ab")
 
 @pytest.fixture
 def git() -> commands.Git:
-    return commands.Git(timeout=60)
+    # As the server has it: without one of its own, git refuses to make commits on some machines.
+    return commands.Git(timeout=60, environment=commits.Author().environment)
 
 
 def _commit(repository: Path, raw: bytes) -> str:
