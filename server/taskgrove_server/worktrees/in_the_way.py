@@ -58,16 +58,16 @@ class Checkout:
         # What is staged as the landing has it, git leaves as it is.
         done = self._staged_alike()
         edited = [path for path in self._changes if (path in self._dirty or path in hidden) and path not in done]
-        # Before their contents are looked at.
-        stamps = {path: giving_way.Stamp.of(f"{self._path}/{path}") for path in self._present(self._changes)}
-        old = [path for path in edited if self._is_file(path, before=True)]
-        # Renormalised files, and edits that are those of the landing.
-        kept = conversions.same_as(self._git, self._path, self._head, self._present(old))
         untracked = [
             path for path, change in self._changes.items() if change.old_mode is None and path not in self._dirty
         ]
+        # Before their contents are looked at.
+        stamps = {path: giving_way.Stamp.of(f"{self._path}/{path}") for path in self._present((*edited, *untracked))}
+        old = [path for path in edited if self._is_file(path, before=True)]
+        # Renormalised files, and edits that are those of the landing.
+        kept = conversions.same_as(self._git, self._path, self._head, self._present(old))
         blocking = [place for path in untracked if (place := self._in_the_way(path))]
-        blocking += [path for path in self._changes if self._is_filled_submodule(path)]
+        blocking += [change.path for change in self.changes if change.old_mode == _LINK and self._is_filled(change)]
         new = [path for path in (*edited, *untracked) if self._is_file(path, before=False) and path not in kept]
         same = conversions.same_as(self._git, self._path, self._commit, self._present(new))
         gives_way = {path for path in (*kept, *same) if self._dirty.get(path, " ")[0] == " "}
@@ -120,18 +120,18 @@ class Checkout:
             if path in parents or any(str(parent) in files for parent in PurePosixPath(path).parents)
         ]
 
-    def _is_filled_submodule(self, path: str) -> bool:
+    def _is_filled(self, submodule: Change) -> bool:
         """Tells whether a submodule becomes a file, which would take its files, and all that only it has, with it."""
-        change = self._changes[path]
-        if change.old_mode != _LINK or change.mode in (None, _LINK):
+        if submodule.mode in (None, _LINK):
             return False
         with suppress(OSError):
-            return any(Path(self._path, path).iterdir())
+            return any(Path(self._path, submodule.path).iterdir())
         return False
 
     def _require_writable(self) -> None:
         """Raises CheckoutDirty where files cannot be replaced, as those that a container has made as another user."""
-        for directory in {str(Path(self._path, path).parent) for path in self._changes}:
+        for name in {path.rpartition("/")[0] for path in self._changes}:
+            directory = f"{self._path}/{name}" if name else self._path
             if os.path.isdir(directory) and not os.access(directory, os.W_OK | os.X_OK):  # noqa: PTH112
                 owner = f"sudo chown {os.getuid()} {ways_out.word(directory)}"
                 raise errors.CheckoutDirty(
