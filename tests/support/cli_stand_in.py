@@ -234,6 +234,9 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def close(self) -> None:
+        """Does nothing: after an interrupt there is no further step."""
+
     def __iter__(self) -> Iterator[watching.WatchEvent]:
         for step in self._steps:
             if callable(step):
@@ -254,6 +257,9 @@ class EventWatch:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def close(self) -> None:
+        """Does nothing: after an interrupt there is no further step."""
 
     def __iter__(self) -> Iterator[event_pb2.Event]:
         for step in self._steps:

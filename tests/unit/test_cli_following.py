@@ -154,3 +154,27 @@ def test_continue_watches_from_the_tasks_last_line(stand_in: StandIn) -> None:
     assert invoke("continue", ID, "-", stdin="And the tests.").exit_code == exits.SUCCEEDED
     assert stand_in.requests == [("continue", ID, "And the tests.")]
     assert stand_in.watched_after == [17]
+
+
+def test_a_handler_of_another_signal_is_called_once_the_wait_has_ended(stand_in: StandIn) -> None:
+    waiting: list[bool] = []
+
+    def leave(_number: int, _frame: object) -> None:
+        waiting.append(not ended)
+        raise SystemExit(128 + signal.SIGTERM)
+
+    ended: list[bool] = []
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        stand_in.watches = [
+            [
+                watching.Opened(a_task(), 1, 0),
+                lambda: signal.raise_signal(signal.SIGTERM),
+                lambda: ended.append(True),
+            ]
+        ]
+        assert invoke("watch", ID).exit_code == 128 + signal.SIGTERM
+        assert waiting == [False]
+        assert signal.getsignal(signal.SIGTERM) is leave
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -140,8 +140,9 @@ def events(
             coming = iter(watch)
             try:
                 while True:
-                    event = interrupts.next_of(coming)
-                    show(event)
+                    event = interrupts.next_of(coming, watch.close)
+                    with interrupts.at_once():
+                        show(event)
                     shown = event.sequence
             except KeyboardInterrupt:
                 position = watch.last_sequence if shown is None else shown

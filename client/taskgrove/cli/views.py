@@ -9,7 +9,7 @@ import click
 
 import taskgrove
 from taskgrove import errors
-from taskgrove.cli import output, words
+from taskgrove.cli import elsewhere, output, words
 from taskgrove.cli.rendering import claude, command, rows, safety, summary, terminal, unknown
 from taskgrove.v1 import run_pb2, task_pb2
 
@@ -75,9 +75,12 @@ class Lines:
         run: run_pb2.Run | None = None
         # The heading is not worth ending the watch for: a server that restarts is waited for there.
         with contextlib.suppress(errors.TaskgroveError):
-            run = next((run for run in self._client.list_runs(self.task_id) if run.number == number), None)
+            run = elsewhere.called(lambda: self._find_run(number))
         self.renderers.append(_RENDERERS.get(run.agent if run else "", unknown.Renderer)())
         self._screen.print(summary.of_run(number, run))
+
+    def _find_run(self, number: int) -> run_pb2.Run | None:
+        return next((run for run in self._client.list_runs(self.task_id) if run.number == number), None)
 
 
 class PersonView:
@@ -127,11 +130,11 @@ class PersonView:
         self._task = task
         renderers = self._lines.renderers
         shown = bool(renderers) and renderers[-1].has_shown(task.result)
-        runs = list(self._client.list_runs(task.id))
+        runs = elsewhere.called(lambda: list(self._client.list_runs(task.id)))
         block = summary.of_rest(
             task,
             runs,
-            repository=repository_of(self._client, task),
+            repository=elsewhere.called(lambda: repository_of(self._client, task)),
             shown=shown,
             unknown=sum(renderer.unknown for renderer in renderers),
         )
