@@ -1,6 +1,6 @@
 """Puts the parts together.
 
-client -- RPC --> api --> store -- commit --> watchers wake
+client -- RPC --> api --> store -- commit --> signals --> watchers wake
 |        ^
 v        |
 dispatcher --+--> slot: flow --> worktrees, processes --> log
@@ -52,6 +52,7 @@ from taskgrove_server.runner.review import Review
 from taskgrove_server.runner.space import FreeSpace
 from taskgrove_server.runner.task_work import TaskWork
 from taskgrove_server.settings import Settings
+from taskgrove_server.signals.commits import Commits
 from taskgrove_server.store.store import Store
 from taskgrove_server.tls import Tls
 from taskgrove_server.tokens import Token
@@ -99,7 +100,9 @@ class App:
         tls_files = settings.tls_files
         self._tls = Tls(tls_files) if tls_files else None
         self._wakeups = Wakeups()
-        self._store = Store(data.database, self._wakeups.tasks)
+        commits = Commits()
+        commits.listen(self._wakeups.tasks)
+        self._store = Store(data.database, commits.tell)
         self._journal = Journal(self._wakeups)
         self._worktrees = Worktrees(
             data.worktrees,
@@ -125,6 +128,7 @@ class App:
         space = FreeSpace(data.root, settings.min_free_space << 20)
         self._flow = Flow(self._store, preparation, execution, self._worktrees, Policy(settings.retry_pause, space))
         self._dispatcher = Dispatcher(self._store, settings.slots, space, self._flow.run)
+        commits.listen(self._dispatcher.changed)
         self._reads = Reads(self._store)
         self._listings = Listings()
         limit = StreamLimit(most_watchers)
@@ -135,7 +139,6 @@ class App:
             tasks=TaskServicer(
                 self._store,
                 self._reads,
-                self._dispatcher,
                 watching,
                 reading,
                 self._offloading,
@@ -212,7 +215,6 @@ class App:
             target = await server.start(self._settings.address, self._tls)
             starting.standby.prepare()
             self._dispatcher.start()
-            self._dispatcher.wake()
             self._housekeeping.start()
             _spare_the_collector()
             log.info("taskgroved is ready on %s", target)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,12 +15,14 @@ import pytest
 from support import tasks_gates
 from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.config import RunConfig
+from taskgrove_server.domain.errors import StoreUnavailable
 from taskgrove_server.domain.run import Outcome
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.mailbox import Mailbox
 from taskgrove_server.runner.space import FreeSpace
+from taskgrove_server.signals.commits import Commits
 from taskgrove_server.store.runs import NewRun
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.writer import Changed
@@ -34,7 +38,8 @@ class Room:
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
         self._stack = stack
-        self.store = Store(path, lambda _: None)
+        self.commits = Commits()
+        self.store = Store(path, self.commits.tell)
         stack.callback(self.store.close)
         now = clock.now()
         task_list = TaskList(ids.new_task_list_id(), "A list", None, RunConfig(), now, now)
@@ -42,6 +47,7 @@ class Room:
 
     def dispatch(self, slots: int, work: Work) -> Dispatcher:
         dispatcher = Dispatcher(self.store, slots, FreeSpace(Path(), 0), work)
+        self.commits.listen(dispatcher.changed)
         self._stack.callback(dispatcher.wait, PATIENCE)
         self._stack.callback(dispatcher.stop, stop_runs=False)
         dispatcher.start()
@@ -100,18 +106,15 @@ def test_a_task_that_is_continued_before_its_slot_is_free_can_be_cancelled(room:
         else:
             room.run_and_rest(task)
             room.store.tasks.continue_(task.id, "Go on.").result(PATIENCE)
-            dispatcher.wake()
             # Its next run begins in the other slot while this one is not free yet.
             assert continued.wait(PATIENCE)
 
-    dispatcher = room.dispatch(2, work)
+    room.dispatch(2, work)
     task = room.enqueue("Continued")
-    dispatcher.wake()
     assert continued.wait(PATIENCE)
     room.enqueue("Another")
-    dispatcher.wake()
     assert another.wait(PATIENCE)  # in the slot of the first run, which is free by now
-    dispatcher.cancel(task.id)
+    room.store.tasks.cancel(task.id).result(PATIENCE)
     assert cancelled.wait(PATIENCE)
 
 
@@ -126,7 +129,6 @@ def test_a_slot_that_becomes_free_during_a_claim_does_not_take_the_place_of_the_
     for title in ("A", "B", "C"):
         room.enqueue(title)
     dispatcher = room.dispatch(2, work)
-    dispatcher.wake()
     assert {slots.get(timeout=PATIENCE) for _ in range(2)} == {("A", 1), ("B", 2)}
     with room.writer_held() as waiting:
         may_end["B"].set()
@@ -135,7 +137,6 @@ def test_a_slot_that_becomes_free_during_a_claim_does_not_take_the_place_of_the_
         tasks_gates.until(lambda: 1 in dispatcher._free, "slot 1", patience=PATIENCE)
     assert slots.get(timeout=PATIENCE) == ("C", 2)
     room.enqueue("D")
-    dispatcher.wake()
     assert slots.get(timeout=PATIENCE) == ("D", 1)
     may_end["C"].set()
     may_end["D"].set()
@@ -152,7 +153,105 @@ def test_work_that_fails_loses_no_slot(room: Room) -> None:
     dispatcher = room.dispatch(2, work)
     for number in range(6):
         room.enqueue(f"Task {number}")
-        dispatcher.wake()
     for _ in range(6):
         assert done.acquire(timeout=PATIENCE)
     tasks_gates.until(lambda: sorted(dispatcher._free) == [1, 2], "both slots")
+
+
+def test_a_cancel_between_the_claim_and_the_slot_is_heard(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled = threading.Event()
+    claim = room.store.slots.claim
+
+    def claim_and_cancel(slot: int) -> Future[Task | None]:
+        claimed = claim(slot)
+        if task := claimed.result(PATIENCE):
+            room.store.tasks.cancel(task.id).result(PATIENCE)
+        return claimed
+
+    def work(task: Task, mailbox: Mailbox) -> None:
+        mailbox.wait(PATIENCE)
+        if mailbox.cancelled:
+            cancelled.set()
+
+    monkeypatch.setattr(room.store.slots, "claim", claim_and_cancel)
+    room.dispatch(1, work)
+    room.enqueue("Cancelled early")
+    assert cancelled.wait(PATIENCE)
+
+
+def test_what_no_commit_told_of_is_found_by_itself(room: Room) -> None:
+    begun, cancelled = threading.Event(), threading.Event()
+
+    def work(task: Task, mailbox: Mailbox) -> None:
+        begun.set()
+        mailbox.wait(PATIENCE)
+        if mailbox.cancelled:
+            cancelled.set()
+
+    room.dispatch(1, work)
+    room.commits._listeners.clear()
+    task = room.enqueue("Unheard")
+    assert begun.wait(PATIENCE)
+    room.store.tasks.cancel(task.id).result(PATIENCE)
+    assert cancelled.wait(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EMFILE, "Too many open files"), MemoryError(), RuntimeError("scripted"), StoreUnavailable("away")],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("step", ["waiting", "claim", "cancelled"])
+def test_the_dispatcher_outlives_whatever_a_step_raises(
+    room: Room, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+) -> None:
+    done, failed = threading.Event(), threading.Event()
+    honest = getattr(room.store.slots, step)
+
+    def fail_once(*arguments: object) -> object:
+        if not failed.is_set():
+            failed.set()
+            raise error
+        return honest(*arguments)
+
+    def work(task: Task, mailbox: Mailbox) -> None:
+        if task.title == "Waits":
+            mailbox.wait(PATIENCE)
+        else:
+            done.set()
+
+    dispatcher = room.dispatch(2, work)
+    waits = room.enqueue("Waits")
+    tasks_gates.until(lambda: dispatcher.busy == 1, "the first task")
+    monkeypatch.setattr(room.store.slots, step, fail_once)
+    room.enqueue("Follows")
+    assert failed.wait(PATIENCE)
+    assert done.wait(PATIENCE)
+    room.store.tasks.cancel(waits.id).result(PATIENCE)
+    tasks_gates.until(lambda: sorted(dispatcher._free) == [1, 2], "both slots")
+
+
+def test_a_task_for_which_there_is_no_thread_goes_back_to_its_place(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: queue.SimpleQueue[str] = queue.SimpleQueue()
+    start, failed = threading.Thread.start, threading.Event()
+
+    def start_later(thread: threading.Thread) -> None:
+        if thread.name.startswith("slot") and not failed.is_set():
+            failed.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def work(task: Task, mailbox: Mailbox) -> None:
+        room.run_and_rest(task)
+        done.put(task.title)
+
+    monkeypatch.setattr(threading.Thread, "start", start_later)
+    for title in ("First", "Second", "Third"):
+        room.enqueue(title)
+    dispatcher = room.dispatch(1, work)
+    assert [done.get(timeout=PATIENCE) for _ in range(3)] == ["First", "Second", "Third"]
+    assert failed.is_set()
+    tasks_gates.until(lambda: dispatcher._free == [1] and dispatcher.busy == 0, "the slot")
+    assert done.empty()

@@ -19,7 +19,6 @@ from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.runner.clearing import Clearing
-from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.tasks import Cancelled
 from taskgrove_server.worktrees import repositories
@@ -34,13 +33,12 @@ _OUTCOMES = {
 
 
 class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
-    """Validates, asks the store, tells the dispatcher, converts."""
+    """Validates, asks the store, converts. What is stored moves the rest."""
 
     def __init__(
         self,
         store: Store,
         reads: Reads,
-        dispatcher: Dispatcher,
         watching: Watching,
         reading: Reading,
         offloading: Offloading,
@@ -50,7 +48,6 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     ) -> None:
         self._store = store
         self._reads = reads
-        self._dispatcher = dispatcher
         self._watching = watching
         self._reading = reading
         self._offload = offloading
@@ -86,7 +83,6 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             update_time=now,
         )
         enqueued = await stored(self._store.tasks.enqueue(task, key))
-        self._dispatcher.wake()
         return messages.EnqueueResponse(task=conversions.from_task(enqueued))
 
     async def Continue(self, request: messages.ContinueRequest, context: Any) -> messages.ContinueResponse:
@@ -94,7 +90,6 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         valid.continue_(request)
         key = request_key("Continue", request)
         task = await stored(self._store.tasks.continue_(TaskId(request.task_id), request.prompt, key))
-        self._dispatcher.wake()
         return messages.ContinueResponse(task=conversions.from_task(task))
 
     async def Cancel(self, request: messages.CancelRequest, context: Any) -> messages.CancelResponse:
@@ -102,9 +97,6 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         valid.cancel(request)
         key = request_key("Cancel", request)
         task, outcome = await stored(self._store.tasks.cancel(TaskId(request.task_id), key))
-        # A repeat may find that the task was continued since, and runs again.
-        if outcome is Cancelled.STOPPING and task.cancel_requested:
-            self._dispatcher.cancel(task.id)
         return messages.CancelResponse(task=conversions.from_task(task), outcome=_OUTCOMES[outcome])
 
     def WatchTask(self, request: messages.WatchTaskRequest, context: Any) -> AsyncIterator[messages.WatchTaskResponse]:
@@ -177,7 +169,6 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """Takes a resting task back to the queue, to be done from the start."""
         valid.retry(request)
         task = await stored(self._store.tasks.retry(TaskId(request.task_id), request_key("RetryTask", request)))
-        self._dispatcher.wake()
         return messages.RetryTaskResponse(task=conversions.from_task(task))
 
     async def DeleteTask(self, request: messages.DeleteTaskRequest, context: Any) -> messages.DeleteTaskResponse:

@@ -1,4 +1,7 @@
-"""Gives queued tasks to free slots."""
+"""Gives queued tasks to free slots, and tells those who hold one that their task is to be cancelled.
+
+Both follow from what is stored: the dispatcher looks again after every commit, and once a second in any case.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import heapq
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from concurrent import futures
 
 from taskgrove_server.domain import errors
@@ -18,8 +22,9 @@ from taskgrove_server.store.store import Store
 
 log = logging.getLogger(__name__)
 
-#: Seconds until a claim is tried again that the store could not take, or for which the disk had no room.
-PATIENCE = 1.0
+#: Seconds between two looks when nothing tells of a commit: for a claim that the store could not take or for which the
+#: disk had no room, and for what was missed.
+INTERVAL = 1.0
 
 
 class Dispatcher:
@@ -35,6 +40,12 @@ class Dispatcher:
         #: Numbers for the taken-up tasks that find no free slot, because the server now has fewer.
         self._extra = itertools.count(slots + 1)
         self._mailboxes: dict[TaskId, Mailbox] = {}
+        #: Tasks in slots that a commit has touched since the last look.
+        self._touched: set[TaskId] = set()
+        self._looked_at_all = 0.0
+        #: Tasks that were claimed, and for which there was no thread.
+        self._unplaced: list[TaskId] = []
+        self._trouble = ""
         self._working: set[futures.Future[None]] = set()
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -60,19 +71,15 @@ class Dispatcher:
         return self._short
 
     def start(self) -> None:
-        """Begins to claim."""
+        """Begins to claim what waits already."""
+        self._wake.set()
         self._thread.start()
 
-    def wake(self) -> None:
-        """Tells that a task may be waiting."""
-        self._wake.set()
-
-    def cancel(self, task_id: TaskId) -> None:
-        """Tells the thread of a task, if there is one, that the task was cancelled."""
+    def changed(self, task_ids: Iterable[TaskId]) -> None:
+        """Tells that tasks have changed: one of them may be waiting, or is to be cancelled."""
         with self._lock:
-            mailbox = self._mailboxes.get(task_id)
-        if mailbox is not None:
-            mailbox.cancel()
+            self._touched |= self._mailboxes.keys() & task_ids
+        self._wake.set()
 
     def take_up(self, task: Task, prepare: Callable[[Task, Mailbox], Callable[[], None]]) -> None:
         """Gives a slot to a task that a slot of an earlier server held; `prepare` returns its work."""
@@ -80,6 +87,8 @@ class Dispatcher:
             slot = heapq.heappop(self._free) if self._free else next(self._extra)
             mailbox = self._mailboxes[task.id] = Mailbox(cancelled=task.cancel_requested)
         task = self._store.slots.reclaim(task.id, slot).result()
+        if task.cancel_requested:
+            mailbox.cancel()
         work = prepare(task, mailbox)
         self._occupy(task, slot, mailbox, work)
 
@@ -101,18 +110,55 @@ class Dispatcher:
         return not futures.wait(working, seconds).not_done
 
     def _dispatch(self) -> None:
-        while True:
-            self._wake.wait()
+        while not self._stopping:
+            self._wake.wait(INTERVAL)
             self._wake.clear()
             try:
-                while not self._stopping and self._has_space() and self._claim():
+                self._pass_on_cancels()
+                self._put_back()
+                while not self._stopping and self._has_space() and self._is_awaited() and self._claim():
                     pass
-            except errors.StoreUnavailable as error:
-                log.error("No task can be claimed: %s", error)
-                threading.Timer(PATIENCE, self._wake.set).start()
-            if self._stopping:
-                self._store.close_connection()
-                return
+                self._trouble = ""
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may succeed
+                self._note(error)
+        self._store.close_connection()
+
+    def _note(self, error: Exception) -> None:
+        """Logs what keeps tasks from being claimed: once, and not with every look."""
+        trouble = f"{type(error).__name__}: {error}"
+        if trouble != self._trouble:
+            self._trouble = trouble
+            expected = isinstance(error, errors.StoreUnavailable)
+            log.error("No task can be claimed: %s", error, exc_info=None if expected else error)
+
+    def _pass_on_cancels(self) -> None:
+        now = time.monotonic()
+        everything = now - self._looked_at_all >= INTERVAL
+        with self._lock:
+            touched, self._touched = self._touched, set()
+            # Taken before the look: of a task that is continued meanwhile, the slot's next thread is not meant.
+            asked = {
+                task_id: mailbox
+                for task_id, mailbox in self._mailboxes.items()
+                if not mailbox.cancelled and (everything or task_id in touched)
+            }
+        if asked:
+            for task_id in self._store.slots.cancelled(asked):
+                asked[task_id].cancel()
+        if everything:
+            self._looked_at_all = now
+
+    def _put_back(self) -> None:
+        """Takes tasks that were claimed, and for which there was no thread, back to their place in the queue."""
+        while self._unplaced:
+            self._store.slots.requeue(self._unplaced[-1]).result()
+            self._unplaced.pop()
+
+    def _is_awaited(self) -> bool:
+        """Tells whether a slot is free and a task waits: that costs less than a claim that finds nothing."""
+        with self._lock:
+            free = bool(self._free)
+        return free and self._store.slots.waiting(1) > 0
 
     def _has_space(self) -> bool:
         short = self._space.short()
@@ -120,8 +166,6 @@ class Dispatcher:
             self._short = short
             where = f"{self._space.directory} has {'less' if short else 'at least'} {self._space.least >> 20} MiB free"
             log.warning("%s: %s", "No task is started" if short else "Tasks are started again", where)
-        if short:
-            threading.Timer(PATIENCE, self._wake.set).start()
         return not short
 
     def _claim(self) -> bool:
@@ -130,16 +174,28 @@ class Dispatcher:
             return False
         task = None
         try:
-            task = self._store.slots.claim(slot).result()
+            # Before the claim: there may be no descriptors left for it.
+            mailbox = Mailbox()
+            try:
+                task = self._store.slots.claim(slot).result()
+            finally:
+                if task is None:
+                    mailbox.close()
         finally:
             if task is None:
                 self._give_back(slot)
         if task is None:
             return False
-        mailbox = Mailbox()
         with self._lock:
             self._mailboxes[task.id] = mailbox
-        self._occupy(task, slot, mailbox, lambda: self._work(task, mailbox))
+            # A cancel that came since the claim found no mailbox: the next look, which is at once, does.
+            self._touched.add(task.id)
+        self._wake.set()
+        try:
+            self._occupy(task, slot, mailbox, lambda: self._work(task, mailbox))
+        except RuntimeError:
+            self._unplaced.append(task.id)
+            raise
         return True
 
     def _take_slot(self) -> int | None:
@@ -152,27 +208,39 @@ class Dispatcher:
                 heapq.heappush(self._free, slot)
 
     def _occupy(self, task: Task, slot: int, mailbox: Mailbox, work: Callable[[], None]) -> None:
-        working = self._pool.submit(self._hold, task, slot, mailbox, work)
+        """Has a thread do the work; raises RuntimeError when none can be started, and then it is not done."""
+        working: futures.Future[None] = futures.Future()
         with self._lock:
             self._working.add(working)
-        working.add_done_callback(self._ended)
+        try:
+            self._pool.submit(self._hold, working, task, slot, mailbox, work)
+        except RuntimeError:
+            # What the pool has no thread for stays in its queue, where a thread may find it later, or just has.
+            if working.cancel():
+                self._vacate(working, task, slot, mailbox)
+                raise
 
-    def _ended(self, working: futures.Future[None]) -> None:
-        with self._lock:
-            self._working.discard(working)
-
-    def _hold(self, task: Task, slot: int, mailbox: Mailbox, work: Callable[[], None]) -> None:
+    def _hold(
+        self, working: futures.Future[None], task: Task, slot: int, mailbox: Mailbox, work: Callable[[], None]
+    ) -> None:
+        if not working.set_running_or_notify_cancel():
+            return
         try:
             work()
         except Exception:
             # Whatever happens, the slot is not lost.
             log.exception("Task %s: the slot's work has failed", task.id)
         finally:
-            with self._lock:
-                # A task that was continued the moment it came to rest may be in another slot already.
-                if self._mailboxes.get(task.id) is mailbox:
-                    del self._mailboxes[task.id]
-            self._give_back(slot)
-            mailbox.close()
+            self._vacate(working, task, slot, mailbox)
             self._store.close_connection()
+            working.set_result(None)
             self._wake.set()
+
+    def _vacate(self, working: futures.Future[None], task: Task, slot: int, mailbox: Mailbox) -> None:
+        with self._lock:
+            self._working.discard(working)
+            # A task that was continued the moment it came to rest may be in another slot already.
+            if self._mailboxes.get(task.id) is mailbox:
+                del self._mailboxes[task.id]
+        self._give_back(slot)
+        mailbox.close()

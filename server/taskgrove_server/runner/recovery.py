@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import shutil
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from taskgrove_server.domain.ids import RunId
@@ -42,6 +42,8 @@ def recover(
     if not sweeping.wait_for_marked(worktrees.moving_mark, _PATIENCE):
         log.warning("A git command that an earlier server began goes on")
     operations.settle()
+    # Before any slot works: what it makes from then on is this server's own, and to stay.
+    left = list(run_directories.iterdir()) if run_directories.is_dir() else []
     going_on: set[RunId] = set()
     for task in store.slots.holding():
         run = store.runs.latest(task.id)
@@ -54,11 +56,11 @@ def recover(
             going_on.add(run.id)
             dispatcher.take_up(task, functools.partial(flow.take_up, run))
             log.info("Task %s is taken up with run %d", task.id, run.number)
-    _tidy(run_directories, going_on)
+    _tidy(left, going_on)
 
 
-def _tidy(run_directories: Path, going_on: Container[str]) -> None:
+def _tidy(left: Iterable[Path], going_on: Container[str]) -> None:
     """Removes what a killed server left of runs that it was about to record, or had just closed."""
-    for directory in run_directories.iterdir() if run_directories.is_dir() else ():
+    for directory in left:
         if directory.name not in going_on:
             shutil.rmtree(directory, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -104,6 +105,14 @@ class Slots:
         some = models.Task.select(models.Task.sequence).where(CLAIMABLE).limit(most)
         found: int = some.count()
         return found
+
+    @reading()
+    def cancelled(self, task_ids: Iterable[TaskId]) -> list[TaskId]:
+        """Returns which of these tasks are to be cancelled."""
+        query = models.Task.select(models.Task.id).where(
+            models.Task.id.in_(list(task_ids)), models.Task.cancel_requested
+        )
+        return [TaskId(row.id) for row in query]
 
     @reading()
     def holding(self) -> list[Task]:

@@ -1,0 +1,1 @@
+"""What tells the parts of the server that something was stored."""
