@@ -63,6 +63,29 @@ def test_tasks_that_wait_keep_their_places(server: RunningServer, client: taskgr
     assert client.get_task(cancelled).state == Task.STATE_CANCELLED
 
 
+def test_a_retry_that_begins_while_the_next_server_starts_is_its_own(
+    client: taskgrove.Client, server: RunningServer, tmp_path: Path
+) -> None:
+    """Those that are taken up first begin their next run while the last ones are still being taken up."""
+    server.terminate()
+    many = 24
+    server.start("--slots", str(many), "--retry-pause", "3600")
+    once = tmp_path / "once"
+    once.mkdir()
+    task_list = tasks_work.make_list(client, f'mkdir "{once}/$TASKGROVE_SESSION_ID" && exit 75; exit 0')
+    task_ids = [client.enqueue(task_list.id, f"Task {number}").id for number in range(many)]
+
+    def all_have_failed() -> bool:
+        return all([run.state for run in client.list_runs(task_id)] == [Run.STATE_FAILED] for task_id in task_ids)
+
+    tasks_gates.until(all_have_failed, "the first runs")
+    server.kill()
+    server.start("--slots", str(many), "--retry-pause", "0")
+    for task_id in task_ids:
+        task = tasks_work.rest(client, task_id)
+        assert (task.state, task.run_count) == (Task.STATE_SUCCEEDED, 2), task.failure
+
+
 def test_a_worktree_that_was_being_made_is_made_anew(
     server: RunningServer, client: taskgrove.Client, repository: Path, tmp_path: Path
 ) -> None:
