@@ -12,11 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import peewee
 import pytest
 
 from taskgrove_server.domain import clock, errors, ids
 from taskgrove_server.domain.config import Command, RunConfig
-from taskgrove_server.domain.event import EventFilter, EventKind
+from taskgrove_server.domain.event import EventBounds, EventFilter, EventKind
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.listing import Order, TaskFilter
@@ -24,7 +25,7 @@ from taskgrove_server.domain.run import Outcome, Run, RunState, Usage
 from taskgrove_server.domain.task import Subtask, Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.store import database
+from taskgrove_server.store import database, events
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.runs import NewRun
 from taskgrove_server.store.store import Store
@@ -166,6 +167,45 @@ def test_what_happened_to_a_repository_is_told_with_the_end_of_the_run(store: St
     store.runs.finish(run, Outcome(repository_changes=("Not told.",)), 1, 10).result(10)
     page = store.events.page(0, EventFilter(kinds=frozenset({EventKind.REPOSITORY_CHANGED})))
     assert [(event.run_number, event.repository_changes) for event in page.events] == [(1, changes)]
+
+
+def test_what_is_trimmed_while_a_page_is_read_is_in_it_or_told_of(
+    store: Store, task_list: TaskList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(8):
+        store.tasks.enqueue(new_task(task_list, f"task {n}")).result(10)
+    bounds = events._bounds
+
+    def then_trim() -> EventBounds:
+        found = bounds()
+        monkeypatch.setattr(events, "_bounds", bounds)
+        assert store.events.trim(timedelta(), 1).result(10) == 7
+        return found
+
+    monkeypatch.setattr(events, "_bounds", then_trim)
+    page = store.events.page(0, EventFilter())
+    assert [event.sequence for event in page.events] == list(range(1, 9))
+    assert page.through == 8
+    with pytest.raises(errors.EventsTrimmed):
+        store.events.page(0, EventFilter())
+
+
+def test_the_bounds_of_the_feed_are_those_of_one_moment(
+    store: Store, task_list: TaskList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(8):
+        store.tasks.enqueue(new_task(task_list, f"task {n}")).result(10)
+    highest = events.fn.MAX
+
+    def after_a_trim(column: peewee.Field) -> peewee.Function:
+        monkeypatch.undo()
+        store.tasks.enqueue(new_task(task_list)).result(10)
+        assert store.events.trim(timedelta(), 1).result(10) == 8
+        return highest(column)
+
+    monkeypatch.setattr(events.fn, "MAX", after_a_trim, raising=False)
+    assert store.events.bounds() == EventBounds(1, 8)
+    assert store.events.bounds() == EventBounds(9, 9)
 
 
 def test_a_page_of_long_events_ends_before_it_is_too_large(store: Store, task_list: TaskList) -> None:

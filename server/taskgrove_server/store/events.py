@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
+import peewee
 from peewee import fn
 
 from taskgrove_server.domain import clock, errors, ids
@@ -35,13 +36,15 @@ _SLICE = 10_000
 class Events:
     """The stored events. Changes return futures that resolve once they are on disk."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, database: peewee.SqliteDatabase) -> None:
         self._writer = writer
+        self._database = database
 
     @reading()
     def bounds(self) -> EventBounds:
         """Returns which events there are."""
-        return _bounds()
+        with self._database.atomic():
+            return _bounds()
 
     @reading()
     def page(self, after: int, wanted: EventFilter) -> EventPage:
@@ -49,24 +52,26 @@ class Events:
 
         Raises EventsTrimmed when events behind it are no longer kept.
         """
-        bounds = _bounds()
-        if after + 1 < bounds.first:
-            raise errors.EventsTrimmed(after, bounds.first, bounds.last)
-        matches = [models.Event.sequence > after, models.Event.sequence <= bounds.last]
-        if wanted.task_list_ids:
-            matches.append(models.Event.task_list_id.in_(list(wanted.task_list_ids)))
-        if wanted.kinds:
-            matches.append(models.Event.kind.in_([kind.value for kind in wanted.kinds]))
-        query = models.Event.select().where(*matches).order_by(models.Event.sequence).limit(PAGE)
-        events: list[Event] = []
-        room = _LONGEST
-        for row in query:
-            events.append(_to_event(row))
-            room -= len(row.detail)
-            if room < 0:
-                break
-        full = len(events) == PAGE or room < 0
-        return EventPage(tuple(events), events[-1].sequence if full else max(after, bounds.last), full)
+        # One transaction, which is one moment: a trim between two statements would take events away unnoticed.
+        with self._database.atomic():
+            bounds = _bounds()
+            if after + 1 < bounds.first:
+                raise errors.EventsTrimmed(after, bounds.first, bounds.last)
+            matches = [models.Event.sequence > after, models.Event.sequence <= bounds.last]
+            if wanted.task_list_ids:
+                matches.append(models.Event.task_list_id.in_(list(wanted.task_list_ids)))
+            if wanted.kinds:
+                matches.append(models.Event.kind.in_([kind.value for kind in wanted.kinds]))
+            query = models.Event.select().where(*matches).order_by(models.Event.sequence).limit(PAGE)
+            events: list[Event] = []
+            room = _LONGEST
+            for row in query:
+                events.append(_to_event(row))
+                room -= len(row.detail)
+                if room < 0:
+                    break
+            full = len(events) == PAGE or room < 0
+            return EventPage(tuple(events), events[-1].sequence if full else max(after, bounds.last), full)
 
     def trim(self, retention: timedelta, most: int) -> Future[int]:
         """Removes some of the events that are older than `retention`, or more than `most`; returns how many.

@@ -30,7 +30,7 @@ class Store:
         self.slots = Slots(self._writer)
         self.runs = Runs(self._writer)
         self.worktrees = Worktrees(self._writer)
-        self.events = Events(self._writer)
+        self.events = Events(self._writer, self._database)
         self.task_lists = TaskLists(self._writer)
 
     def close_connection(self) -> None:
