@@ -195,7 +195,7 @@ def test_the_bounds_of_the_feed_are_those_of_one_moment(
 ) -> None:
     for n in range(8):
         store.tasks.enqueue(new_task(task_list, f"task {n}")).result(10)
-    highest = events.fn.MAX
+    highest = peewee.fn.MAX
 
     def after_a_trim(column: peewee.Field) -> peewee.Function:
         monkeypatch.undo()
@@ -203,7 +203,7 @@ def test_the_bounds_of_the_feed_are_those_of_one_moment(
         assert store.events.trim(timedelta(), 1).result(10) == 8
         return highest(column)
 
-    monkeypatch.setattr(events.fn, "MAX", after_a_trim, raising=False)
+    monkeypatch.setattr(peewee.fn, "MAX", after_a_trim, raising=False)
     assert store.events.bounds() == EventBounds(1, 8)
     assert store.events.bounds() == EventBounds(9, 9)
 
