@@ -1,11 +1,11 @@
 """Puts the parts together.
 
 client -- RPC --> api --> store -- commit --> signals --> watchers wake
-|        ^
-v        |
-dispatcher --+--> slot: flow --> worktrees, processes --> log
-|
-client <-- stream -- api <------------- journal <------------------------+
+                                                 |
+                                                 v
+                                             dispatcher --> slot: flow --> worktrees, processes --> log
+                                                                                                     |
+client <-- stream -- api <--------------------- journal <--------------------------------------------+
 """
 
 from __future__ import annotations

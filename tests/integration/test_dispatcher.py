@@ -179,6 +179,20 @@ def test_a_cancel_between_the_claim_and_the_slot_is_heard(room: Room, monkeypatc
     assert cancelled.wait(PATIENCE)
 
 
+def test_a_cancel_interrupts_what_begins_after_it(room: Room) -> None:
+    interrupted = threading.Event()
+
+    def work(task: Task, mailbox: Mailbox) -> None:
+        room.store.tasks.cancel(task.id).result(PATIENCE)
+        tasks_gates.until(lambda: mailbox.cancelled, "the cancel")
+        with mailbox.interruptible(interrupted.set):
+            assert interrupted.wait(PATIENCE)
+
+    room.dispatch(1, work)
+    room.enqueue("Between two commands")
+    assert interrupted.wait(PATIENCE)
+
+
 def test_what_no_commit_told_of_is_found_by_itself(room: Room) -> None:
     begun, cancelled = threading.Event(), threading.Event()
 

@@ -87,8 +87,6 @@ class Dispatcher:
             slot = heapq.heappop(self._free) if self._free else next(self._extra)
             mailbox = self._mailboxes[task.id] = Mailbox(cancelled=task.cancel_requested)
         task = self._store.slots.reclaim(task.id, slot).result()
-        if task.cancel_requested:
-            mailbox.cancel()
         work = prepare(task, mailbox)
         self._occupy(task, slot, mailbox, work)
 
@@ -132,6 +130,10 @@ class Dispatcher:
             log.error("No task can be claimed: %s", error, exc_info=None if expected else error)
 
     def _pass_on_cancels(self) -> None:
+        """Tells threads that their task was cancelled: at once, and again with each look at everything.
+
+        What a cancel interrupts is one command. Between two of them there is nothing to interrupt.
+        """
         now = time.monotonic()
         everything = now - self._looked_at_all >= INTERVAL
         with self._lock:
@@ -140,7 +142,7 @@ class Dispatcher:
             asked = {
                 task_id: mailbox
                 for task_id, mailbox in self._mailboxes.items()
-                if not mailbox.cancelled and (everything or task_id in touched)
+                if everything or (task_id in touched and not mailbox.cancelled)
             }
         if asked:
             for task_id in self._store.slots.cancelled(asked):
@@ -193,7 +195,7 @@ class Dispatcher:
         self._wake.set()
         try:
             self._occupy(task, slot, mailbox, lambda: self._work(task, mailbox))
-        except RuntimeError:
+        except Exception:
             self._unplaced.append(task.id)
             raise
         return True
@@ -208,17 +210,22 @@ class Dispatcher:
                 heapq.heappush(self._free, slot)
 
     def _occupy(self, task: Task, slot: int, mailbox: Mailbox, work: Callable[[], None]) -> None:
-        """Has a thread do the work; raises RuntimeError when none can be started, and then it is not done."""
+        """Has a thread do the work; raises an error when none can be started, and then it is not done."""
         working: futures.Future[None] = futures.Future()
         with self._lock:
             self._working.add(working)
+        working.add_done_callback(self._ended)
         try:
             self._pool.submit(self._hold, working, task, slot, mailbox, work)
-        except RuntimeError:
+        except Exception:
             # What the pool has no thread for stays in its queue, where a thread may find it later, or just has.
             if working.cancel():
-                self._vacate(working, task, slot, mailbox)
+                self._vacate(task, slot, mailbox)
                 raise
+
+    def _ended(self, working: futures.Future[None]) -> None:
+        with self._lock:
+            self._working.discard(working)
 
     def _hold(
         self, working: futures.Future[None], task: Task, slot: int, mailbox: Mailbox, work: Callable[[], None]
@@ -231,14 +238,16 @@ class Dispatcher:
             # Whatever happens, the slot is not lost.
             log.exception("Task %s: the slot's work has failed", task.id)
         finally:
-            self._vacate(working, task, slot, mailbox)
-            self._store.close_connection()
-            working.set_result(None)
-            self._wake.set()
+            try:
+                self._vacate(task, slot, mailbox)
+                self._store.close_connection()
+            finally:
+                # Whoever waits for the slots to be empty waits for this one no longer, whatever went wrong.
+                working.set_result(None)
+                self._wake.set()
 
-    def _vacate(self, working: futures.Future[None], task: Task, slot: int, mailbox: Mailbox) -> None:
+    def _vacate(self, task: Task, slot: int, mailbox: Mailbox) -> None:
         with self._lock:
-            self._working.discard(working)
             # A task that was continued the moment it came to rest may be in another slot already.
             if self._mailboxes.get(task.id) is mailbox:
                 del self._mailboxes[task.id]
