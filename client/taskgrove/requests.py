@@ -72,6 +72,7 @@ def run_config(
     stall_timeout: timedelta | None = None,
     linger: timedelta | None = None,
     command: Sequence[str] | str | None = None,
+    setting_sources: Sequence[str] = (),
 ) -> RunConfig:
     """Builds the settings of runs; what is left out is unset. run_config.proto tells what each one means.
 
@@ -91,6 +92,7 @@ def run_config(
         stall_timeout=None if stall_timeout is None else _duration(stall_timeout),
         linger=None if linger is None else _duration(linger),
         command=None if command is None else _command(command),
+        setting_sources=_several("setting_sources", setting_sources),
     )
 
 

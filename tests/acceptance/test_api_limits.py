@@ -58,6 +58,10 @@ CONFIG: dict[str, Edge] = {
         [{"seconds": 1}, {"seconds": 3600}],
         [({"nanos": 999_999_999}, "linger"), ({"seconds": 3600, "nanos": 1}, "linger")],
     ),
+    "setting_sources": Edge(
+        [["user"], ["local", "project", "user"], ["none"]],
+        [(["user"] * 2, "setting_sources"), (["user", "none"], "setting_sources")],
+    ),
     "command": Edge(
         [
             {"shell": "#" * 65536},

@@ -42,6 +42,7 @@ CONFIG = RunConfig(
     max_turns=3,
     run_timeout=timedelta(seconds=90),
     command=Command(argv=("make", "test")),
+    setting_sources=("user", "local"),
 )
 
 

@@ -44,6 +44,12 @@ BAD_CONFIGS: dict[str, list[tuple[Any, str]]] = {
         ({"seconds": 60, "nanos": -(10**9)}, "run_timeout"),
     ],
     "stall_timeout": [({"seconds": 0}, "stall_timeout"), ({"seconds": -5}, "stall_timeout")],
+    "setting_sources": [
+        (["projects"], "setting_sources"),
+        ([""], "setting_sources"),
+        (["user", "user"], "setting_sources"),
+        (["none", "user"], "setting_sources"),
+    ],
     "linger": [({"seconds": 0}, "linger"), ({"seconds": 3601}, "linger")],
     "command": [
         ({}, "command"),

@@ -118,6 +118,12 @@ def test_each_setting_is_one_argument_whatever_is_in_it(request_: LaunchRequest)
     )
 
 
+def test_the_settings_that_are_read_are_those_asked_for(request_: LaunchRequest) -> None:
+    assert value(launch(request_, setting_sources=("user", "local")), "--setting-sources") == "user,local"
+    # No source at all.
+    assert value(launch(request_, setting_sources=("none",)), "--setting-sources") == ""
+
+
 def test_what_is_not_set_is_left_to_claude_code(request_: LaunchRequest) -> None:
     flags = {argument.partition("=")[0] for argument in launch(request_).argv[1:]}
     assert flags == {"--print", "--verbose", "--input-format", "--output-format", "--session-id", "--model"}

@@ -63,6 +63,7 @@ def test_every_option_of_a_task_reaches_the_server(stand_in: StandIn, tmp_path: 
         "--linger": "5s",
     }
     several = ["--subtask", "A", "--subtask", "B", "--allow-tool", "Edit", "--allow-tool", "Bash(git *)"]
+    several += ["--setting-source", "user", "--setting-source", "project"]
     words = [word for option in options.items() for word in option]
     invoke("enqueue", "Fix it", "--list", "listlistlist", *words, *several, stdin="From a pipe.\n")
     [(_, task_list_id, title, fields)] = stand_in.requests
@@ -76,6 +77,7 @@ def test_every_option_of_a_task_reaches_the_server(stand_in: StandIn, tmp_path: 
     assert config.permission_mode == "plan"
     assert list(config.allowed_tools) == ["Edit", "Bash(git *)"]
     assert config.max_turns == 7
+    assert list(config.setting_sources) == ["user", "project"]
     assert (config.run_timeout.seconds, config.stall_timeout.seconds, config.linger.seconds) == (5400, 600, 5)
     assert not config.HasField("command")
 

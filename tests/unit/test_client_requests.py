@@ -28,6 +28,7 @@ def test_a_run_config_takes_plain_values() -> None:
         stall_timeout=timedelta(minutes=2),
         linger=timedelta(seconds=3),
         command=["make", "test"],
+        setting_sources=["user", "project"],
     )
     assert json.loads(config.output_schema) == schema
     assert (config.run_timeout.seconds, config.stall_timeout.seconds, config.linger.seconds) == (90, 120, 3)
@@ -45,6 +46,7 @@ def test_a_run_config_takes_plain_values() -> None:
         permission_mode="plan",
         allowed_tools=["Read", "Bash(git *)"],
         max_turns=3,
+        setting_sources=["user", "project"],
     )
 
 
@@ -59,6 +61,8 @@ def test_a_command_that_is_a_string_is_for_the_shell() -> None:
 def test_one_string_in_the_place_of_a_list_is_refused() -> None:
     with pytest.raises(TypeError, match="allowed_tools is a list"):
         requests.run_config(allowed_tools="Read")
+    with pytest.raises(TypeError, match="setting_sources is a list"):
+        requests.run_config(setting_sources="user")
     with pytest.raises(TypeError, match="subtasks is a list"):
         requests.enqueue("l", "t", description="", subtasks="one", overrides=None, request_id=None)
 

@@ -21,6 +21,7 @@ TASK = RunConfig(
     command=Command(shell="task"),
     stall_timeout=timedelta(minutes=3),
     linger=timedelta(seconds=3),
+    setting_sources=("user",),
 )
 TASK_LIST = RunConfig(
     agent="claude",
@@ -35,6 +36,7 @@ TASK_LIST = RunConfig(
     command=Command(shell="list"),
     stall_timeout=timedelta(minutes=4),
     linger=timedelta(seconds=4),
+    setting_sources=("none",),
 )
 
 

@@ -29,6 +29,7 @@ FIELDS = {
     "timeout": "run_timeout",
     "stall-timeout": "stall_timeout",
     "linger": "linger",
+    "setting-source": "setting_sources",
     "command": "command",
 }
 
@@ -47,6 +48,7 @@ class Settings(TypedDict):
     timeout: timedelta | None
     stall_timeout: timedelta | None
     linger: timedelta | None
+    setting_source: tuple[str, ...]
 
 
 class Work(Settings):
@@ -111,6 +113,13 @@ _SETTINGS = (
         type=parameters.duration,
         metavar="TIME",
         help="How long the agent's process may stay after its result.",
+    ),
+    click.option(
+        "--setting-source",
+        multiple=True,
+        type=click.Choice(("user", "project", "local", "none")),
+        help="Settings that Claude Code reads: the server's user's, the repository's shared or local ones; none alone "
+        "for no settings. May be repeated.  [default: all]",
     ),
 )
 
@@ -203,6 +212,7 @@ def run_config(settings: Settings, command: list[str] | None) -> run_config_pb2.
         run_timeout=settings["timeout"],
         stall_timeout=settings["stall_timeout"],
         linger=settings["linger"],
+        setting_sources=settings["setting_source"],
         command=command,
     )
 

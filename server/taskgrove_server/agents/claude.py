@@ -102,6 +102,9 @@ class Claude:
             # Below its current directory is all that it may edit unasked.
             argv.append(f"--add-dir={request.worktree}")
         argv += [f"--allowedTools={tool}" for tool in wanted.allowed_tools]
+        if wanted.setting_sources:
+            sources = [source for source in wanted.setting_sources if source != config.NO_SETTINGS]
+            argv.append(f"--setting-sources={','.join(sources)}")
         if wanted.output_schema:
             argv.append(f"--json-schema={wanted.output_schema}")
         if wanted.max_turns:

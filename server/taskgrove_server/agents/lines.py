@@ -3,25 +3,88 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any, cast
 
-#: Bytes of a line beyond which it is not looked into: nothing that is kept of a line may be nearly as long.
-MAX_LINE = 16 * 1024 * 1024
+#: Bytes of a line beyond which it is looked into only when it has few tokens: the journal hands over up to 64 MiB, of
+#: which ten to twenty times as much memory may become when they are all brackets and quotes.
+LARGE_LINE = 16 * 1024 * 1024
+
+#: Brackets, quotes and commas in a large line: at some 100 bytes each, 400 MB at worst. A long text has few.
+MAX_TOKENS = 4_000_000
 
 #: Bytes of UTF-8, as run.proto and failure.proto promise.
 MAX_RESULT = 262_144
 MAX_STRUCTURED_OUTPUT = 1_048_576
 MAX_MESSAGE = 65_536
 
+#: Where an object may begin that says anything.
+_START = re.compile(r"\{\s*\"")
 
-def parse(line: bytes) -> dict[str, Any]:
-    """Returns the JSON object that a line holds, empty when it holds none."""
-    if len(line) > MAX_LINE:
-        return {}
+#: What stands right before an object that is a part of another one, as Claude Code writes them.
+_INNER = ('":', "[", ",")
+
+#: Characters that attempts which fail may look at, beside 32 for each of the line's own.
+_EFFORT = 1 << 20
+
+_DECODER = json.JSONDecoder(strict=False)
+
+
+def parse(line: bytes) -> Iterator[dict[str, Any]]:
+    """Yields the JSON objects that stand in a line, in order; other things may be glued to them.
+
+    Whatever writes to the same output can leave a banner without an end in front of an object, an escape sequence at
+    either side of it, or two objects on a line. An object within a broken one is not taken for one of its own.
+    """
+    if len(line) > LARGE_LINE and _tokens(line) > MAX_TOKENS:
+        return
     try:
-        return record(json.loads(line.decode()))
+        whole: object = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        yield from _find(line.decode(errors="replace"))
+        return
+    if isinstance(whole, dict):
+        yield record(whole)
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """Returns the JSON object that a text is, empty when it is none."""
+    try:
+        return record(json.loads(text))
     except (ValueError, RecursionError):
         return {}
+
+
+def _tokens(line: bytes) -> int:
+    return sum(line.count(token) for token in (b'"', b",", b"{", b"["))
+
+
+def _find(text: str) -> Iterator[dict[str, Any]]:
+    effort = 32 * len(text) + _EFFORT
+    broken = False
+    start = _next(text, 0)
+    while start is not None and effort > 0:
+        if broken and text.endswith(_INNER, 0, start):
+            start = _next(text, start + 1)
+            continue
+        try:
+            value, end = _DECODER.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            # To make the error takes a look at all that stands before it, beside what was read in vain.
+            reached = error.pos if isinstance(error, json.JSONDecodeError) else len(text)
+            effort -= reached + 8 * (reached - start)
+            broken = True
+            start = _next(text, start + 1)
+        else:
+            broken = False
+            yield record(value)
+            start = _next(text, end)
+
+
+def _next(text: str, position: int) -> int | None:
+    match = _START.search(text, position)
+    return match.start() if match else None
 
 
 def record(value: object) -> dict[str, Any]:

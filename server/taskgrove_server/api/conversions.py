@@ -136,7 +136,9 @@ def _to_time(request: Message, field: str) -> datetime | None:
 
 def from_config(config: RunConfig) -> run_config_pb2.RunConfig:
     """Returns the wire's config, with the same fields set."""
-    message = run_config_pb2.RunConfig(allowed_tools=config.allowed_tools)
+    message = run_config_pb2.RunConfig(
+        allowed_tools=config.allowed_tools, setting_sources=config.setting_sources
+    )
     for field in fields(RunConfig):
         value = getattr(config, field.name)
         if isinstance(value, str | int):
@@ -163,6 +165,7 @@ def to_config(message: run_config_pb2.RunConfig) -> RunConfig:
         command=to_command(message.command) if message.HasField("command") else None,
         stall_timeout=to_span(message, "stall_timeout"),
         linger=to_span(message, "linger"),
+        setting_sources=tuple(message.setting_sources),
     )
 
 

@@ -15,6 +15,10 @@ DEFAULT_MODEL = "claude-sonnet-4-6"
 DEFAULT_PERMISSION_MODE = "acceptEdits"
 
 
+#: The setting source that stands for no source at all, as an empty list means that nothing is asked for.
+NO_SETTINGS = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A program for the command agent: either `argv` or `shell` is set."""
@@ -39,6 +43,7 @@ class RunConfig:
     command: Command | None = None
     stall_timeout: timedelta | None = None
     linger: timedelta | None = None
+    setting_sources: tuple[str, ...] = ()
 
 
 def resolve(task: RunConfig, task_list: RunConfig) -> RunConfig:

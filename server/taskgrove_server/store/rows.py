@@ -23,6 +23,7 @@ _WORKTREE = tuple(field.name for field in fields(Worktree))
 
 #: The fields of a config that hold a span of time.
 _DURATIONS = {"run_timeout", "stall_timeout", "linger"}
+_LISTS = frozenset({"allowed_tools", "setting_sources"})
 
 
 def from_time(value: datetime) -> int:
@@ -60,8 +61,8 @@ def from_config(config: RunConfig) -> str:
 def to_config(text: str) -> RunConfig:
     """Reads what from_config wrote."""
     values: dict[str, Any] = json.loads(text)
-    if "allowed_tools" in values:
-        values["allowed_tools"] = tuple(values["allowed_tools"])
+    for name in _LISTS & values.keys():
+        values[name] = tuple(values[name])
     for name in _DURATIONS & values.keys():
         values[name] = timedelta(seconds=values[name])
     if "command" in values:

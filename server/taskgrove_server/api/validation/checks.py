@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Self
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from taskgrove.v1 import run_config_pb2, task_pb2
 from taskgrove_server.domain import errors, ids
+from taskgrove_server.domain.config import NO_SETTINGS
 
 # Sizes are in bytes of UTF-8, times in seconds.
 LONG_TEXT = 131072
@@ -27,6 +28,7 @@ LONGEST_HEARTBEAT = 300
 EARLIEST = -62135596800
 LATEST = 253402300799
 PERMISSION_MODES = frozenset({"default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"})
+SETTING_SOURCES = frozenset({"user", "project", "local", NO_SETTINGS})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_OR_LINE_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -133,6 +135,7 @@ class Checks:
             self.wrong(f"{field}.allowed_tools", f"must have at most {ALLOWED_TOOLS} entries")
         for index, tool in enumerate(message.allowed_tools[:ALLOWED_TOOLS]):
             self.title(f"{field}.allowed_tools[{index}]", tool, 500)
+        self._setting_sources(f"{field}.setting_sources", message.setting_sources)
         if message.HasField("max_turns") and message.max_turns < 1:
             self.wrong(f"{field}.max_turns", "must be at least 1")
         for name, longest in LONGEST_SPANS.items():
@@ -140,6 +143,12 @@ class Checks:
                 self.duration(f"{field}.{name}", getattr(message, name), SHORTEST_SPAN, longest)
         if message.HasField("command"):
             self.command(f"{field}.command", message.command)
+
+    def _setting_sources(self, field: str, values: Sequence[str]) -> None:
+        if any(value not in SETTING_SOURCES for value in values) or len(set(values)) < len(values):
+            self.wrong(field, f"must have each of {', '.join(sorted(SETTING_SOURCES))} at most once")
+        elif NO_SETTINGS in values and len(values) > 1:
+            self.wrong(field, f"must have {NO_SETTINGS!r} alone or not at all")
 
     def path(self, field: str, value: str, *, absolute: bool) -> None:
         """Wants a path; a relative one must not climb."""
