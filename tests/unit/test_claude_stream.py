@@ -12,7 +12,7 @@ import pytest
 from taskgrove_server.agents import lines
 from taskgrove_server.agents.agent import Exit
 from taskgrove_server.agents.claude_stream import ClaudeParser
-from taskgrove_server.domain.failures import Failure, FailureKind
+from taskgrove_server.domain.failures import Failure, FailureKind, Retry
 from taskgrove_server.domain.run import Outcome, RunState
 
 SESSION = "0b0e7f0e-6a3c-4f0c-9a52-3d4a5b8f6a11"
@@ -41,6 +41,10 @@ def tool_result(tool_use_id: str) -> dict[str, Any]:
 
 def result(words: str | None = "Done.", **more: Any) -> dict[str, Any]:
     return {"type": "result", "subtype": "success", "is_error": False, "result": words, "session_id": SESSION, **more}
+
+
+def stand_in(words: str) -> dict[str, Any]:
+    return {"type": "assistant", "message": {"model": "<synthetic>", "content": [text(words)]}}
 
 
 def api_error(error: str, status: int | None, words: str = "It failed.") -> list[dict[str, Any]]:
@@ -221,6 +225,194 @@ def test_a_limit_whose_end_is_not_known_has_none(event: dict[str, Any]) -> None:
     assert (failure(ran).kind, failure(ran).retry_time) == (FailureKind.RATE_LIMITED, None)
 
 
+def test_a_rejected_limit_is_the_reason_of_a_failure_that_gives_none() -> None:
+    for last in (result("Oh no.", is_error=True), result(None, subtype="error_during_execution", is_error=True)):
+        told = failure(outcome(INIT, limit("rejected"), last, end=Exit(code=1)))
+        assert (told.kind, told.retry_time) == (FailureKind.RATE_LIMITED, datetime(2030, 1, 1, tzinfo=UTC))
+    assert failure(outcome(INIT, limit("rejected"), end=Exit(code=1))).kind is FailureKind.RATE_LIMITED
+    assert failure(outcome(INIT, limit("rejected"), *api_error("authentication_failed", 401)[1:])).kind is (
+        FailureKind.AUTH
+    )
+
+
+def test_a_limit_in_spite_of_which_the_model_answers_is_none() -> None:
+    spoken = [INIT, limit("rejected"), said(text("Here I am."))]
+    assert outcome(*spoken, result()).state is RunState.SUCCEEDED
+    assert failure(outcome(*spoken, result("Oh no.", is_error=True))).kind is FailureKind.AGENT
+
+
+LIMIT = "You've hit your limit · resets 3pm (UTC)"
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [result(LIMIT, num_turns=0)],
+        [result(LIMIT)],
+        [stand_in(LIMIT), result(LIMIT, num_turns=1)],
+        [said(text("I begin.")), stand_in(LIMIT), result(LIMIT, num_turns=2, usage={"output_tokens": 9})],
+        [said(text(LIMIT), error="rate_limit"), result(LIMIT, num_turns=1)],
+        [stand_in("Claude AI usage limit reached|1893456000"), result("Claude AI usage limit reached|1893456000")],
+        [limit("rejected"), result("", num_turns=0)],
+    ],
+)
+def test_a_limit_that_is_told_as_a_success_is_a_limit(records: list[dict[str, Any]]) -> None:
+    ran = outcome(INIT, *records)
+    assert (failure(ran).kind, failure(ran).retry_time is None) == (FailureKind.RATE_LIMITED, False)
+    assert ran.result in {None, "I begin."}
+
+
+def test_an_answer_that_speaks_of_a_limit_is_an_answer() -> None:
+    usage = {"output_tokens": 9}
+    assert outcome(INIT, said(text(LIMIT)), result(LIMIT, num_turns=1, usage=usage)).result == LIMIT
+    assert outcome(INIT, said(text(LIMIT)), result(LIMIT)).result == LIMIT
+    # Of which the messages are lost.
+    assert outcome(INIT, result("All limits are well.", num_turns=1, usage=usage)).state is RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [result("", num_turns=0, usage={"output_tokens": 0})],
+        [stand_in("Unknown command: /nonsense"), result("Unknown command: /nonsense", num_turns=0)],
+        [stand_in("Set model to `Opus`"), result("Set model to `Opus`")],
+        [
+            result(
+                "UserPromptSubmit operation blocked by hook:\nno\n\nOriginal prompt: Overloaded limit reached",
+                num_turns=0,
+            )
+        ],
+        [said(text("One.")), result("One."), INIT, result("Operation stopped by hook: closed", num_turns=0)],
+    ],
+)
+def test_a_success_without_a_word_of_the_model_is_blocked(records: list[dict[str, Any]]) -> None:
+    ran = outcome(INIT, *records)
+    told = failure(ran)
+    assert (told.kind, told.automatic, told.retryable) == (FailureKind.BLOCKED, Retry.NEVER, False)
+    assert lines.text(records[-1]["result"]) in told.message
+    assert ran.result is None
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Not logged in · Please run /login", FailureKind.AUTH),
+        ("Invalid API key · Fix external API key", FailureKind.AUTH),
+        ("Credit balance is too low", FailureKind.BILLING),
+        ("Prompt is too long", FailureKind.CONTEXT_FULL),
+    ],
+)
+def test_what_claude_code_says_itself_is_no_answer(words: str, kind: FailureKind) -> None:
+    assert failure(outcome(INIT, stand_in(words), result(words))).kind is kind
+    assert outcome(INIT, said(text(words)), result(words)).state is RunState.SUCCEEDED
+
+
+def test_an_error_in_the_models_stead_is_no_success_whatever_came_before() -> None:
+    broken = said(text("It broke."), error="unknown")
+    assert failure(outcome(INIT, said(text("I begin.")), broken, result("It broke."))).kind is FailureKind.AGENT
+    assert outcome(INIT, broken, said(text("It works again.")), result()).state is RunState.SUCCEEDED
+    in_subagent = said(text("It broke."), error="unknown", parent_tool_use_id="toolu_1")
+    assert outcome(INIT, said(text("I begin.")), in_subagent, result()).state is RunState.SUCCEEDED
+
+
+CALL = {"type": "tool_use", "id": "a", "name": "Bash", "input": {"command": "deploy --now"}}
+
+
+@pytest.mark.parametrize(
+    ("records", "named"),
+    [
+        (
+            [
+                result(
+                    "", terminal_reason="tool_deferred", deferred_tool_use={"name": "Write", "input": {"x": "y" * 999}}
+                ),
+            ],
+            'Write: {"x": "yyy',
+        ),
+        ([result("", stop_reason="tool_deferred")], "Bash: deploy --now"),
+        ([result("", stop_reason="tool_use", terminal_reason="hook_stopped")], "Bash: deploy --now"),
+        (
+            [
+                {
+                    "type": "user",
+                    "isSynthetic": True,
+                    "message": {"content": [text("Stop hook feedback:\ntests fail")]},
+                },
+                result("", terminal_reason="completed"),
+            ],
+            "tests fail",
+        ),
+    ],
+)
+def test_a_hook_that_ends_a_run_blocks_it_and_the_message_says_at_what(
+    records: list[dict[str, Any]], named: str
+) -> None:
+    told = failure(outcome(INIT, said(text("I will."), CALL), *records))
+    assert told.kind is FailureKind.BLOCKED
+    assert named in told.message
+    assert len(told.message) < 1000
+
+
+def test_a_hook_that_lets_the_agent_end_after_all_blocks_nothing() -> None:
+    feedback = {"type": "user", "isSynthetic": True, "message": {"content": [text("Stop hook feedback:\nmore")]}}
+    assert outcome(INIT, said(text("Done?")), feedback, said(text("Done.")), result()).state is RunState.SUCCEEDED
+    # It was about to end anyway.
+    ended = result(terminal_reason="stop_hook_prevented")
+    assert outcome(INIT, said(text("Done.")), ended).state is RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("aborted_tools", FailureKind.AGENT),
+        ("api_error", FailureKind.AGENT),
+        ("blocking_limit", FailureKind.CONTEXT_FULL),
+        ("max_turns", FailureKind.MAX_TURNS),
+    ],
+)
+def test_a_success_that_was_cut_short_is_none(reason: str, kind: FailureKind) -> None:
+    assert failure(outcome(INIT, said(text("I begin.")), result("", terminal_reason=reason))).kind is kind
+
+
+def test_the_first_word_of_the_model_shows_that_it_answers() -> None:
+    parser = fed(INIT, limit("allowed"), stand_in("No response requested."), said(text("No."), error="rate_limit"))
+    assert not parser.progress.answered
+    parser.feed(line(said(tool_use("a"))))
+    assert parser.progress.answered
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"Loading {config} ", b""),
+        (b'{"unfinished": ', b""),
+        (b"\x1b[0m\x1b]0;title\x07", b"\x1b[0m"),
+        (b"\xef\xbb\xbf", b"\r"),
+        (b"\0" * 4096, b"\0"),
+        (b"\xff\xfe", b" trailing {words}"),
+        (line(said(text("One more.")))[:-1], b""),
+    ],
+)
+def test_a_result_counts_whatever_is_glued_to_it(before: bytes, after: bytes) -> None:
+    parser = fed(INIT, said(text("Working.")))
+    parser.feed(before + line(result("Done.", num_turns=1))[:-1] + after + b"\n")
+    ran = parser.finish(Exit(code=0))
+    assert (ran.state, ran.result) == (RunState.SUCCEEDED, "Done.")
+
+
+def test_a_result_in_a_broken_line_of_another_kind_is_none() -> None:
+    inner = json.dumps(result("Done."))
+    parser = fed(INIT)
+    parser.feed(f'{{"type":"assistant","message":{{"content":[{{"type":"tool_use","input":{inner}}},{inner}'.encode())
+    assert failure(parser.finish(Exit(code=1))).kind is FailureKind.CRASHED
+
+
+def test_a_large_result_counts() -> None:
+    ran = outcome(INIT, said(text("x")), result("ü" * (20 << 20)))
+    assert ran.state is RunState.SUCCEEDED
+    assert (ran.result or "").endswith("(cut here; the log has the rest)")
+
+
 def test_structured_output_is_json_text() -> None:
     ran = outcome(INIT, result('{"n":7}', structured_output={"n": 7, "ü": []}), structured=True)
     assert (ran.state, json.loads(ran.structured_output or "")) == (RunState.SUCCEEDED, {"n": 7, "ü": []})
@@ -316,7 +508,6 @@ def test_lines_that_are_no_json_objects_are_passed_over() -> None:
     parser = fed(INIT)
     for other in (b"", b"\n", b"hello\n", b"[1]\n", b"\xff\xfe\n", b"7\n", b"{" * 100_000, b'{"a":' * 100_000):
         parser.feed(other)
-    parser.feed(line(result("Done.", filler="x" * lines.MAX_LINE)))
     assert not parser.progress.done
     parser.feed(line(result()))
     assert parser.finish(Exit(code=0)).state is RunState.SUCCEEDED

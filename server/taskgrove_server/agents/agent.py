@@ -82,6 +82,8 @@ class Progress:
     hopeless: Failure | None = None
     #: Tools that have been started and not ended.
     running_tools: set[str] = field(default_factory=set[str])
+    #: The model, or the program, has really answered: credentials and limits are fine.
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

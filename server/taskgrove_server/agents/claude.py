@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from taskgrove_server.agents import agent_definition, arguments, claude_stream, environment
+from taskgrove_server.agents import agent_definition, arguments, claude_prompt, claude_stream, environment, lines
 from taskgrove_server.agents.agent import Capabilities, Installation, Launch, LaunchRefused, LaunchRequest
 from taskgrove_server.domain import config
 from taskgrove_server.domain.failures import Failure, FailureKind
@@ -106,7 +106,7 @@ class Claude:
             sources = [source for source in wanted.setting_sources if source != config.NO_SETTINGS]
             argv.append(f"--setting-sources={','.join(sources)}")
         if wanted.output_schema:
-            argv.append(f"--json-schema={wanted.output_schema}")
+            argv.append(f"--json-schema={_schema(wanted.output_schema)}")
         if wanted.max_turns:
             argv.append(f"--max-turns={wanted.max_turns}")
         if wanted.system_prompt:
@@ -114,11 +114,10 @@ class Claude:
             path.write_text(wanted.system_prompt, encoding="utf-8")
             argv.append(f"--append-system-prompt-file={path}")
         arguments.check(argv)
-        prompt = {"type": "user", "message": {"role": "user", "content": request.prompt}}
         return Launch(
             argv=tuple(argv),
             environment=variables,
-            stdin=_line(prompt),
+            stdin=_line(claude_prompt.message(request.prompt)),
             # So that a run can be interrupted, and because some releases, such as 2.1.197, may lose the end of
             # their output once standard input is closed (anthropics/claude-code#77112).
             keep_stdin_open=True,
@@ -160,6 +159,16 @@ def _agents(definition: agent_definition.AgentDefinition) -> str:
         values["disallowedTools"] = definition.disallowed_tools
     # The model is not among them: --model decides.
     return json.dumps({definition.name: values}, ensure_ascii=False)
+
+
+def _schema(text: str) -> str:
+    """Returns an output schema as Claude Code takes it.
+
+    It knows draft 7 alone, and is lost over any other `$schema`: 2.1.330 ends, and 2.1.197 goes on without a schema.
+    What it takes for the output in the end is held against the whole schema (runner/run_output.py).
+    """
+    schema = lines.parse_object(text)
+    return text if schema.pop("$schema", None) is None else json.dumps(schema)
 
 
 def _line(message: Mapping[str, object]) -> bytes:

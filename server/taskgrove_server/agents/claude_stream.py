@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from taskgrove_server.agents import claude_failures, lines
+from taskgrove_server.agents import claude_failures, claude_limits, lines
 from taskgrove_server.agents.agent import Exit, Progress
+from taskgrove_server.agents.claude_failures import Limit
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.ids import SessionId
 from taskgrove_server.domain.run import Outcome, Usage
@@ -19,7 +21,43 @@ _CUT_RESULT = "\n\n… (cut here; the log has the rest)"
 
 #: As run.proto promises.
 _MAX_DENIALS = 100
-_MAX_DENIAL = 500
+
+#: The model of messages that Claude Code writes in the model's stead.
+_NO_MODEL = "<synthetic>"
+
+#: How a hook that does not let the agent end its turn is passed on to the model.
+_FEEDBACK = "Stop hook feedback:"
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What was read of a turn."""
+
+    result: dict[str, Any] | None = None
+    #: What the model said last.
+    text: str = ""
+    #: The last message that Claude Code wrote in the model's stead, unless the model has spoken since.
+    stand_in: dict[str, Any] = field(default_factory=dict[str, Any])
+    last_call: str = ""
+    #: What a hook said that did not let the agent end, unless the model has spoken since.
+    feedback: str = ""
+    answered: bool = False
+
+    def is_without_answer(self) -> bool:
+        """Tells whether the model never spoke, or not after what was written in its stead to tell of a failure.
+
+        A result that says nothing of turns and tokens is believed.
+        """
+        if self.stand_in.get("error"):
+            return True
+        result = self.result or {}
+        written = lines.text(result.get("result"))
+        if self.stand_in and claude_limits.are_meant(written):
+            return True
+        if self.answered:
+            return False
+        tells = result.get("num_turns") == 0 or lines.record(result.get("usage")).get("output_tokens") == 0
+        return tells or bool(self.stand_in) or claude_limits.are_meant(written)
 
 
 class ClaudeParser:
@@ -30,17 +68,32 @@ class ClaudeParser:
         self._structured = structured
         self._earlier_cost = session_cost_usd
         self._session_id: SessionId | None = None
-        self._result: dict[str, Any] | None = None
-        self._text = ""
-        #: The last message that Claude Code wrote in the model's stead, to report an error.
-        self._error_message: dict[str, Any] = {}
-        self._limit_ends: datetime | None = None
+        self._turn = _Turn()
+        self._limit: Limit | None = None
         self._denials: list[str] = []
         self._usage = Usage()
 
     def feed(self, line: bytes) -> None:
         """Takes one line."""
-        record = lines.parse(line)
+        for record in lines.parse(line):
+            self._take(record)
+
+    def finish(self, exit: Exit) -> Outcome:  # noqa: A002 - the field's word
+        """Returns how the run ended."""
+        structured_output, failure = self._judge(exit)
+        return Outcome(
+            failure=None if exit.cancelled else failure,
+            cancelled=exit.cancelled,
+            session_id=self._session_id,
+            result=self._result_text(structured_output, failed=failure is not None),
+            structured_output=structured_output,
+            exit_code=-1 if exit.cancelled else exit.code,
+            usage=self._total_usage(),
+            permission_denials=tuple(self._denials),
+            stderr=exit.stderr,
+        )
+
+    def _take(self, record: dict[str, Any]) -> None:
         session_id = lines.text(record.get("session_id"))
         if _UUID.fullmatch(session_id):
             self._session_id = SessionId(session_id)
@@ -50,8 +103,7 @@ class ClaudeParser:
             case "assistant":
                 self._take_message(record)
             case "user":
-                for block in lines.records(lines.record(record.get("message")).get("content")):
-                    self.progress.running_tools.discard(lines.text(block.get("tool_use_id")))
+                self._take_input(record)
             case "rate_limit_event":
                 self._take_limit(lines.record(record.get("rate_limit_info")))
             case "result":
@@ -59,56 +111,60 @@ class ClaudeParser:
             case _:
                 pass
 
-    def finish(self, exit: Exit) -> Outcome:  # noqa: A002 - the field's word
-        """Returns how the run ended."""
-        structured_output, failure = self._judge(exit)
-        return Outcome(
-            failure=None if exit.cancelled else failure,
-            cancelled=exit.cancelled,
-            session_id=self._session_id,
-            result=self._result_text(structured_output),
-            structured_output=structured_output,
-            exit_code=-1 if exit.cancelled else exit.code,
-            usage=self._total_usage(),
-            permission_denials=tuple(self._denials),
-            stderr=exit.stderr,
-        )
-
     def _take_notice(self, record: dict[str, Any]) -> None:
         if record.get("subtype") == "init":
             # A further turn may follow a result by itself, when something in the background has ended.
-            self._result, self._text, self._error_message = None, "", {}
+            self._turn = _Turn()
             self.progress.done = False
         elif record.get("subtype") == "api_retry":
             self.progress.hopeless = self.progress.hopeless or claude_failures.of_retry(record)
 
     def _take_message(self, record: dict[str, Any]) -> None:
-        if lines.text(record.get("error")):
-            self._error_message = record
-            return
         # What is said within a subagent is not the answer.
         in_subagent = bool(record.get("parent_tool_use_id"))
-        for block in lines.records(lines.record(record.get("message")).get("content")):
+        message = lines.record(record.get("message"))
+        if lines.text(record.get("error")) or message.get("model") == _NO_MODEL:
+            if not in_subagent:
+                self._turn.stand_in = record
+            return
+        self.progress.answered = True
+        self._limit = None
+        turn = self._turn
+        turn.answered = True
+        if not in_subagent:
+            turn.stand_in, turn.feedback = {}, ""
+        for block in lines.records(message.get("content")):
             if block.get("type") == "tool_use" and (tool_use := lines.text(block.get("id"))):
                 self.progress.running_tools.add(tool_use)
+                turn.last_call = claude_failures.call(block.get("name"), block.get("input"))
             elif block.get("type") == "text" and not in_subagent:
-                self._text = lines.text(block.get("text")) or self._text
+                turn.text = lines.text(block.get("text")) or turn.text
+
+    def _take_input(self, record: dict[str, Any]) -> None:
+        for block in lines.records(lines.record(record.get("message")).get("content")):
+            self.progress.running_tools.discard(lines.text(block.get("tool_use_id")))
+            text = lines.text(block.get("text"))
+            if record.get("isSynthetic") is True and text.startswith(_FEEDBACK):
+                self._turn.feedback = text.removeprefix(_FEEDBACK).strip()
 
     def _take_limit(self, info: dict[str, Any]) -> None:
-        self._limit_ends = None
+        self._limit = None
         if info.get("status") == "rejected":
             try:
-                self._limit_ends = datetime.fromtimestamp(info["resetsAt"], UTC)
+                self._limit = Limit(datetime.fromtimestamp(info["resetsAt"], UTC))
             except (KeyError, TypeError, ValueError, OverflowError, OSError):
-                return
+                self._limit = Limit(None)
 
     def _take_result(self, record: dict[str, Any]) -> None:
-        self._result = record
+        self._turn.result = record
         self.progress.done = True
         self.progress.running_tools.clear()
         for denial in lines.records(record.get("permission_denials"))[: _MAX_DENIALS - len(self._denials)]:
-            self._denials.append(_denial(denial))
+            self._denials.append(claude_failures.call(denial.get("tool_name"), denial.get("tool_input")))
         usage = lines.record(record.get("usage"))
+        if _sum(None, usage.get("output_tokens")):
+            # Its messages may be lost: see lines.parse.
+            self._turn.answered = self.progress.answered = True
         earlier = self._usage
         self._usage = Usage(
             turns=_sum(earlier.turns, record.get("num_turns")),
@@ -123,14 +179,10 @@ class ClaudeParser:
         """Returns the structured output and the failure, of which one or both may be absent."""
         if end.stopped_for:
             return None, end.stopped_for
-        result = self._result
+        result = self._turn.result
         if result is None:
-            return None, claude_failures.of_exit(end, begun=self._session_id is not None)
-        # API errors come with the subtype "success".
-        if result.get("is_error") is not False or result.get("subtype") != "success":
-            failure = claude_failures.of_result(result, self._error_message)
-            if failure.kind is FailureKind.RATE_LIMITED:
-                failure = dataclasses.replace(failure, retry_time=self._limit_ends)
+            return None, claude_failures.of_exit(end, self._limit, begun=self._session_id is not None)
+        if failure := self._failure(result):
             return None, failure
         if not self._structured:
             return None, None
@@ -145,11 +197,22 @@ class ClaudeParser:
             return None, Failure(FailureKind.OUTPUT_MISSING, message)
         return output, None
 
-    def _result_text(self, structured_output: str | None) -> str | None:
-        text = self._text
-        result = self._result
-        if result and result.get("is_error") is False and not self._structured:
-            text = lines.text(result.get("result")) or text
+    def _failure(self, result: dict[str, Any]) -> Failure | None:
+        turn = self._turn
+        # API errors come with the subtype "success".
+        claims_success = result.get("is_error") is False and result.get("subtype") == "success"
+        if not claims_success or lines.text(result.get("terminal_reason")) in claude_failures.UNFINISHED:
+            return claude_failures.of_result(result, turn.stand_in, self._limit)
+        if failure := claude_failures.of_hook(result, turn.last_call, turn.feedback):
+            return failure
+        if turn.is_without_answer():
+            return claude_failures.of_no_answer(result, turn.stand_in, self._limit)
+        return None
+
+    def _result_text(self, structured_output: str | None, *, failed: bool) -> str | None:
+        text = self._turn.text
+        if self._turn.result and not failed and not self._structured:
+            text = lines.text(self._turn.result.get("result")) or text
         return lines.head(text or structured_output or "", lines.MAX_RESULT, _CUT_RESULT) or None
 
     def _total_usage(self) -> Usage:
@@ -159,14 +222,6 @@ class ClaudeParser:
         # Newer releases go on from the cost of the session that is resumed, older ones start at 0.
         own = total - self._earlier_cost if total >= self._earlier_cost else total
         return dataclasses.replace(self._usage, cost_usd=own, session_cost_usd=self._earlier_cost + own)
-
-
-def _denial(denial: dict[str, Any]) -> str:
-    given = lines.record(denial.get("tool_input"))
-    told = next((given[key] for key in ("command", "file_path", "url", "pattern", "query") if key in given), given)
-    short = told if isinstance(told, str) else lines.dump(told)
-    text = " ".join(f"{lines.text(denial.get('tool_name'))}: {short}".split())
-    return lines.clean(text if len(text) <= _MAX_DENIAL else text[: _MAX_DENIAL - 1] + "…")
 
 
 def _sum(earlier: int | None, value: object) -> int | None:

@@ -36,11 +36,16 @@ class CommandParser:
 
     def feed(self, line: bytes) -> None:
         """Takes one line."""
-        record = lines.parse(line)
+        for record in lines.parse(line):
+            self._take(record)
+
+    def _take(self, record: dict[str, Any]) -> None:
         if record.get("type") == "exit":
             self._end = record
             self.progress.done = True
+            self.progress.answered = self.progress.answered or "error" not in record
         elif record.get("type") == "output":
+            self.progress.answered = True
             text = lines.text(record.get("text"))
             if record.get("stream") == "stderr":
                 self._stderr.add(text)
@@ -48,7 +53,7 @@ class CommandParser:
             self._stdout.add(text)
             if self._structured and text.lstrip().startswith("{"):
                 text = lines.clean(text.strip())
-                self._structured_output = text if lines.parse(text.encode()) else self._structured_output
+                self._structured_output = text if lines.parse_object(text) else self._structured_output
 
     def finish(self, exit: Exit) -> Outcome:  # noqa: A002 - the field's word
         """Returns how the run ended."""

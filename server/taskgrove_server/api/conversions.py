@@ -136,9 +136,7 @@ def _to_time(request: Message, field: str) -> datetime | None:
 
 def from_config(config: RunConfig) -> run_config_pb2.RunConfig:
     """Returns the wire's config, with the same fields set."""
-    message = run_config_pb2.RunConfig(
-        allowed_tools=config.allowed_tools, setting_sources=config.setting_sources
-    )
+    message = run_config_pb2.RunConfig(allowed_tools=config.allowed_tools, setting_sources=config.setting_sources)
     for field in fields(RunConfig):
         value = getattr(config, field.name)
         if isinstance(value, str | int):

@@ -1,10 +1,11 @@
-"""What the servicers share: the way to the store from the event loop, request keys, and a check of paths."""
+"""What the servicers share: the way to the store from the event loop, request keys, and checks of configs."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import hashlib
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,10 +14,14 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from taskgrove.v1 import run_config_pb2
+from taskgrove_server.agents import output_schema
+from taskgrove_server.domain import errors
 from taskgrove_server.store import requests
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees.roots import AllowedRoots
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -94,6 +99,21 @@ def request_key(method: str, request: Any) -> RequestKey | None:
     body.ClearField("request_id")
     fingerprint = hashlib.sha256(body.SerializeToString(deterministic=True)).hexdigest()
     return RequestKey(request.request_id, method, fingerprint)
+
+
+async def check_output_schema(field: str, config: run_config_pb2.RunConfig) -> None:
+    """Raises InvalidRequest for an output schema that no output can be held against; `field` is the config's name."""
+    if not config.output_schema:
+        return
+    try:
+        # A process of its own, as a schema may take long to look through. It ends by itself.
+        problem = await asyncio.to_thread(output_schema.problem, config.output_schema)
+    except output_schema.CheckFailed as error:
+        # The machine is short of something. The run will see.
+        log.warning("An output schema could not be checked: %s", error)
+        return
+    if problem:
+        raise errors.InvalidRequest((f"{field}.output_schema", f"cannot be used: {problem}"))
 
 
 def check_agent_path(roots: AllowedRoots, config: run_config_pb2.RunConfig) -> None:

@@ -9,7 +9,7 @@ from taskgrove.v1 import task_list_service_pb2 as messages
 from taskgrove.v1 import task_list_service_pb2_grpc
 from taskgrove.v1.worktree_settings_pb2 import WorktreeSettings
 from taskgrove_server.api import conversions, paging, worktree_conversions
-from taskgrove_server.api.front import Reads, check_agent_path, request_key, stored
+from taskgrove_server.api.front import Reads, check_agent_path, check_output_schema, request_key, stored
 from taskgrove_server.api.validation import task_lists as valid
 from taskgrove_server.api.validation import worktrees
 from taskgrove_server.api.validation.checks import Checks
@@ -44,6 +44,7 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
             created = await self._reads(self._store.task_lists.get, TaskListId(known))
             return messages.CreateTaskListResponse(task_list=conversions.from_task_list(created))
         check_agent_path(self._roots, request.defaults)
+        await check_output_schema("defaults", request.defaults)
         working_dir = None
         if request.working_dir:
             working_dir = await self._reads(self._usable, request.working_dir)
@@ -87,6 +88,7 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
         """Changes the title or the defaults of a task list."""
         valid.update_task_list(request, self._agents)
         check_agent_path(self._roots, request.defaults)
+        await check_output_schema("defaults", request.defaults)
         task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
         if request.HasField("worktree_settings"):
             await self._check_settings(request.worktree_settings, task_list.working_dir)

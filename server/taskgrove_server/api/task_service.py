@@ -8,7 +8,7 @@ from typing import Any, cast
 from taskgrove.v1 import task_service_pb2 as messages
 from taskgrove.v1 import task_service_pb2_grpc
 from taskgrove_server.api import conversions, paging
-from taskgrove_server.api.front import Reads, check_agent_path, request_key, stored
+from taskgrove_server.api.front import Reads, check_agent_path, check_output_schema, request_key, stored
 from taskgrove_server.api.offloading import Offloading
 from taskgrove_server.api.reading import Reading
 from taskgrove_server.api.validation import tasks as valid
@@ -63,6 +63,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             task = await self._reads(self._store.tasks.get, TaskId(known))
             return messages.EnqueueResponse(task=conversions.from_task(task))
         check_agent_path(self._roots, request.overrides)
+        await check_output_schema("overrides", request.overrides)
         overrides = conversions.to_config(request.overrides)
         task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
         _check_command(overrides, task_list)
@@ -139,6 +140,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """Changes what the agent will be told, of a task that waits in the queue."""
         valid.update_task(request, self._agents)
         check_agent_path(self._roots, request.overrides)
+        await check_output_schema("overrides", request.overrides)
         task = await self._reads(self._store.tasks.get, TaskId(request.task_id))
         edit = conversions.to_edit(request)
         if edit.overrides is not None:

@@ -26,7 +26,7 @@ from taskgrove_server.processes import starting, sweeping
 from taskgrove_server.processes.ending import ProcessEnd
 from taskgrove_server.processes.spec import Graces, Spec
 from taskgrove_server.processes.supervised import Supervised
-from taskgrove_server.runner import driving
+from taskgrove_server.runner import driving, run_output
 from taskgrove_server.runner.driving import Drive, Limits
 from taskgrove_server.runner.insisting import NO_ROOM, insist
 from taskgrove_server.runner.mailbox import Detached, Mailbox
@@ -263,7 +263,10 @@ class Execution:
 
     def _end(self, job: Job, run: Run, ended: Exit, parser: Parser) -> Run:
         insist(lambda: self._end_log(run), job.mailbox)
-        return self._conclude(job, run, parser.finish(ended))
+        # Who holds no conversation cannot be told what is wrong: a command would print the same again.
+        final = not self._agents.find(run.agent).capabilities.models
+        outcome = run_output.checked(parser.finish(ended), job.config.output_schema, job.mailbox, final=final)
+        return self._conclude(job, run, outcome)
 
     def _end_log(self, run: Run) -> None:
         try:
