@@ -63,6 +63,7 @@ class Workplace:
     def run(
         self,
         *steps: Step,
+        prompt: str = "Do it.",
         settings: RunConfig | None = None,
         session_id: SessionId | None = None,
         resumes: bool = False,
@@ -79,7 +80,7 @@ class Workplace:
         settings = config.resolve(settings or RunConfig(), RunConfig())
         claude = Claude(executable())
         request = LaunchRequest(
-            prompt="Do it.",
+            prompt=prompt,
             config=settings,
             session_id=session_id or ids.new_session_id(),
             resumes=resumes,
