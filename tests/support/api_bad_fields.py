@@ -28,6 +28,10 @@ BAD_CONFIGS: dict[str, list[tuple[Any, str]]] = {
         ("{", "output_schema"),
         ("[" * 50_000, "output_schema"),
         ('{"maximum": ' + "9" * 5000 + "}", "output_schema"),
+        ('{"type": "objekt"}', "output_schema"),
+        ('{"properties": {"a": {"pattern": "("}}}', "output_schema"),
+        ('{"$ref": "https://example.org/schema.json"}', "output_schema"),
+        ('{"$schema": "https://example.org/mine"}', "output_schema"),
     ],
     "permission_mode": [("yolo", "permission_mode"), ("acceptedits", "permission_mode")],
     "allowed_tools": [

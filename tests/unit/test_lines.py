@@ -95,5 +95,6 @@ def test_a_large_line_is_looked_into_unless_it_is_all_brackets_and_quotes() -> N
 
 def test_a_text_is_one_object_or_none() -> None:
     assert lines.parse_object(' {"a": 1} ') == {"a": 1}
+    assert lines.parse_object("{}") == {}
     for text in ('{"a": 1} x', "[1]", "", '{"a": 1}{"b": 2}', "[" * 100_000):
-        assert lines.parse_object(text) == {}
+        assert lines.parse_object(text) is None

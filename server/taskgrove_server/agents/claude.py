@@ -167,7 +167,7 @@ def _schema(text: str) -> str:
     It knows draft 7 alone, and is lost over any other `$schema`: 2.1.330 ends, and 2.1.197 goes on without a schema.
     What it takes for the output in the end is held against the whole schema (runner/run_output.py).
     """
-    schema = lines.parse_object(text)
+    schema = lines.parse_object(text) or {}
     return text if schema.pop("$schema", None) is None else json.dumps(schema)
 
 

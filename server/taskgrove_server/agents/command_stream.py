@@ -53,7 +53,7 @@ class CommandParser:
             self._stdout.add(text)
             if self._structured and text.lstrip().startswith("{"):
                 text = lines.clean(text.strip())
-                self._structured_output = text if lines.parse_object(text) else self._structured_output
+                self._structured_output = text if lines.parse_object(text) is not None else self._structured_output
 
     def finish(self, exit: Exit) -> Outcome:  # noqa: A002 - the field's word
         """Returns how the run ended."""

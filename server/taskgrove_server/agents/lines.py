@@ -48,12 +48,13 @@ def parse(line: bytes) -> Iterator[dict[str, Any]]:
         yield record(whole)
 
 
-def parse_object(text: str) -> dict[str, Any]:
-    """Returns the JSON object that a text is, empty when it is none."""
+def parse_object(text: str) -> dict[str, Any] | None:
+    """Returns the JSON object that a text is, None when it is none."""
     try:
-        return record(json.loads(text))
+        value: object = json.loads(text)
     except (ValueError, RecursionError):
-        return {}
+        return None
+    return record(value) if isinstance(value, dict) else None
 
 
 def _tokens(line: bytes) -> int:
