@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,11 @@ def test_a_command_that_reaches_claude_code_all_the_same_is_no_success(
     workplace: Workplace, api: ModelApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = {"type": "user", "message": {"role": "user", "content": "/compact"}}
-    monkeypatch.setattr("taskgrove_server.agents.claude_prompt.message", lambda _prompt: plain)
+
+    def message(_prompt: str) -> dict[str, Any]:
+        return plain
+
+    monkeypatch.setattr("taskgrove_server.agents.claude_prompt.message", message)
     ran = workplace.run(Step(say="never"))
     assert api.requests(ran.key) == []
     assert ran.outcome.failure is not None

@@ -6,6 +6,7 @@ Each line of output is one line {"type": "output", "stream": "stdout" | "stderr"
 newline; a last line that has none gets "newline": false, and one that is no UTF-8 has "base64" in place of "text".
 The last line is {"type": "exit", "exit_code": n}, with "signal" when one ended the program (then n is 128 and the
 signal's number), or "error" when it could not be started (n is 126 or 127). The wrapper exits with n too.
+docs/command_agent.md has it all, for those who read the lines.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def parse(line: bytes) -> Iterator[dict[str, Any]]:
         yield from _find(line.decode(errors="replace"))
         return
     if isinstance(whole, dict):
-        yield record(whole)
+        yield cast(dict[str, Any], whole)
 
 
 def parse_object(text: str) -> dict[str, Any] | None:
@@ -54,7 +54,7 @@ def parse_object(text: str) -> dict[str, Any] | None:
         value: object = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return record(value) if isinstance(value, dict) else None
+    return cast(dict[str, Any], value) if isinstance(value, dict) else None
 
 
 def _tokens(line: bytes) -> int:

@@ -15,7 +15,7 @@ import json
 import resource
 import sys
 import threading
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 import referencing
@@ -42,27 +42,32 @@ def main() -> None:
         # Not everywhere.
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     question = json.load(sys.stdin)
-    answer: dict[str, str | None] = {"problem": None, "mismatch": None}
+    answer: dict[str, str | None] = {}
     sys.setrecursionlimit(_DEPTH)
     threading.stack_size(_STACK)
     thread = threading.Thread(target=_answer, args=(question, answer))
     thread.start()
     thread.join()
+    if not answer:
+        # Not checked: the traceback is on standard error.
+        sys.exit(1)
     json.dump(answer, sys.stdout)
 
 
 def _answer(question: dict[str, Any], answer: dict[str, str | None]) -> None:
+    problem = mismatch = None
     try:
-        schema = _load(question["schema"])
-        validator = _validator(schema)
+        validator = _validator(_load(question["schema"]))
         if question["output"] is not None:
-            answer["mismatch"] = _mismatch(validator, question["output"])
+            mismatch = _mismatch(validator, question["output"])
     except referencing.exceptions.Unresolvable as error:
-        answer["problem"] = f"its reference {_cut(error.ref)} leads nowhere, as only places in itself are looked up"
+        # One that is followed only now, such as a dynamic one.
+        problem = _nowhere(error.ref)
     except RecursionError:
-        answer["problem"] = "it nests too deeply, or refers to itself without end"
+        problem = "it nests too deeply, or refers to itself without end"
     except ValueError as error:
-        answer["problem"] = str(error)
+        problem = str(error)
+    answer |= {"problem": problem, "mismatch": mismatch}
 
 
 def _load(text: str) -> Any:
@@ -73,13 +78,18 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _validator(schema: Any) -> Any:
-    """Returns what checks outputs; raises ValueError, or Unresolvable, for a schema that is none."""
-    if not isinstance(schema, dict):
+def _nowhere(reference: str) -> str:
+    return f"its reference {_cut(reference)} leads nowhere, as only places in itself are looked up"
+
+
+def _validator(value: object) -> Any:
+    """Returns what checks outputs; raises ValueError for a schema that is none."""
+    if not isinstance(value, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - a problem of the schema
+    schema = cast(dict[str, Any], value)
     draft: Any = jsonschema.Draft202012Validator
     if "$schema" in schema:
-        named = schema["$schema"]
+        named: object = schema["$schema"]
         unknown: Any = None
         draft = validators.validator_for({"$schema": named}, default=unknown) if isinstance(named, str) else unknown
         if draft is None:
@@ -89,21 +99,25 @@ def _validator(schema: Any) -> Any:
     except jsonschema.SchemaError as error:
         raise ValueError(_told(error)) from error
     # Without a registry of ours, references to other hosts would be fetched.
-    registry: Any = referencing.Registry()
-    specification = referencing.jsonschema.specification_with(draft.META_SCHEMA["$schema"])
+    registry: Any = cast(Any, referencing.Registry)()
+    specification: Any = referencing.jsonschema.specification_with(draft.META_SCHEMA["$schema"])
     root = specification.create_resource(schema)
     uri = root.id() or ""
     _resolve(root, registry.with_resource(uri, root).resolver(uri))
     return draft(schema, registry=registry)
 
 
-def _resolve(resource: Any, resolver: Any) -> None:
-    """Raises Unresolvable for a reference that leads nowhere, in a schema or one of those inside it."""
-    contents = resource.contents
+def _resolve(inside: Any, resolver: Any) -> None:
+    """Raises ValueError for a reference that leads nowhere, in a schema or one of those inside it."""
+    contents = cast(dict[str, object], inside.contents) if isinstance(inside.contents, dict) else {}
     for key in ("$ref", "$dynamicRef", "$recursiveRef"):
-        if isinstance(contents, dict) and isinstance(contents.get(key), str):
-            resolver.lookup(contents[key])
-    for inner in resource.subresources():
+        reference = contents.get(key)
+        if isinstance(reference, str):
+            try:
+                resolver.lookup(reference)
+            except referencing.exceptions.Unresolvable as error:
+                raise ValueError(_nowhere(reference)) from error
+    for inner in inside.subresources():
         _resolve(inner, resolver.in_subresource(inner))
 
 

@@ -63,5 +63,5 @@ def _check(schema: str, output: str | None) -> Verdict:
         return Verdict(problem=f"checking it takes more than {EFFORT} seconds or too much memory")
     if ended.returncode:
         raise CheckFailed(lines.tail(ended.stderr.decode(errors="replace").strip(), 1000))
-    answer: dict[str, Any] = next(lines.parse(ended.stdout), {})
+    answer: dict[str, Any] = next(lines.parse(ended.stdout), dict[str, Any]())
     return Verdict(answer.get("problem"), answer.get("mismatch"))
