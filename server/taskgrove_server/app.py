@@ -160,6 +160,7 @@ class App:
         )
         chores = {
             "events": self._trim_events,
+            "requests": self._trim_requests,
             "worktrees": self._prune_worktrees,
             "leftovers": self._leftovers.remove,
             "listings": self._drop_listings,
@@ -197,6 +198,11 @@ class App:
     def _trim_events(self, stopped: Callable[[], bool]) -> None:
         retention = timedelta(seconds=self._settings.event_retention)
         while not stopped() and self._store.events.trim(retention, self._settings.max_events).result():
+            pass
+
+    def _trim_requests(self, stopped: Callable[[], bool]) -> None:
+        retention = timedelta(seconds=self._settings.request_retention)
+        while not stopped() and self._store.requests.trim(retention).result():
             pass
 
     def _prune_worktrees(self, stopped: Callable[[], bool]) -> None:

@@ -75,6 +75,11 @@ def _limit(value: Any) -> float | None:
     return _seconds(value) or None
 
 
+def _days(value: Any) -> float | None:
+    seconds = _seconds(value)
+    return seconds if seconds is not None and seconds >= 86400 else None
+
+
 def _flag(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
@@ -89,6 +94,7 @@ _ADDRESS = _Kind("address", "an address", _text)
 _COUNT = _Kind("count", "a whole number from 1 to 1024", lambda value: _whole(value, 1024))
 _SPACE = _Kind("MiB", "a whole number of MiB, at most 1048576", lambda value: _whole(value, 1 << 20, least=0))
 _MANY = _Kind("count", "a whole number from 1 to 1000000", lambda value: _whole(value, 1_000_000))
+_DAYS = _Kind("seconds", "a number of seconds, at least a day (86400) and at most a year", _days)
 _FLAG = _Kind("flag", "true or false", _flag)
 _LEVEL = _Kind("word", "debug, info, warning or error", _level)
 _LIMIT = _Kind("seconds", "a number of seconds, more than 0 and at most a year", _limit)
@@ -177,6 +183,9 @@ class Settings:
         _LIMIT, 7 * 86400.0, "How long events are kept for those who watch them, unless there are too many."
     )
     max_events: int = _setting(_MANY, 100_000, "How many events are kept.")
+    request_retention: float = _setting(
+        _DAYS, 7 * 86400.0, "How long request ids are kept, by which a call that is made again is told from a new one."
+    )
     author_name: str = _setting(_TEXT, "Taskgrove", "Author and committer of the commits.")
     author_email: str = _setting(_TEXT, "taskgrove@localhost", "E-mail address of that author.")
     stop_runs: bool = _setting(

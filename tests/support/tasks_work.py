@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -71,6 +72,13 @@ def execute(server: RunningServer, statement: str, *values: object) -> None:
         assert database.execute(statement, values).rowcount == 1
     finally:
         database.close()
+
+
+@contextlib.contextmanager
+def connected(server: RunningServer) -> Generator[sqlite3.Connection]:
+    """Opens the server's database behind its back; what is done inside is committed."""
+    with contextlib.closing(sqlite3.connect(server.data / "taskgrove.db", timeout=PATIENCE)) as database, database:
+        yield database
 
 
 def add_filter(repository: Path, *, smudge: str = "cat", clean: str = "cat", pattern: str = "*.filtered") -> None:

@@ -38,6 +38,10 @@ VALUES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "branch_prefix": ({"agents/": "agents/"}, [""]),
     "event_retention": ({"0.5": 0.5, "604800": 604800.0}, ["", "0", "-1", "inf"]),
     "max_events": ({"1": 1, "1000000": 1000000}, ["", "0", "1000001", "all"]),
+    "request_retention": (
+        {"86400": 86400.0, "604800.5": 604800.5, "31622400": 31622400.0},
+        ["", "0", "-1", "86399", "86399.9", "31622401", "nan", "inf", "7d"],
+    ),
     "author_name": ({"Grace Hopper": "Grace Hopper"}, [""]),
     "author_email": ({"g@example.org": "g@example.org"}, [""]),
     "stop_runs": ({"true": True, "YES": True, "1": True, "false": False, "no": False, "0": False}, ["", "maybe", "2"]),

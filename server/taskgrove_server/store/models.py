@@ -120,8 +120,10 @@ class Request(Table):
     id = peewee.TextField(primary_key=True)
     method = peewee.TextField()
     fingerprint = peewee.TextField()
-    #: The task or the list that the call returned.
+    #: The task or the list that the call was about; empty when there was none.
     subject_id = peewee.TextField()
+    #: The response, encoded, where a repeat cannot be told the same from what else is stored.
+    answer = peewee.BlobField(null=True)
     create_time = peewee.BigIntegerField()
 
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Generic, TypeVar
 
 from taskgrove_server.domain import clock, errors
 from taskgrove_server.store import models, rows
 from taskgrove_server.store.refusing import reading
+from taskgrove_server.store.writer import Changed, Writer
+
+T = TypeVar("T")
+
+#: Ids that one transaction removes.
+SLICE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +28,53 @@ class RequestKey:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What an earlier call with the same id was about, and what it answered where that is kept."""
+
+    subject_id: str
+    answer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answering(Generic[T]):
+    """A call whose answer is kept for those who repeat it, and how that is made of what came of the call."""
+
+    key: RequestKey
+    encode: Callable[[T], bytes]
+
+
+class Requests:
+    """The stored request ids. Changes return futures that resolve once they are on disk."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def record(self, key: RequestKey, subject_id: str, answer: bytes) -> Future[None]:
+        """Notes what a call answers whose deed is not in the store; see `record` of this module."""
+        return self._writer.submit(lambda _changed: record(key, subject_id, answer))
+
+    def trim(self, retention: timedelta) -> Future[int]:
+        """Removes some of the ids that are older than `retention`; returns how many.
+
+        Fewer than asked for are removed at a time, for others wait meanwhile: 0 tells that all is done.
+        """
+        oldest = rows.from_time(clock.now() - retention)
+
+        def change(_changed: Changed) -> int:
+            old = models.Request.select(models.Request.id).where(models.Request.create_time < oldest)
+            some = old.order_by(models.Request.create_time).limit(SLICE)
+            removed: int = models.Request.delete().where(models.Request.id.in_(some)).execute()
+            return removed
+
+        return self._writer.submit(change)
+
+    @reading()
+    def recall(self, key: RequestKey) -> Recalled | None:
+        """Returns what the same call answered before, None when it is new. Raises RequestIdReused."""
+        return _recall(key)
+
+
 def earlier(key: RequestKey | None) -> str | None:
     """Returns the id of what the same call returned before, None when it is new.
 
@@ -25,12 +82,8 @@ def earlier(key: RequestKey | None) -> str | None:
     """
     if key is None:
         return None
-    row = models.Request.get_or_none(models.Request.id == key.id)
-    if row is None:
-        return None
-    if (row.method, row.fingerprint) != (key.method, key.fingerprint):
-        raise errors.RequestIdReused(key.id)
-    return row.subject_id
+    known = _recall(key)
+    return known.subject_id if known else None
 
 
 @reading()
@@ -39,13 +92,30 @@ def look_up(key: RequestKey) -> str | None:
     return earlier(key)
 
 
-def record(key: RequestKey | None, subject_id: str) -> None:
-    """Notes what the call returned. Belongs into the transaction of the change."""
-    if key is not None:
-        models.Request.create(
-            id=key.id,
-            method=key.method,
-            fingerprint=key.fingerprint,
-            subject_id=subject_id,
-            create_time=rows.from_time(clock.now()),
-        )
+def record(key: RequestKey | None, subject_id: str, answer: bytes | None = None) -> None:
+    """Notes what the call returned, or what it has come to since. Belongs into the transaction of the change.
+
+    What was done stays done when its id was used meanwhile for a call of another method.
+    """
+    if key is None:
+        return
+    request = models.Request
+    row = request.insert(
+        id=key.id,
+        method=key.method,
+        fingerprint=key.fingerprint,
+        subject_id=subject_id,
+        answer=answer,
+        create_time=rows.from_time(clock.now()),
+    )
+    same = (request.method == key.method) & (request.fingerprint == key.fingerprint)
+    row.on_conflict(conflict_target=[request.id], update={request.answer: answer}, where=same).execute()
+
+
+def _recall(key: RequestKey) -> Recalled | None:
+    row = models.Request.get_or_none(models.Request.id == key.id)
+    if row is None:
+        return None
+    if (row.method, row.fingerprint) != (key.method, key.fingerprint):
+        raise errors.RequestIdReused(key.id)
+    return Recalled(row.subject_id, None if row.answer is None else bytes(row.answer))

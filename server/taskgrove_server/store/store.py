@@ -8,6 +8,7 @@ from pathlib import Path
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.store.database import open_database
 from taskgrove_server.store.events import Events
+from taskgrove_server.store.requests import Requests
 from taskgrove_server.store.runs import Runs
 from taskgrove_server.store.slots import Slots
 from taskgrove_server.store.task_lists import TaskLists
@@ -32,6 +33,7 @@ class Store:
         self.worktrees = Worktrees(self._writer)
         self.events = Events(self._writer, self._database)
         self.task_lists = TaskLists(self._writer)
+        self.requests = Requests(self._writer)
 
     def close_connection(self) -> None:
         """Closes the calling thread's connection, which a thread that ends must not leave behind."""

@@ -50,13 +50,16 @@ class TaskLists:
         title: str | None = None,
         defaults: RunConfig | None = None,
         worktree_settings: WorktreeSettings | None = None,
+        request: RequestKey | None = None,
     ) -> Future[TaskList]:
         """Changes what is not None; `etag` empty means whatever the list is by now.
 
-        Raises TaskListNotFound and EtagMismatch.
+        Raises TaskListNotFound, EtagMismatch and RequestIdReused.
         """
 
         def change(_changed: Changed) -> TaskList:
+            if known := requests.earlier(request):
+                return _get(TaskListId(known))
             before = _get(task_list_id)
             if etag and etag != before.etag:
                 raise errors.EtagMismatch(f"Task list {task_list_id}", before.etag)
@@ -68,14 +71,20 @@ class TaskLists:
             if worktree_settings is not None:
                 values["worktree_settings"] = rows.from_worktree_settings(worktree_settings)
             models.TaskList.update(values).where(models.TaskList.id == task_list_id).execute()
+            requests.record(request, task_list_id)
             return _get(task_list_id)
 
         return self._writer.submit(change)
 
-    def delete(self, task_list_id: TaskListId) -> Future[None]:
-        """Removes a list. Raises TaskListNotFound, and TaskListActive while a task of it is queued or running."""
+    def delete(self, task_list_id: TaskListId, request: RequestKey | None = None) -> Future[None]:
+        """Removes a list, unless the same request has done so.
+
+        Raises TaskListNotFound, TaskListActive while a task of it is queued or running, and RequestIdReused.
+        """
 
         def change(_changed: Changed) -> None:
+            if requests.earlier(request):
+                return
             _get(task_list_id)
             active = models.Task.select(models.Task.id).where(
                 models.Task.task_list_id == task_list_id,
@@ -84,6 +93,7 @@ class TaskLists:
             if active.limit(1).first() is not None:
                 raise errors.TaskListActive(task_list_id)
             models.TaskList.delete().where(models.TaskList.id == task_list_id).execute()
+            requests.record(request, task_list_id)
 
         return self._writer.submit(change)
 

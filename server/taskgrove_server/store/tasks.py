@@ -103,13 +103,17 @@ class Tasks:
 
         return self._writer.submit(change)
 
-    def delete(self, task_id: TaskId) -> Future[list[str]]:
+    def delete(
+        self, task_id: TaskId, request: RequestKey | None = None, answer: bytes | None = None
+    ) -> Future[list[str]]:
         """Removes a resting task with its runs, and returns the paths of their logs.
 
-        Raises TaskNotFound, TaskActive and WorktreeBusy.
+        Notes what is answered to the request. Raises TaskNotFound, TaskActive, WorktreeBusy and RequestIdReused.
         """
 
         def change(changed: Changed) -> list[str]:
+            if requests.earlier(request):
+                return []
             task = task_rows.get(task_id)
             if not task.state.rests:
                 raise errors.TaskActive(task_id, task.state)
@@ -118,6 +122,7 @@ class Tasks:
             models.Run.delete().where(models.Run.task_id == task_id).execute()
             models.Worktree.delete().where(models.Worktree.task_id == task_id).execute()
             models.Task.delete().where(models.Task.id == task_id).execute()
+            requests.record(request, task_id, answer)
             events.record(changed, EventKind.TASK_DELETED, task)
             return logs
 
@@ -154,13 +159,15 @@ class Tasks:
 
         return self._writer.submit(change)
 
-    def update(self, task_id: TaskId, edit: TaskEdit, etag: str) -> Future[Task]:
+    def update(self, task_id: TaskId, edit: TaskEdit, etag: str, request: RequestKey | None = None) -> Future[Task]:
         """Changes what the agent of a task that waits will be told; `etag` empty means whatever the task is by now.
 
-        Raises TaskNotFound, EtagMismatch and TaskNotQueued.
+        Raises TaskNotFound, EtagMismatch, TaskNotQueued and RequestIdReused.
         """
 
         def change(changed: Changed) -> Task:
+            if known := requests.earlier(request):
+                return task_rows.get(TaskId(known))
             task = _get_for_update(task_id, etag)
             if task.state is not TaskState.QUEUED or task.slot is not None:
                 raise errors.TaskNotQueued(task_id, task.state)
@@ -173,23 +180,27 @@ class Tasks:
                 values["subtasks"] = rows.from_subtasks(edit.subtasks)
             if edit.overrides is not None:
                 values["overrides"] = rows.from_config(edit.overrides)
-            return _edit(changed, task_id, **values)
+            return _edit(changed, task_id, request, **values)
 
         return self._writer.submit(change)
 
-    def tick(self, task_id: TaskId, number: int, etag: str, *, completed: bool) -> Future[Task]:
+    def tick(
+        self, task_id: TaskId, number: int, etag: str, *, completed: bool, request: RequestKey | None = None
+    ) -> Future[Task]:
         """Marks a subtask, counted from 1, as completed or not; `etag` as for `update`.
 
-        Raises TaskNotFound, EtagMismatch and SubtaskNotFound.
+        Raises TaskNotFound, EtagMismatch, SubtaskNotFound and RequestIdReused.
         """
 
         def change(changed: Changed) -> Task:
+            if known := requests.earlier(request):
+                return task_rows.get(TaskId(known))
             task = _get_for_update(task_id, etag)
             if not 1 <= number <= len(task.subtasks):
                 raise errors.SubtaskNotFound(task_id, number)
             subtasks = list(task.subtasks)
             subtasks[number - 1] = replace(subtasks[number - 1], completed=completed)
-            return _edit(changed, task_id, subtasks=rows.from_subtasks(tuple(subtasks)))
+            return _edit(changed, task_id, request, subtasks=rows.from_subtasks(tuple(subtasks)))
 
         return self._writer.submit(change)
 
@@ -225,8 +236,9 @@ def _queue_again(changed: Changed, task: Task, request: RequestKey | None, **val
     return queued
 
 
-def _edit(changed: Changed, task_id: TaskId, **values: Any) -> Task:
+def _edit(changed: Changed, task_id: TaskId, request: RequestKey | None, **values: Any) -> Task:
     task_rows.update(changed, task_id, **values)
+    requests.record(request, task_id)
     task = task_rows.get(task_id)
     events.record(changed, EventKind.TASK_UPDATED, task)
     return task

@@ -97,11 +97,19 @@ class Worktrees:
         """Records where the work was saved, before anything is removed; the call goes on."""
         return self._writer.submit(lambda _changed: _update(task_id, saved_ref=saved_ref))
 
-    def removed(self, task_id: TaskId, state: WorktreeState, saved_ref: str | None) -> Future[Task]:
-        """Records that a worktree was removed, and that its call has ended."""
+    def removed(
+        self,
+        task_id: TaskId,
+        state: WorktreeState,
+        saved_ref: str | None,
+        request: RequestKey | None = None,
+        answer: bytes | None = None,
+    ) -> Future[Task]:
+        """Records that a worktree was removed, what its call answers, and that it has ended."""
 
         def change(changed: Changed) -> Task:
             _update(task_id, operation=None, state=state.value, saved_ref=saved_ref)
+            requests.record(request, task_id, answer)
             return _changed_worktree(changed, task_id)
 
         return self._writer.submit(change)
