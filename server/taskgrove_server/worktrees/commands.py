@@ -11,14 +11,14 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-import git
-
+from taskgrove_server.worktrees import git_python
 from taskgrove_server.worktrees.environment import UNATTENDED, without_foreign
 
 #: Settings of the user's that would hang or break an unattended command, fill stderr, or have a command do another
@@ -100,6 +100,8 @@ class Git:
         self._settings = dict(settings or {})
         #: The commands that run, with the identifiers of the threads that started them.
         self._running: dict[subprocess.Popen[bytes], int] = {}
+        #: When those of them that were interrupted were so first, by the monotonic clock.
+        self._interrupted: dict[subprocess.Popen[bytes], float] = {}
         self._stopped = False
         self._lock = threading.Lock()
 
@@ -111,11 +113,19 @@ class Git:
                 _signal(process, signal.SIGTERM)
 
     def interrupt(self, thread: int) -> None:
-        """Ends the command that a thread runs, if it runs one: its call raises GitFailed."""
+        """Ends the command that a thread runs, if it runs one: its call raises GitFailed.
+
+        Called again, it kills one that does not heed that.
+        """
         with self._lock:
             for process, starter in self._running.items():
                 if starter == thread:
-                    _signal(process, signal.SIGTERM)
+                    first = self._interrupted.get(process)
+                    if first is None:
+                        self._interrupted[process] = time.monotonic()
+                        _signal(process, signal.SIGTERM)
+                    elif time.monotonic() - first >= _GRACE:
+                        _signal(process, signal.SIGKILL)
 
     def __call__(
         self,
@@ -226,14 +236,14 @@ class Git:
         argv = [*without_foreign(own, self._passed), "git", "-C", directory, *settings, *arguments]
         try:
             # A session of its own: no terminal to prompt on, no Ctrl-C meant for the server, filters die with git.
-            started: Any = git.Git().execute(
+            started: Any = git_python.Git().execute(
                 argv,
                 as_process=True,
                 start_new_session=True,
                 env=own,
                 istream=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             )
-        except (git.GitCommandNotFound, OSError) as error:
+        except (git_python.GitCommandNotFound, OSError) as error:
             raise GitFailed(f"git could not be started: {error}") from error
         process: subprocess.Popen[bytes] = started.proc
         # GitPython's own object ends the process when nobody holds it any more.
@@ -251,6 +261,7 @@ class Git:
         finally:
             with self._lock:
                 del self._running[process]
+                self._interrupted.pop(process, None)
 
     def ask(self, directory: str, *arguments: str) -> str | None:
         """As a call, but returns None for status 1, with which git's quiet questions say no."""

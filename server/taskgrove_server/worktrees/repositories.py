@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from taskgrove_server.domain import errors
@@ -12,6 +13,16 @@ from taskgrove_server.worktrees import branches, commands, formats, git_dirs, pr
 _TIMEOUT = 30.0
 
 _git = commands.Git(timeout=_TIMEOUT)
+
+
+def interrupt(thread: int) -> None:
+    """Ends the git command that a thread waits for here, if any, so that the thread's call fails."""
+    _git.interrupt(thread)
+
+
+def stop() -> None:
+    """Ends the git commands that run here, whose calls then fail, and lets no further ones begin."""
+    _git.stop()
 
 
 def inspect(path: str) -> str:
@@ -47,12 +58,17 @@ def git_version() -> str:
         return ""
 
 
+def git_program() -> str | None:
+    """Returns the path of the git program, None when there is none."""
+    return shutil.which("git")
+
+
 def check_base(repository: str, branch: str) -> None:
-    """Raises BranchNotFound when tasks cannot start from a branch of this name."""
+    """Raises BranchNotFound when tasks cannot start from a branch, RepositoryFailed when git cannot tell."""
     try:
         found = branches.find_base(_git, repository, branch)
     except commands.GitFailed as failure:
-        raise errors.NotARepository(repository, _why(failure, repository)) from failure
+        raise errors.RepositoryFailed(_why(failure, repository)) from failure
     if found is None:
         raise errors.BranchNotFound(branch)
 
