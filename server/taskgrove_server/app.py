@@ -36,6 +36,7 @@ from taskgrove_server.journal.wakeups import Wakeups
 from taskgrove_server.ownership import DataDirectory
 from taskgrove_server.processes import starting
 from taskgrove_server.processes.spec import Graces
+from taskgrove_server.runner import programs
 from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.driving import Limits
@@ -135,6 +136,7 @@ class App:
         watching = Watching(self._store, self._reads, self._journal, self._wakeups, limit)
         reading = Reading(self._store, self._reads, self._journal, limit)
         self._offloading = Offloading(self._store, self._worktrees.interrupt)
+        self._versions = programs.versions(agents)
         self._servicers = Servicers(
             tasks=TaskServicer(
                 self._store,
@@ -156,7 +158,7 @@ class App:
                 Landings(self._store, works, self._operations, self._worktrees),
                 self._clearing,
             ),
-            server=ServerServicer(self._store, self._reads, self._offloading, self._dispatcher, agents, roots),
+            server=ServerServicer(self._store, self._reads, self._dispatcher, agents, self._versions, roots),
         )
         chores = {
             "events": self._trim_events,
@@ -220,6 +222,7 @@ class App:
         try:
             target = await server.start(self._settings.address, self._tls)
             starting.standby.prepare()
+            self._versions.start()
             self._dispatcher.start()
             self._housekeeping.start()
             _spare_the_collector()
@@ -231,6 +234,7 @@ class App:
             await asyncio.sleep(FAREWELL)
         finally:
             await server.stop(GRACE)
+            self._versions.close()
             self._wakeups.attach(None)
 
 

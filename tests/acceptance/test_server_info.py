@@ -8,13 +8,20 @@ from pathlib import Path
 import taskgrove
 from support import claude_cli, tasks_gates, tasks_work
 from support.server import RunningServer
+from taskgrove.v1.server_service_pb2 import GetServerInfoResponse
+
+
+def told(info: GetServerInfoResponse) -> GetServerInfoResponse | None:
+    """Returns what a server tells of itself once it knows all versions."""
+    return info if info.git_version and info.agents[0].version else None
 
 
 def test_the_server_tells_its_agents_with_their_versions(tmp_path: Path) -> None:
     claude = claude_cli.executable()
     flags = ("--claude", str(claude), "--slots", "3", "--allowed-roots", str(tmp_path))
     with RunningServer(*flags) as server, server.client() as client:
-        info = client.get_server_info()
+        # Both are asked in the background.
+        info = tasks_gates.until(lambda: told(client.get_server_info()), "the versions")
     assert info.version == taskgrove.__version__
     assert info.api_revision >= 1
     assert abs(info.start_time.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(minutes=5)

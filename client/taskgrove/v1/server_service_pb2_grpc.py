@@ -55,7 +55,8 @@ class ServerServiceServicer(object):
     def GetServerInfo(self, request, context):
         """Returns what the server is, what it can do, and how busy it is.
 
-        Errors: RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+        Waits for no program: what agents and git tell of themselves is asked for in the background, when the server starts
+        and when their programs change. What has not been told within a fraction of a second is left out until it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

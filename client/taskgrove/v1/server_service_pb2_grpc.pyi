@@ -40,7 +40,8 @@ class ServerServiceStub:
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]
     """Returns what the server is, what it can do, and how busy it is.
 
-    Errors: RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+    Waits for no program: what agents and git tell of themselves is asked for in the background, when the server starts
+    and when their programs change. What has not been told within a fraction of a second is left out until it is.
     """
 
 @_typing.type_check_only
@@ -55,7 +56,8 @@ class ServerServiceAsyncStub(ServerServiceStub):
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Returns what the server is, what it can do, and how busy it is.
 
-    Errors: RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+    Waits for no program: what agents and git tell of themselves is asked for in the background, when the server starts
+    and when their programs change. What has not been told within a fraction of a second is left out until it is.
     """
 
 class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -73,7 +75,8 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_server_service_pb2.GetServerInfoResponse, _abc.Awaitable[_server_service_pb2.GetServerInfoResponse]]:
         """Returns what the server is, what it can do, and how busy it is.
 
-        Errors: RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+        Waits for no program: what agents and git tell of themselves is asked for in the background, when the server starts
+        and when their programs change. What has not been told within a fraction of a second is left out until it is.
         """
 
 def add_ServerServiceServicer_to_server(servicer: ServerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
