@@ -16,7 +16,7 @@ import taskgrove
 from support import repositories
 from support.cli_stand_in import StandIn, invoke
 from taskgrove import errors
-from taskgrove.cli import connecting, exits
+from taskgrove.cli import asking, connecting, exits
 from taskgrove.cli.doctor import findings, places, programs, service
 from taskgrove.v1.server_service_pb2 import Agent, GetServerInfoResponse
 
@@ -88,7 +88,7 @@ def test_claude_is_looked_for_where_the_server_looks(tmp_path: Path, monkeypatch
     a_program(tmp_path / "claude", "echo 2.1.0 '(Claude Code)'")
     assert programs.claude(path).what == f"2.1.0 (Claude Code) at {tmp_path}/claude"
     mine = a_program(tmp_path / "mine", "exec sleep 60")
-    monkeypatch.setattr(programs, "_PATIENCE", 0.2)
+    monkeypatch.setattr(asking, "PATIENCE", 0.2)
     assert programs.claude({**path, "TASKGROVE_CLAUDE": str(mine)}).status == "problem"
 
 

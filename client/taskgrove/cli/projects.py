@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import click
 
 import taskgrove
 from taskgrove import errors
-from taskgrove.cli import exits
+from taskgrove.cli import asking, exits
 from taskgrove.cli.rendering import safety
 from taskgrove.v1 import task_list_pb2
 
@@ -90,26 +89,25 @@ def _made(client: taskgrove.Client, top: Path) -> task_list_pb2.TaskList:
 def repository_of(directory: Path) -> Path | None:
     """Returns the top level of the git checkout around a directory; None when there is no repository.
 
-    Raises Refused when git finds a repository that it cannot use: its owner is not trusted, it is bare.
+    Raises Refused when git finds a repository that it cannot use: its owner is not trusted, it is bare; or when git
+    does not answer.
     """
     try:
-        found = subprocess.run(
-            ["git", "-C", directory, "rev-parse", "--show-toplevel"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            env=own_environment(),
-        )
+        found = asking.ask(["git", "-C", directory, "rev-parse", "--show-toplevel"], own_environment())
     except FileNotFoundError as error:
         raise exits.Refused(
             "git is not installed, so the repository cannot be found: name a task list with --list."
         ) from error
-    if found.returncode == 0:
-        return Path(found.stdout.removesuffix("\n"))
-    if "not a git repository" in found.stderr:
+    if found is None:
+        raise exits.Refused(
+            f"git does not answer in {directory} within {asking.PATIENCE:g} seconds: see whether its file system "
+            "does, and what 'git rev-parse' waits for there."
+        )
+    if found.status == 0:
+        return Path(found.output.removesuffix("\n"))
+    if "not a git repository" in found.words:
         return None
-    raise exits.Refused(f"git cannot use the repository at {directory}: {found.stderr.strip()}")
+    raise exits.Refused(f"git cannot use the repository at {directory}: {found.words.strip()}")
 
 
 def own_environment() -> dict[str, str]:

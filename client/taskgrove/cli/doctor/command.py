@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
 from taskgrove import connection
 from taskgrove.cli import connecting, exits, output
-from taskgrove.cli.doctor import places, programs, service
+from taskgrove.cli.doctor import findings, places, programs, service
 from taskgrove.cli.doctor.findings import Finding
 from taskgrove.cli.rendering import terminal
 
@@ -57,9 +57,14 @@ def _examine(server: connecting.Server) -> Iterator[Finding]:
     yield programs.server_program()
     yield programs.claude(os.environ)
     yield from service.examine(server)
-    for finding in (service.socket_directory(server.address), service.token_file(data_directory / "token")):
+    looks: dict[str, Callable[[], Finding | None]] = {
+        "socket directory": lambda: service.socket_directory(server.address),
+        "token": lambda: service.token_file(data_directory / "token"),
+        "disk": lambda: places.disk(data_directory),
+    }
+    for name, look in looks.items():
+        finding = findings.in_time(name, look)
         if finding is not None:
             yield finding
-    yield places.disk(data_directory)
     yield places.repository(Path.cwd())
     yield programs.editor(os.environ)

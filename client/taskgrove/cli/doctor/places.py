@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from taskgrove.cli import exits, projects
+from taskgrove.cli import asking, exits, projects
 from taskgrove.cli.doctor import findings
 from taskgrove.cli.doctor.findings import Finding
 
@@ -59,18 +58,18 @@ def repository(directory: Path) -> Finding:
             f"{directory} is not in a git repository, so that tasks from here get an empty sandbox",
             "Run git init, or go to a repository.",
         )
-    if not _has_commit(top):
+    has_commit = _has_commit(top)
+    if has_commit is None:
+        return findings.problem("repository", f"git does not answer in {top}", f"Try: git -C '{top}' rev-parse HEAD")
+    if not has_commit:
         return findings.problem(
             "repository", f"{top} has no commit to start from", "Make one: git commit --allow-empty -m 'First commit'"
         )
     return findings.ok("repository", f"The repository {top} can be worked on")
 
 
-def _has_commit(top: Path) -> bool:
-    ended = subprocess.run(
-        ["git", "-C", top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=projects.own_environment(),
-    )
-    return ended.returncode == 0
+def _has_commit(top: Path) -> bool | None:
+    """Tells whether a repository has a commit checked out; None when git does not answer."""
+    argv: list[str | Path] = ["git", "-C", top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"]
+    answer = asking.ask(argv, projects.own_environment())
+    return None if answer is None else answer.status == 0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from taskgrove.cli import asking
 from taskgrove.cli.doctor import findings
 from taskgrove.cli.doctor.findings import Finding
 
@@ -21,9 +21,6 @@ PACKAGES = {"grpcio": (1, 80, 1), "protobuf": (6, 31, 1), "click": (8, 1), "rich
 
 #: Landing needs `git merge-tree --write-tree`.
 _GIT = (2, 38)
-
-#: Seconds in which a program has to tell its version.
-_PATIENCE = 10.0
 
 
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
@@ -109,17 +106,10 @@ def editor(environment: Mapping[str, str]) -> Finding:
 def said_by(program: str, *arguments: str) -> str | None:
     """Returns the first line that a program prints; None when it fails, or takes too long."""
     try:
-        ended = subprocess.run(
-            [program, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PATIENCE,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        answer = asking.ask([program, *arguments])
+    except OSError:
         return None
-    return next(iter(ended.stdout.splitlines()), None) if ended.returncode == 0 else None
+    return next(iter(answer.output.splitlines()), None) if answer is not None and answer.status == 0 else None
 
 
 def _version(text: str) -> tuple[int, ...]:
