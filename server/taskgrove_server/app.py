@@ -19,12 +19,16 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from taskgrove_server.agents import registry
+from taskgrove_server.api import inquiries
+from taskgrove_server.api.directories import Directories
 from taskgrove_server.api.event_service import EventServicer
 from taskgrove_server.api.front import Reads
+from taskgrove_server.api.inquiries import Inquiries
 from taskgrove_server.api.interceptors import Admission, StatusInterceptor
 from taskgrove_server.api.limits import StreamLimit
 from taskgrove_server.api.offloading import Offloading
 from taskgrove_server.api.reading import Reading
+from taskgrove_server.api.repeating import Repeats
 from taskgrove_server.api.server import Server, Servicers
 from taskgrove_server.api.server_service import ServerServicer
 from taskgrove_server.api.task_list_service import TaskListServicer
@@ -57,6 +61,7 @@ from taskgrove_server.signals.commits import Commits
 from taskgrove_server.store.store import Store
 from taskgrove_server.tls import Tls
 from taskgrove_server.tokens import Token
+from taskgrove_server.worktrees import repositories
 from taskgrove_server.worktrees.commits import Author
 from taskgrove_server.worktrees.roots import AllowedRoots
 from taskgrove_server.worktrees.shared.shared_state import SharedState
@@ -136,6 +141,10 @@ class App:
         watching = Watching(self._store, self._reads, self._journal, self._wakeups, limit)
         reading = Reading(self._store, self._reads, self._journal, limit)
         self._offloading = Offloading(self._store, self._worktrees.interrupt)
+        patience = min(inquiries.PATIENCE, settings.git_timeout)
+        self._inquiries = Inquiries(repositories.interrupt, patience)
+        directories = Directories(self._inquiries, roots, settings.branch_prefix)
+        repeats = Repeats(self._store, self._reads)
         self._versions = programs.versions(agents)
         self._servicers = Servicers(
             tasks=TaskServicer(
@@ -144,15 +153,16 @@ class App:
                 watching,
                 reading,
                 self._offloading,
+                repeats,
                 self._clearing,
-                roots,
+                directories,
                 agents.names,
             ),
-            task_lists=TaskListServicer(self._store, self._reads, roots, agents.names, settings.branch_prefix),
+            task_lists=TaskListServicer(self._store, self._reads, directories, agents.names),
             events=EventServicer(self._store, self._reads, self._wakeups, limit),
             worktrees=WorktreeServicer(
                 self._store,
-                self._reads,
+                repeats,
                 self._offloading,
                 Review(works, self._listings, self._worktrees.git),
                 Landings(self._store, works, self._operations, self._worktrees),
@@ -189,6 +199,8 @@ class App:
                 self._worktrees.stop()
                 self._dispatcher.wait(None)
             self._offloading.close(PATIENCE, self._worktrees.stop)
+            repositories.stop()
+            self._inquiries.close(GRACE)
             starting.standby.dismiss()
             self._journal.close()
             self._reads.close()

@@ -124,6 +124,9 @@ BAD_WORK: dict[str, list[tuple[Any, str]]] = {
     "target_branch": [(name, "target_branch") for name in BAD_BRANCHES],
 }
 BAD_PAGE: dict[str, list[tuple[Any, str]]] = {"page_size": [(-1, "page_size")], "page_token": []}
+BAD_IDS_OF_CALLS: dict[str, list[tuple[Any, str]]] = {
+    "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS]
+}
 BAD_COMMITS = [(value, "expected_head") for value in ["main", "abc", "0" * 39, "0" * 41, "G" * 40, "-" * 40]]
 BAD_STRATEGIES = [(value, "strategy") for value in [-1, 99]]
 
@@ -149,8 +152,9 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "defaults": [],
         "worktree_settings": BAD_SETTINGS,
         "etag": [(value, "etag") for value in BAD_ETAGS],
+        **BAD_IDS_OF_CALLS,
     },
-    "DeleteTaskList": {"task_list_id": [(value, "task_list_id") for value in BAD_IDS]},
+    "DeleteTaskList": {"task_list_id": [(value, "task_list_id") for value in BAD_IDS], **BAD_IDS_OF_CALLS},
     "Enqueue": {
         "task_list_id": [(value, "task_list_id") for value in BAD_IDS],
         "title": [(title, "title") for title in NOT_ONE_LINE],
@@ -183,7 +187,7 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
     },
     "GetServerInfo": {},
     "RetryTask": {**BAD_TASK, "request_id": [(value, "request_id") for value in BAD_REQUEST_IDS]},
-    "DeleteTask": {**BAD_TASK, "discard_worktree": []},
+    "DeleteTask": {**BAD_TASK, "discard_worktree": [], **BAD_IDS_OF_CALLS},
     "GetWorktreeStatus": BAD_WORK,
     "ListChangedFiles": {**BAD_WORK, **BAD_PAGE, "committed_only": []},
     "DiffWorktree": {
@@ -211,12 +215,14 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "remote_branch": [(name, "remote_branch") for name in BAD_BRANCHES],
         "force": [],
         "expected_head": BAD_COMMITS,
+        **BAD_IDS_OF_CALLS,
     },
-    "DiscardWorktree": {**BAD_TASK, "dry_run": []},
+    "DiscardWorktree": {**BAD_TASK, "dry_run": [], **BAD_IDS_OF_CALLS},
     "PruneWorktrees": {
         "task_list_id": [(value, "task_list_id") for value in BAD_IDS if value],
         "rested_for": [(span, "rested_for") for span in BAD_SPANS],
         "dry_run": [],
+        **BAD_IDS_OF_CALLS,
     },
     "ReadSetupLog": {**BAD_TASK, "offset": [(-1, "offset")]},
     "WatchEvents": {
@@ -247,12 +253,14 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "subtasks": [({"subtasks": [{"title": title}]}, "subtasks.subtasks[0].title") for title in NOT_ONE_LINE],
         "overrides": [],
         "etag": [(value, "etag") for value in BAD_ETAGS],
+        **BAD_IDS_OF_CALLS,
     },
     "UpdateSubtask": {
         "task_id": [(value, "task_id") for value in BAD_IDS],
         "number": [(0, "number"), (-1, "number")],
         "completed": [],
         "etag": [(value, "etag") for value in BAD_ETAGS],
+        **BAD_IDS_OF_CALLS,
     },
     "ReadLines": {
         "task_id": [(value, "task_id") for value in BAD_IDS],

@@ -97,6 +97,11 @@ class Api:
         answer = self._method(name)(message, timeout=PATIENCE, metadata=self._metadata)
         return list(answer) if METHODS[name].server_streaming else answer
 
+    def begin(self, message: Message) -> Any:
+        """Begins a call that does not stream, and returns it."""
+        name = type(message).__name__.removesuffix("Request")
+        return self._method(name).future(message, timeout=PATIENCE, metadata=self._metadata)
+
     def call_by_name(self, method: str, **fields: Any) -> Any:
         """Calls a method with these fields."""
         return self.call(request(method, **fields))

@@ -472,6 +472,12 @@ ASK: dict[str, Request] = {
     "SETUP_LOG_NOT_FOUND": _fields(),
 }
 
+
+def _settings_of_broken(world: World, method: str) -> Any:
+    settings = taskgrove.worktree_settings(base_branch="main")
+    return world.request(method, task_list_id=world.of_broken_repository.task_list_id, worktree_settings=settings)
+
+
 #: The same for a task that is to start in a directory of a repository.
 ASK_OF_ENQUEUE: dict[str, Request] = {
     "DIRECTORY_NOT_FOUND": _fields(subdirectory="no/such/directory"),
@@ -484,6 +490,8 @@ ASK_OF_ENQUEUE: dict[str, Request] = {
 def ask(world: World, method: str, reason: str) -> Any:
     """Returns a request that is to be refused for a reason."""
     own = ASK_OF_ENQUEUE if method == "Enqueue" else {}
+    if (method, reason) == ("UpdateTaskList", "GIT_FAILED"):
+        return _settings_of_broken(world, method)
     message = own.get(reason, ASK[reason])(world, method)
     if method == "DeleteTask" and reason in ("GIT_FAILED", "WORKTREE_BUSY"):
         message.discard_worktree = True

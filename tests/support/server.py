@@ -85,6 +85,11 @@ class RunningServer:
         self._process.kill()
         self._process.wait(PATIENCE)
 
+    def wait(self) -> None:
+        """Waits until the server has ended by itself."""
+        assert self._process is not None
+        self._process.wait(PATIENCE)
+
     def terminate(self) -> int:
         """Asks the server to stop; returns its exit status."""
         assert self._process is not None

@@ -60,18 +60,20 @@ class ListTaskListsResponse(_message.Message):
     def __init__(self, task_lists: _Optional[_Iterable[_Union[_task_list_pb2.TaskList, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateTaskListRequest(_message.Message):
-    __slots__ = ("task_list_id", "title", "defaults", "worktree_settings", "etag")
+    __slots__ = ("task_list_id", "title", "defaults", "worktree_settings", "etag", "request_id")
     TASK_LIST_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     WORKTREE_SETTINGS_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     task_list_id: str
     title: str
     defaults: _run_config_pb2.RunConfig
     worktree_settings: _worktree_settings_pb2.WorktreeSettings
     etag: str
-    def __init__(self, task_list_id: _Optional[str] = ..., title: _Optional[str] = ..., defaults: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., worktree_settings: _Optional[_Union[_worktree_settings_pb2.WorktreeSettings, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    request_id: str
+    def __init__(self, task_list_id: _Optional[str] = ..., title: _Optional[str] = ..., defaults: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., worktree_settings: _Optional[_Union[_worktree_settings_pb2.WorktreeSettings, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class UpdateTaskListResponse(_message.Message):
     __slots__ = ("task_list",)
@@ -80,10 +82,12 @@ class UpdateTaskListResponse(_message.Message):
     def __init__(self, task_list: _Optional[_Union[_task_list_pb2.TaskList, _Mapping]] = ...) -> None: ...
 
 class DeleteTaskListRequest(_message.Message):
-    __slots__ = ("task_list_id",)
+    __slots__ = ("task_list_id", "request_id")
     TASK_LIST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     task_list_id: str
-    def __init__(self, task_list_id: _Optional[str] = ...) -> None: ...
+    request_id: str
+    def __init__(self, task_list_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeleteTaskListResponse(_message.Message):
     __slots__ = ()

@@ -78,7 +78,8 @@ class TaskListServiceServicer(object):
         Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
         FAILED_PRECONDITION (REPOSITORY_EMPTY, BRANCH_PREFIX_TAKEN), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED
         (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
-        deleted since.
+        deleted since. For a repository, or the file system below it, that does not answer within 20 seconds
+        FAILED_PRECONDITION (GIT_FAILED); while many do not, RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,7 +97,8 @@ class TaskListServiceServicer(object):
     def ListTaskLists(self, request, context):
         """Lists task lists, the newest first.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN), and for a `working_dir` whose file system does not
+        answer FAILED_PRECONDITION (GIT_FAILED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +109,8 @@ class TaskListServiceServicer(object):
         with; queued tasks and later runs take the new values.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-        (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN), ABORTED (ETAG_MISMATCH).
+        (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN, GIT_FAILED), ABORTED
+        (ETAG_MISMATCH), ALREADY_EXISTS (REQUEST_ID_REUSED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,7 +121,7 @@ class TaskListServiceServicer(object):
         branches stay, but can no longer be continued.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), FAILED_PRECONDITION
-        (TASK_LIST_ACTIVE).
+        (TASK_LIST_ACTIVE), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,8 @@ class TaskListServiceStub:
     Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
     FAILED_PRECONDITION (REPOSITORY_EMPTY, BRANCH_PREFIX_TAKEN), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED
     (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
-    deleted since.
+    deleted since. For a repository, or the file system below it, that does not answer within 20 seconds
+    FAILED_PRECONDITION (GIT_FAILED); while many do not, RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
     GetTaskList: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.GetTaskListRequest, _task_list_service_pb2.GetTaskListResponse]
     """Returns a task list.
@@ -53,21 +54,23 @@ class TaskListServiceStub:
     ListTaskLists: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.ListTaskListsRequest, _task_list_service_pb2.ListTaskListsResponse]
     """Lists task lists, the newest first.
 
-    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN), and for a `working_dir` whose file system does not
+    answer FAILED_PRECONDITION (GIT_FAILED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
     UpdateTaskList: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.UpdateTaskListRequest, _task_list_service_pb2.UpdateTaskListResponse]
     """Changes the title, the defaults or the worktree settings of a task list. Tasks that run keep what they started
     with; queued tasks and later runs take the new values.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-    (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN), ABORTED (ETAG_MISMATCH).
+    (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN, GIT_FAILED), ABORTED
+    (ETAG_MISMATCH), ALREADY_EXISTS (REQUEST_ID_REUSED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
     DeleteTaskList: _grpc.UnaryUnaryMultiCallable[_task_list_service_pb2.DeleteTaskListRequest, _task_list_service_pb2.DeleteTaskListResponse]
     """Deletes a task list without queued or running tasks. Its resting tasks, their logs, worktrees and
     branches stay, but can no longer be continued.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), FAILED_PRECONDITION
-    (TASK_LIST_ACTIVE).
+    (TASK_LIST_ACTIVE), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
 
 @_typing.type_check_only
@@ -85,7 +88,8 @@ class TaskListServiceAsyncStub(TaskListServiceStub):
     Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
     FAILED_PRECONDITION (REPOSITORY_EMPTY, BRANCH_PREFIX_TAKEN), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED
     (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
-    deleted since.
+    deleted since. For a repository, or the file system below it, that does not answer within 20 seconds
+    FAILED_PRECONDITION (GIT_FAILED); while many do not, RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
     GetTaskList: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.GetTaskListRequest, _task_list_service_pb2.GetTaskListResponse]  # type: ignore[assignment]
     """Returns a task list.
@@ -95,21 +99,23 @@ class TaskListServiceAsyncStub(TaskListServiceStub):
     ListTaskLists: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.ListTaskListsRequest, _task_list_service_pb2.ListTaskListsResponse]  # type: ignore[assignment]
     """Lists task lists, the newest first.
 
-    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN), and for a `working_dir` whose file system does not
+    answer FAILED_PRECONDITION (GIT_FAILED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
     UpdateTaskList: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.UpdateTaskListRequest, _task_list_service_pb2.UpdateTaskListResponse]  # type: ignore[assignment]
     """Changes the title, the defaults or the worktree settings of a task list. Tasks that run keep what they started
     with; queued tasks and later runs take the new values.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-    (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN), ABORTED (ETAG_MISMATCH).
+    (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN, GIT_FAILED), ABORTED
+    (ETAG_MISMATCH), ALREADY_EXISTS (REQUEST_ID_REUSED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
     """
     DeleteTaskList: _aio.UnaryUnaryMultiCallable[_task_list_service_pb2.DeleteTaskListRequest, _task_list_service_pb2.DeleteTaskListResponse]  # type: ignore[assignment]
     """Deletes a task list without queued or running tasks. Its resting tasks, their logs, worktrees and
     branches stay, but can no longer be continued.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), FAILED_PRECONDITION
-    (TASK_LIST_ACTIVE).
+    (TASK_LIST_ACTIVE), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
 
 class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -130,7 +136,8 @@ class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: INVALID_ARGUMENT (INVALID_FIELD, DIRECTORY_NOT_FOUND, NOT_A_REPOSITORY, REPOSITORY_BARE),
         FAILED_PRECONDITION (REPOSITORY_EMPTY, BRANCH_PREFIX_TAKEN), NOT_FOUND (BRANCH_NOT_FOUND), PERMISSION_DENIED
         (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a repeated call NOT_FOUND (TASK_LIST_NOT_FOUND) when the list was
-        deleted since.
+        deleted since. For a repository, or the file system below it, that does not answer within 20 seconds
+        FAILED_PRECONDITION (GIT_FAILED); while many do not, RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
 
     @_abc_1.abstractmethod
@@ -152,7 +159,8 @@ class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_task_list_service_pb2.ListTaskListsResponse, _abc.Awaitable[_task_list_service_pb2.ListTaskListsResponse]]:
         """Lists task lists, the newest first.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN).
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_PAGE_TOKEN), and for a `working_dir` whose file system does not
+        answer FAILED_PRECONDITION (GIT_FAILED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
 
     @_abc_1.abstractmethod
@@ -165,7 +173,8 @@ class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
         with; queued tasks and later runs take the new values.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), PERMISSION_DENIED (PATH_NOT_ALLOWED), NOT_FOUND
-        (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN), ABORTED (ETAG_MISMATCH).
+        (TASK_LIST_NOT_FOUND, BRANCH_NOT_FOUND), FAILED_PRECONDITION (BRANCH_PREFIX_TAKEN, GIT_FAILED), ABORTED
+        (ETAG_MISMATCH), ALREADY_EXISTS (REQUEST_ID_REUSED), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
 
     @_abc_1.abstractmethod
@@ -178,7 +187,7 @@ class TaskListServiceServicer(metaclass=_abc_1.ABCMeta):
         branches stay, but can no longer be continued.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), FAILED_PRECONDITION
-        (TASK_LIST_ACTIVE).
+        (TASK_LIST_ACTIVE), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
 
 def add_TaskListServiceServicer_to_server(servicer: TaskListServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

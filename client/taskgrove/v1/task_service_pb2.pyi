@@ -237,7 +237,7 @@ class RetryTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class UpdateTaskRequest(_message.Message):
-    __slots__ = ("task_id", "title", "description", "subtasks", "overrides", "etag")
+    __slots__ = ("task_id", "title", "description", "subtasks", "overrides", "etag", "request_id")
     class Subtasks(_message.Message):
         __slots__ = ("subtasks",)
         SUBTASKS_FIELD_NUMBER: _ClassVar[int]
@@ -249,13 +249,15 @@ class UpdateTaskRequest(_message.Message):
     SUBTASKS_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     title: str
     description: str
     subtasks: UpdateTaskRequest.Subtasks
     overrides: _run_config_pb2.RunConfig
     etag: str
-    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., subtasks: _Optional[_Union[UpdateTaskRequest.Subtasks, _Mapping]] = ..., overrides: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    request_id: str
+    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., subtasks: _Optional[_Union[UpdateTaskRequest.Subtasks, _Mapping]] = ..., overrides: _Optional[_Union[_run_config_pb2.RunConfig, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class UpdateTaskResponse(_message.Message):
     __slots__ = ("task",)
@@ -264,16 +266,18 @@ class UpdateTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class UpdateSubtaskRequest(_message.Message):
-    __slots__ = ("task_id", "number", "completed", "etag")
+    __slots__ = ("task_id", "number", "completed", "etag", "request_id")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     COMPLETED_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     number: int
     completed: bool
     etag: str
-    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., completed: bool = ..., etag: _Optional[str] = ...) -> None: ...
+    request_id: str
+    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., completed: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class UpdateSubtaskResponse(_message.Message):
     __slots__ = ("task",)
@@ -282,12 +286,14 @@ class UpdateSubtaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class DeleteTaskRequest(_message.Message):
-    __slots__ = ("task_id", "discard_worktree")
+    __slots__ = ("task_id", "discard_worktree", "request_id")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     DISCARD_WORKTREE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     discard_worktree: bool
-    def __init__(self, task_id: _Optional[str] = ..., discard_worktree: bool = ...) -> None: ...
+    request_id: str
+    def __init__(self, task_id: _Optional[str] = ..., discard_worktree: bool = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeleteTaskResponse(_message.Message):
     __slots__ = ("saved_ref", "leftover_path")

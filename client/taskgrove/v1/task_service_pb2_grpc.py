@@ -33,15 +33,18 @@ class TaskServiceStub(object):
     (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
-    Request ids. Enqueue, Continue, Cancel and RetryTask take a `request_id` that makes them safe to repeat after a
-    lost answer. A call with the id of an earlier call of the same method with the same body does nothing and
-    returns the task of that call as it is now. With another method or body it is refused
-    (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
-    good choice. A refused call does not use up its id.
+    Request ids. Every method of this API that changes something takes a `request_id` that makes it safe to repeat after
+    a lost answer. A call with the id of an earlier call of the same method with the same body does nothing: it
+    returns the task or the list of that call as it is now, and what else the answer has as it was told then. While the
+    first call is still at work, the second waits for it, or is told to come back (WORKTREE_BUSY). With another method or
+    body it is refused (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is
+    a good choice. A refused call does not use up its id, and neither does a dry run.
 
-    Which calls are safe to repeat when they end with UNAVAILABLE: those that are marked NO_SIDE_EFFECTS, those with
-    a `request_id` that is set, and updates, which set what they set before. DeleteTask, DeleteTaskList, PushBranch
-    and PruneWorktrees are not: a repeat may tell of what the first attempt has done.
+    Ids are kept for the server's `request_retention`, 7 days unless it is set otherwise and never less than 24 hours:
+    a call that is repeated after that counts as a new one.
+
+    Which calls are safe to repeat when they end with UNAVAILABLE: those that are marked NO_SIDE_EFFECTS, and those with
+    a `request_id` that is set.
     """
 
     def __init__(self, channel):
@@ -120,15 +123,18 @@ class TaskServiceServicer(object):
     (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
-    Request ids. Enqueue, Continue, Cancel and RetryTask take a `request_id` that makes them safe to repeat after a
-    lost answer. A call with the id of an earlier call of the same method with the same body does nothing and
-    returns the task of that call as it is now. With another method or body it is refused
-    (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
-    good choice. A refused call does not use up its id.
+    Request ids. Every method of this API that changes something takes a `request_id` that makes it safe to repeat after
+    a lost answer. A call with the id of an earlier call of the same method with the same body does nothing: it
+    returns the task or the list of that call as it is now, and what else the answer has as it was told then. While the
+    first call is still at work, the second waits for it, or is told to come back (WORKTREE_BUSY). With another method or
+    body it is refused (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is
+    a good choice. A refused call does not use up its id, and neither does a dry run.
 
-    Which calls are safe to repeat when they end with UNAVAILABLE: those that are marked NO_SIDE_EFFECTS, those with
-    a `request_id` that is set, and updates, which set what they set before. DeleteTask, DeleteTaskList, PushBranch
-    and PruneWorktrees are not: a repeat may tell of what the first attempt has done.
+    Ids are kept for the server's `request_retention`, 7 days unless it is set otherwise and never less than 24 hours:
+    a call that is repeated after that counts as a new one.
+
+    Which calls are safe to repeat when they end with UNAVAILABLE: those that are marked NO_SIDE_EFFECTS, and those with
+    a `request_id` that is set.
     """
 
     def Enqueue(self, request, context):
@@ -136,7 +142,8 @@ class TaskServiceServicer(object):
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), PERMISSION_DENIED
         (PATH_NOT_ALLOWED), ALREADY_EXISTS (REQUEST_ID_REUSED), and for a `subdirectory` INVALID_ARGUMENT
-        (DIRECTORY_NOT_FOUND), NOT_FOUND (BRANCH_NOT_FOUND), FAILED_PRECONDITION (REPOSITORY_EMPTY, GIT_FAILED).
+        (DIRECTORY_NOT_FOUND), NOT_FOUND (BRANCH_NOT_FOUND), FAILED_PRECONDITION (REPOSITORY_EMPTY, GIT_FAILED),
+        RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -234,7 +241,9 @@ class TaskServiceServicer(object):
         """Changes what the agent will be told, of a task that waits in the queue.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), PERMISSION_DENIED (PATH_NOT_ALLOWED),
-        FAILED_PRECONDITION (TASK_NOT_QUEUED, TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH).
+        FAILED_PRECONDITION (TASK_NOT_QUEUED, TASK_LIST_NOT_FOUND), ABORTED (ETAG_MISMATCH), ALREADY_EXISTS
+        (REQUEST_ID_REUSED), and for an absolute `agent_path` RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and FAILED_PRECONDITION
+        (GIT_FAILED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -244,7 +253,7 @@ class TaskServiceServicer(object):
         """Ticks a subtask, or takes the tick away; in any state of the task.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, SUBTASK_NOT_FOUND), ABORTED
-        (ETAG_MISMATCH).
+        (ETAG_MISMATCH), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -255,7 +264,8 @@ class TaskServiceServicer(object):
         minutes where there is a worktree to discard; the call goes on to its end when the caller leaves.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-        WORKTREE_PRESENT, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS).
+        WORKTREE_PRESENT, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY), RESOURCE_EXHAUSTED (TOO_MANY_CALLS),
+        ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -352,15 +362,18 @@ class TaskService(object):
     (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
-    Request ids. Enqueue, Continue, Cancel and RetryTask take a `request_id` that makes them safe to repeat after a
-    lost answer. A call with the id of an earlier call of the same method with the same body does nothing and
-    returns the task of that call as it is now. With another method or body it is refused
-    (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is a
-    good choice. A refused call does not use up its id.
+    Request ids. Every method of this API that changes something takes a `request_id` that makes it safe to repeat after
+    a lost answer. A call with the id of an earlier call of the same method with the same body does nothing: it
+    returns the task or the list of that call as it is now, and what else the answer has as it was told then. While the
+    first call is still at work, the second waits for it, or is told to come back (WORKTREE_BUSY). With another method or
+    body it is refused (REQUEST_ID_REUSED). An id is 1 to 64 characters of a-z, A-Z, 0-9, "-", "_", "." and ":"; a UUID is
+    a good choice. A refused call does not use up its id, and neither does a dry run.
 
-    Which calls are safe to repeat when they end with UNAVAILABLE: those that are marked NO_SIDE_EFFECTS, those with
-    a `request_id` that is set, and updates, which set what they set before. DeleteTask, DeleteTaskList, PushBranch
-    and PruneWorktrees are not: a repeat may tell of what the first attempt has done.
+    Ids are kept for the server's `request_retention`, 7 days unless it is set otherwise and never less than 24 hours:
+    a call that is repeated after that counts as a new one.
+
+    Which calls are safe to repeat when they end with UNAVAILABLE: those that are marked NO_SIDE_EFFECTS, and those with
+    a `request_id` that is set.
     """
 
     @staticmethod

@@ -254,18 +254,20 @@ class LandResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class PushBranchRequest(_message.Message):
-    __slots__ = ("task_id", "remote", "remote_branch", "force", "expected_head")
+    __slots__ = ("task_id", "remote", "remote_branch", "force", "expected_head", "request_id")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     REMOTE_FIELD_NUMBER: _ClassVar[int]
     REMOTE_BRANCH_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_HEAD_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     remote: str
     remote_branch: str
     force: bool
     expected_head: str
-    def __init__(self, task_id: _Optional[str] = ..., remote: _Optional[str] = ..., remote_branch: _Optional[str] = ..., force: bool = ..., expected_head: _Optional[str] = ...) -> None: ...
+    request_id: str
+    def __init__(self, task_id: _Optional[str] = ..., remote: _Optional[str] = ..., remote_branch: _Optional[str] = ..., force: bool = ..., expected_head: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class PushBranchResponse(_message.Message):
     __slots__ = ("remote", "remote_branch", "commit", "remote_message")
@@ -280,12 +282,14 @@ class PushBranchResponse(_message.Message):
     def __init__(self, remote: _Optional[str] = ..., remote_branch: _Optional[str] = ..., commit: _Optional[str] = ..., remote_message: _Optional[str] = ...) -> None: ...
 
 class DiscardWorktreeRequest(_message.Message):
-    __slots__ = ("task_id", "dry_run")
+    __slots__ = ("task_id", "dry_run", "request_id")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     dry_run: bool
-    def __init__(self, task_id: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
+    request_id: str
+    def __init__(self, task_id: _Optional[str] = ..., dry_run: bool = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DiscardWorktreeResponse(_message.Message):
     __slots__ = ("task", "removal")
@@ -320,14 +324,16 @@ class Removal(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., path: _Optional[str] = ..., branch: _Optional[str] = ..., unlanded_commits: _Optional[int] = ..., uncommitted_files: _Optional[int] = ..., saved_ref: _Optional[str] = ..., saved_commit: _Optional[str] = ..., nested_repositories: _Optional[_Iterable[_Union[_change_pb2.NestedRepository, _Mapping]]] = ..., saved_repositories: _Optional[_Iterable[_Union[_change_pb2.SavedRepository, _Mapping]]] = ..., leftover_path: _Optional[str] = ...) -> None: ...
 
 class PruneWorktreesRequest(_message.Message):
-    __slots__ = ("task_list_id", "rested_for", "dry_run")
+    __slots__ = ("task_list_id", "rested_for", "dry_run", "request_id")
     TASK_LIST_ID_FIELD_NUMBER: _ClassVar[int]
     RESTED_FOR_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     task_list_id: str
     rested_for: _duration_pb2.Duration
     dry_run: bool
-    def __init__(self, task_list_id: _Optional[str] = ..., rested_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run: bool = ...) -> None: ...
+    request_id: str
+    def __init__(self, task_list_id: _Optional[str] = ..., rested_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run: bool = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class PruneWorktreesResponse(_message.Message):
     __slots__ = ("removals", "more", "failures")

@@ -42,7 +42,8 @@ class WorktreeServiceStub(object):
 
     Set deadlines of some minutes: git works in the repository meanwhile, with each of its commands for up to the
     server's `git_timeout`, and pushes over the network. Land, DiscardWorktree and PruneWorktrees go on to their end when
-    the caller leaves; everything else ends with its caller.
+    the caller leaves, and whoever makes the call again with its `request_id` waits for that; everything else ends with
+    its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
     (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
@@ -123,7 +124,8 @@ class WorktreeServiceServicer(object):
 
     Set deadlines of some minutes: git works in the repository meanwhile, with each of its commands for up to the
     server's `git_timeout`, and pushes over the network. Land, DiscardWorktree and PruneWorktrees go on to their end when
-    the caller leaves; everything else ends with its caller.
+    the caller leaves, and whoever makes the call again with its `request_id` waits for that; everything else ends with
+    its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
     (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
@@ -213,7 +215,7 @@ class WorktreeServiceServicer(object):
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, REMOTE_NOT_FOUND), FAILED_PRECONDITION
         (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, PUSH_FAILED, GIT_FAILED), ABORTED
-        (WORKTREE_BUSY, BRANCH_MOVED).
+        (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,7 +231,8 @@ class WorktreeServiceServicer(object):
         was discarded before changes nothing, but tries again to remove what was left.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-        NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+        NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY), ALREADY_EXISTS
+        (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -241,7 +244,7 @@ class WorktreeServiceServicer(object):
 
         Branches stay, unless their work was landed; what is not committed is saved to a ref first.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND).
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -334,7 +337,8 @@ class WorktreeService(object):
 
     Set deadlines of some minutes: git works in the repository meanwhile, with each of its commands for up to the
     server's `git_timeout`, and pushes over the network. Land, DiscardWorktree and PruneWorktrees go on to their end when
-    the caller leaves; everything else ends with its caller.
+    the caller leaves, and whoever makes the call again with its `request_id` waits for that; everything else ends with
+    its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
     (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.

@@ -43,7 +43,8 @@ class WorktreeServiceStub:
 
     Set deadlines of some minutes: git works in the repository meanwhile, with each of its commands for up to the
     server's `git_timeout`, and pushes over the network. Land, DiscardWorktree and PruneWorktrees go on to their end when
-    the caller leaves; everything else ends with its caller.
+    the caller leaves, and whoever makes the call again with its `request_id` waits for that; everything else ends with
+    its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
     (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
@@ -113,7 +114,7 @@ class WorktreeServiceStub:
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, REMOTE_NOT_FOUND), FAILED_PRECONDITION
     (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, PUSH_FAILED, GIT_FAILED), ABORTED
-    (WORKTREE_BUSY, BRANCH_MOVED).
+    (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
     DiscardWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardWorktreeRequest, _worktree_service_pb2.DiscardWorktreeResponse]
     """Removes the worktree and the branch of a resting task. What is not landed is saved to a ref first.
@@ -125,7 +126,8 @@ class WorktreeServiceStub:
     was discarded before changes nothing, but tries again to remove what was left.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-    NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+    NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY), ALREADY_EXISTS
+    (REQUEST_ID_REUSED).
     """
     PruneWorktrees: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PruneWorktreesRequest, _worktree_service_pb2.PruneWorktreesResponse]
     """Removes the directories of worktrees whose time has come by the clean-up policy of their list, or by the one
@@ -133,7 +135,7 @@ class WorktreeServiceStub:
 
     Branches stay, unless their work was landed; what is not committed is saved to a ref first.
 
-    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND).
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
     ReadSetupLog: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.ReadSetupLogRequest, _worktree_service_pb2.ReadSetupLogResponse]
     """Returns a part of what the list's `setup_command` printed when the task's worktree was last made.
@@ -159,7 +161,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
 
     Set deadlines of some minutes: git works in the repository meanwhile, with each of its commands for up to the
     server's `git_timeout`, and pushes over the network. Land, DiscardWorktree and PruneWorktrees go on to their end when
-    the caller leaves; everything else ends with its caller.
+    the caller leaves, and whoever makes the call again with its `request_id` waits for that; everything else ends with
+    its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
     (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
@@ -226,7 +229,7 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, REMOTE_NOT_FOUND), FAILED_PRECONDITION
     (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, PUSH_FAILED, GIT_FAILED), ABORTED
-    (WORKTREE_BUSY, BRANCH_MOVED).
+    (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
     DiscardWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardWorktreeRequest, _worktree_service_pb2.DiscardWorktreeResponse]  # type: ignore[assignment]
     """Removes the worktree and the branch of a resting task. What is not landed is saved to a ref first.
@@ -238,7 +241,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     was discarded before changes nothing, but tries again to remove what was left.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-    NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+    NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY), ALREADY_EXISTS
+    (REQUEST_ID_REUSED).
     """
     PruneWorktrees: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PruneWorktreesRequest, _worktree_service_pb2.PruneWorktreesResponse]  # type: ignore[assignment]
     """Removes the directories of worktrees whose time has come by the clean-up policy of their list, or by the one
@@ -246,7 +250,7 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
 
     Branches stay, unless their work was landed; what is not committed is saved to a ref first.
 
-    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND).
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
     ReadSetupLog: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.ReadSetupLogRequest, _worktree_service_pb2.ReadSetupLogResponse]  # type: ignore[assignment]
     """Returns a part of what the list's `setup_command` printed when the task's worktree was last made.
@@ -271,7 +275,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Set deadlines of some minutes: git works in the repository meanwhile, with each of its commands for up to the
     server's `git_timeout`, and pushes over the network. Land, DiscardWorktree and PruneWorktrees go on to their end when
-    the caller leaves; everything else ends with its caller.
+    the caller leaves, and whoever makes the call again with its `request_id` waits for that; everything else ends with
+    its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
     (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
@@ -378,7 +383,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND, REMOTE_NOT_FOUND), FAILED_PRECONDITION
         (TASK_ACTIVE, NO_WORKTREE, WORK_MISSING, TASK_LIST_NOT_FOUND, WORKTREE_DIRTY, PUSH_FAILED, GIT_FAILED), ABORTED
-        (WORKTREE_BUSY, BRANCH_MOVED).
+        (WORKTREE_BUSY, BRANCH_MOVED), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -396,7 +401,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         was discarded before changes nothing, but tries again to remove what was left.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), FAILED_PRECONDITION (TASK_ACTIVE,
-        NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY).
+        NO_WORKTREE, TASK_LIST_NOT_FOUND, WORK_NOT_SAVED, GIT_FAILED), ABORTED (WORKTREE_BUSY), ALREADY_EXISTS
+        (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -410,7 +416,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Branches stay, unless their work was landed; what is not committed is saved to a ref first.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND).
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_LIST_NOT_FOUND), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod

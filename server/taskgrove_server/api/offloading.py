@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from taskgrove_server.domain import errors
 from taskgrove_server.store.store import Store
@@ -25,6 +25,42 @@ STREAM_THREADS = 4
 #: has a program at work or waiting for its reader.
 MOST = 64
 
+#: Seconds between two attempts to end what a caller has left: it may be between two git commands at the first.
+INSISTING = 0.1
+
+
+class Work(Generic[T]):
+    """Something that is done in a thread, and that can be ended from another as long as it is being done.
+
+    `interrupt` is called with a thread's identifier to end what it waits for.
+    """
+
+    def __init__(self, work: Callable[[], T], interrupt: Callable[[int], None]) -> None:
+        self._work = work
+        self._interrupt = interrupt
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+
+    def __call__(self) -> T:
+        """Does it in the calling thread."""
+        with self._lock:
+            self._thread = threading.get_ident()
+        try:
+            return self._work()
+        finally:
+            # Under the lock: the thread may do other work next, which nobody wants to end.
+            with self._lock:
+                self._thread = None
+
+    def end(self, working: Future[T]) -> None:
+        """Has it end, again and again until it does; `working` tells. To be called on the event loop."""
+        if working.done() or working.cancel():
+            return
+        with self._lock:
+            if self._thread is not None:
+                self._interrupt(self._thread)
+        asyncio.get_running_loop().call_later(INSISTING, self.end, working)
+
 
 class _Threads:
     """A pool of threads, and what they do or are about to do."""
@@ -34,15 +70,13 @@ class _Threads:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
         self.working: set[Future[Any]] = set()
 
-    def submit(self, work: Callable[[], T], thread: list[int]) -> Future[T]:
-        """Has work done; `thread` holds the identifier of the thread that does it meanwhile."""
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Has work done."""
 
         def run() -> T:
-            thread.append(threading.get_ident())
             try:
                 return work()
             finally:
-                thread.clear()
                 self._store.close_connection()
 
         working = self._pool.submit(run)
@@ -68,32 +102,30 @@ class Offloading:
 
     async def __call__(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Returns what `work` returns; a caller who leaves ends it. Raises TooManyCalls."""
-        thread: list[int] = []
-        working = self._begin(functools.partial(work, *arguments, **options), thread)
+        doing = Work(functools.partial(work, *arguments, **options), self._interrupt)
+        working = self._begin(doing)
         try:
-            return await _result(working)
+            return await result(working)
         except asyncio.CancelledError:
-            if not working.cancel():
-                for identifier in thread:
-                    self._interrupt(identifier)
+            doing.end(working)
             raise
 
     async def finish(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """As a call, but the work goes on to its end when the caller leaves: half of it would help nobody."""
-        return await _result(self._begin(functools.partial(work, *arguments, **options), []))
+        return await result(self._begin(functools.partial(work, *arguments, **options)))
 
     async def iterate(self, items: Generator[T], batch: Callable[[Generator[T]], list[T]]) -> AsyncIterator[T]:
         """Yields what `items` yields; `batch` takes some at a time, in a thread, and nothing in the end.
 
         Closes `items` when everything was taken or the caller leaves. Raises TooManyCalls before anything is taken.
         """
-        _admit(self._streams)
+        admit(self._streams)
         self._streams += 1
         working: Future[list[T]] | None = None
         try:
             while True:
-                working = self._batches.submit(functools.partial(batch, items), [])
-                taken = await _result(working)
+                working = self._batches.submit(functools.partial(batch, items))
+                taken = await result(working)
                 if not taken:
                     return
                 for item in taken:
@@ -104,7 +136,7 @@ class Offloading:
             if working is not None and not working.done():
                 working.add_done_callback(lambda _: items.close())
             else:
-                self._batches.submit(items.close, [])
+                self._batches.submit(items.close)
 
     def close(self, patience: float, stop: Callable[[], None]) -> None:
         """Waits for what is being done, and ends the threads; calls `stop` when that has taken `patience` seconds."""
@@ -114,17 +146,18 @@ class Offloading:
         self._calls.close()
         self._batches.close()
 
-    def _begin(self, work: Callable[[], T], thread: list[int]) -> Future[T]:
-        _admit(len(self._calls.working))
-        return self._calls.submit(work, thread)
+    def _begin(self, work: Callable[[], T]) -> Future[T]:
+        admit(len(self._calls.working))
+        return self._calls.submit(work)
 
 
-def _admit(count: int) -> None:
+def admit(count: int) -> None:
+    """Raises TooManyCalls when there are as many as there may be."""
     if count >= MOST:
         raise errors.TooManyCalls(MOST)
 
 
-async def _result(working: Future[T]) -> T:
+async def result(working: Future[T]) -> T:
     """Waits for a result; one who leaves does not take the work along."""
     future = asyncio.wrap_future(working)
     # Asked for here, an error counts as seen even if the caller has left.

@@ -9,7 +9,8 @@ from taskgrove.v1 import task_list_service_pb2 as messages
 from taskgrove.v1 import task_list_service_pb2_grpc
 from taskgrove.v1.worktree_settings_pb2 import WorktreeSettings
 from taskgrove_server.api import conversions, paging, worktree_conversions
-from taskgrove_server.api.front import Reads, check_agent_path, check_output_schema, request_key, stored
+from taskgrove_server.api.directories import Directories
+from taskgrove_server.api.front import Reads, check_output_schema, request_key, stored
 from taskgrove_server.api.validation import task_lists as valid
 from taskgrove_server.api.validation import worktrees
 from taskgrove_server.api.validation.checks import Checks
@@ -17,22 +18,16 @@ from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.ids import TaskListId
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.store.store import Store
-from taskgrove_server.worktrees import repositories, roots
-from taskgrove_server.worktrees.roots import AllowedRoots
 
 
 class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
     """Validates, asks the store, converts."""
 
-    def __init__(
-        self, store: Store, reads: Reads, allowed: AllowedRoots, agents: Collection[str], branch_prefix: str
-    ) -> None:
+    def __init__(self, store: Store, reads: Reads, directories: Directories, agents: Collection[str]) -> None:
         self._store = store
         self._reads = reads
-        self._roots = allowed
+        self._directories = directories
         self._agents = agents
-        #: Of lists that name none of their own.
-        self._branch_prefix = branch_prefix
 
     async def CreateTaskList(
         self, request: messages.CreateTaskListRequest, context: Any
@@ -43,11 +38,11 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
         if known := await self._reads.earlier(key):
             created = await self._reads(self._store.task_lists.get, TaskListId(known))
             return messages.CreateTaskListResponse(task_list=conversions.from_task_list(created))
-        check_agent_path(self._roots, request.defaults)
+        await self._directories.check_agent_path(request.defaults)
         await check_output_schema("defaults", request.defaults)
         working_dir = None
         if request.working_dir:
-            working_dir = await self._reads(self._usable, request.working_dir)
+            working_dir = await self._directories.repository(request.working_dir)
             await self._check_settings(request.worktree_settings, working_dir)
         now = clock.now()
         task_list = TaskList(
@@ -77,7 +72,7 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
         (before,) = paging.position(request, int) or (None,)
         working_dir = None
         if request.working_dir:
-            working_dir = await self._reads(roots.canonical, request.working_dir)
+            working_dir = await self._directories.canonical(request.working_dir)
         rows = await self._reads(self._store.task_lists.page, before, paging.size(request.page_size) + 1, working_dir)
         page, token = paging.cut(request, (((at,), row) for at, row in rows), conversions.from_task_list)
         return messages.ListTaskListsResponse(task_lists=page, next_page_token=token)
@@ -87,7 +82,11 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
     ) -> messages.UpdateTaskListResponse:
         """Changes the title or the defaults of a task list."""
         valid.update_task_list(request, self._agents)
-        check_agent_path(self._roots, request.defaults)
+        key = request_key("UpdateTaskList", request)
+        if known := await self._reads.earlier(key):
+            updated = await self._reads(self._store.task_lists.get, TaskListId(known))
+            return messages.UpdateTaskListResponse(task_list=conversions.from_task_list(updated))
+        await self._directories.check_agent_path(request.defaults)
         await check_output_schema("defaults", request.defaults)
         task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
         if request.HasField("worktree_settings"):
@@ -101,6 +100,7 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
                 worktree_settings=worktree_conversions.to_settings(request.worktree_settings)
                 if request.HasField("worktree_settings")
                 else None,
+                request=key,
             )
         )
         return messages.UpdateTaskListResponse(task_list=conversions.from_task_list(updated))
@@ -109,20 +109,13 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
         self, request: messages.DeleteTaskListRequest, context: Any
     ) -> messages.DeleteTaskListResponse:
         """Deletes a task list without queued or running tasks."""
-        with Checks() as checks:
-            checks.id("task_list_id", request.task_list_id)
-        await stored(self._store.task_lists.delete(TaskListId(request.task_list_id)))
+        valid.delete_task_list(request)
+        key = request_key("DeleteTaskList", request)
+        await stored(self._store.task_lists.delete(TaskListId(request.task_list_id), key))
         return messages.DeleteTaskListResponse()
 
     async def _check_settings(self, settings: WorktreeSettings, working_dir: str | None) -> None:
         with Checks() as checks:
             worktrees.settings(checks, settings, has_repository=working_dir is not None)
-        if settings.base_branch and working_dir is not None:
-            await self._reads(repositories.check_base, working_dir, settings.base_branch)
         if working_dir is not None:
-            prefix = settings.branch_prefix or self._branch_prefix
-            await self._reads(repositories.check_prefix, working_dir, prefix)
-
-    def _usable(self, working_dir: str) -> str:
-        self._roots.check(working_dir)
-        return repositories.inspect(working_dir)
+            await self._directories.check_branches(working_dir, settings.base_branch, settings.branch_prefix)

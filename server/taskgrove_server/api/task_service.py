@@ -8,9 +8,11 @@ from typing import Any, cast
 from taskgrove.v1 import task_service_pb2 as messages
 from taskgrove.v1 import task_service_pb2_grpc
 from taskgrove_server.api import conversions, paging
-from taskgrove_server.api.front import Reads, check_agent_path, check_output_schema, request_key, stored
+from taskgrove_server.api.directories import Directories
+from taskgrove_server.api.front import Reads, check_output_schema, request_key, stored
 from taskgrove_server.api.offloading import Offloading
 from taskgrove_server.api.reading import Reading
+from taskgrove_server.api.repeating import Repeats, answering
 from taskgrove_server.api.validation import tasks as valid
 from taskgrove_server.api.validation.checks import Checks
 from taskgrove_server.api.watching import Watching
@@ -18,11 +20,11 @@ from taskgrove_server.domain import clock, config, errors, ids
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
-from taskgrove_server.runner.clearing import Clearing
+from taskgrove_server.runner.clearing import Clearing, Deleted
+from taskgrove_server.store import listing
+from taskgrove_server.store.requests import Recalled
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.tasks import Cancelled
-from taskgrove_server.worktrees import repositories
-from taskgrove_server.worktrees.roots import AllowedRoots
 
 _OUTCOMES = {
     Cancelled.AT_ONCE: messages.CancelResponse.OUTCOME_CANCELLED,
@@ -42,8 +44,9 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         watching: Watching,
         reading: Reading,
         offloading: Offloading,
+        repeats: Repeats,
         clearing: Clearing,
-        roots: AllowedRoots,
+        directories: Directories,
         agents: Collection[str],
     ) -> None:
         self._store = store
@@ -51,8 +54,9 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._watching = watching
         self._reading = reading
         self._offload = offloading
+        self._repeats = repeats
         self._clearing = clearing
-        self._roots = roots
+        self._directories = directories
         self._agents = agents
 
     async def Enqueue(self, request: messages.EnqueueRequest, context: Any) -> messages.EnqueueResponse:
@@ -62,7 +66,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         if known := await self._reads.earlier(key):
             task = await self._reads(self._store.tasks.get, TaskId(known))
             return messages.EnqueueResponse(task=conversions.from_task(task))
-        check_agent_path(self._roots, request.overrides)
+        await self._directories.check_agent_path(request.overrides)
         await check_output_schema("overrides", request.overrides)
         overrides = conversions.to_config(request.overrides)
         task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
@@ -116,10 +120,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     async def ListTasks(self, request: messages.ListTasksRequest, context: Any) -> messages.ListTasksResponse:
         """Lists tasks, the newest first."""
         valid.list_tasks(request)
-        order = conversions.to_order(request.order)
-        rows = await self._reads(
+        wanted, order = conversions.to_filter(request), conversions.to_order(request.order)
+        read = self._reads.scan if listing.scans(wanted, order) else self._reads
+        rows = await read(
             self._store.tasks.page,
-            conversions.to_filter(request),
+            wanted,
             order,
             paging.position(request, *order.place),
             paging.size(request.page_size) + 1,
@@ -139,7 +144,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     async def UpdateTask(self, request: messages.UpdateTaskRequest, context: Any) -> messages.UpdateTaskResponse:
         """Changes what the agent will be told, of a task that waits in the queue."""
         valid.update_task(request, self._agents)
-        check_agent_path(self._roots, request.overrides)
+        key = request_key("UpdateTask", request)
+        if known := await self._reads.earlier(key):
+            task = await self._reads(self._store.tasks.get, TaskId(known))
+            return messages.UpdateTaskResponse(task=conversions.from_task(task))
+        await self._directories.check_agent_path(request.overrides)
         await check_output_schema("overrides", request.overrides)
         task = await self._reads(self._store.tasks.get, TaskId(request.task_id))
         edit = conversions.to_edit(request)
@@ -149,7 +158,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             except errors.TaskListNotFound as error:
                 raise errors.TaskListDeleted(task.id, task.task_list_id) from error
             _check_command(edit.overrides, task_list)
-        updated = await stored(self._store.tasks.update(task.id, edit, request.etag))
+        updated = await stored(self._store.tasks.update(task.id, edit, request.etag, key))
         return messages.UpdateTaskResponse(task=conversions.from_task(updated))
 
     async def UpdateSubtask(
@@ -158,7 +167,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """Ticks a subtask, or takes the tick away."""
         valid.update_subtask(request)
         change = self._store.tasks.tick(
-            TaskId(request.task_id), request.number, request.etag, completed=request.completed
+            TaskId(request.task_id),
+            request.number,
+            request.etag,
+            completed=request.completed,
+            request=request_key("UpdateSubtask", request),
         )
         return messages.UpdateSubtaskResponse(task=conversions.from_task(await stored(change)))
 
@@ -175,19 +188,32 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
 
     async def DeleteTask(self, request: messages.DeleteTaskRequest, context: Any) -> messages.DeleteTaskResponse:
         """Deletes a resting task, with its runs and logs."""
-        with Checks() as checks:
-            checks.id("task_id", request.task_id)
-        deleted = await self._offload.finish(
-            self._clearing.delete, TaskId(request.task_id), discard_worktree=request.discard_worktree
-        )
-        return messages.DeleteTaskResponse(saved_ref=deleted.saved_ref or "", leftover_path=deleted.leftover_path or "")
+        valid.delete_task(request)
+        key = request_key("DeleteTask", request)
+
+        async def delete() -> messages.DeleteTaskResponse:
+            deleted = await self._offload.finish(
+                self._clearing.delete,
+                TaskId(request.task_id),
+                discard_worktree=request.discard_worktree,
+                answering=answering(key, _told),
+            )
+            return _told(deleted)
+
+        async def again(known: Recalled) -> messages.DeleteTaskResponse:
+            return messages.DeleteTaskResponse.FromString(known.answer or b"")
+
+        return await self._repeats.once(key, delete, again)
 
     async def _check_subdirectory(self, subdirectory: str, task_list: TaskList) -> None:
         """Raises an error unless a task of the list that starts now has the directory."""
         if task_list.working_dir is None:
             raise errors.InvalidRequest(("subdirectory", "must be empty for a list without a working_dir"))
-        base_branch = task_list.worktree_settings.base_branch
-        await self._reads(repositories.check_subdirectory, task_list.working_dir, base_branch, subdirectory)
+        await self._directories.check_subdirectory(subdirectory, task_list, task_list.working_dir)
+
+
+def _told(deleted: Deleted) -> messages.DeleteTaskResponse:
+    return messages.DeleteTaskResponse(saved_ref=deleted.saved_ref or "", leftover_path=deleted.leftover_path or "")
 
 
 def _check_command(overrides: config.RunConfig, task_list: TaskList) -> None:

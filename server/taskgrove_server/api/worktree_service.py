@@ -11,14 +11,18 @@ from taskgrove.v1 import worktree_service_pb2 as messages
 from taskgrove.v1 import worktree_service_pb2_grpc
 from taskgrove_server.api import conversions, paging, texts
 from taskgrove_server.api import worktree_conversions as converted
-from taskgrove_server.api.front import Reads, request_key
+from taskgrove_server.api.front import request_key
 from taskgrove_server.api.offloading import Offloading
+from taskgrove_server.api.repeating import Repeats, answering
 from taskgrove_server.api.validation import worktrees as valid
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId, TaskListId
-from taskgrove_server.runner.clearing import Clearing
-from taskgrove_server.runner.landings import Landings
+from taskgrove_server.domain.task import Task
+from taskgrove_server.domain.worktree import Removal
+from taskgrove_server.runner.clearing import Clearing, Pruned
+from taskgrove_server.runner.landings import Landings, Pushed
 from taskgrove_server.runner.review import Review
+from taskgrove_server.store.requests import Recalled
 from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees.changes import ChangedFile, Compared, Patch
 
@@ -46,14 +50,14 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
     def __init__(
         self,
         store: Store,
-        reads: Reads,
+        repeats: Repeats,
         offloading: Offloading,
         review: Review,
         landings: Landings,
         clearing: Clearing,
     ) -> None:
         self._store = store
-        self._reads = reads
+        self._repeats = repeats
         self._offload = offloading
         self._review = review
         self._landings = landings
@@ -153,75 +157,119 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         """Lands the work of a resting task."""
         valid.land(request)
         key = request_key("Land", request)
-        if known := await self._reads.earlier(key):
-            task = await self._reads(self._store.tasks.get, TaskId(known))
-            return messages.LandResponse(task=conversions.from_task(task))
-        task = await self._offload.finish(
-            self._landings.land,
-            TaskId(request.task_id),
-            target_branch=request.target_branch,
-            strategy=converted.to_strategy(request.strategy),
-            message=request.message,
-            expected_head=request.expected_head,
-            commit_uncommitted=request.commit_uncommitted,
-            include_other_commits=request.include_other_commits,
-            include_unpublished_submodules=request.include_unpublished_submodules,
-            request=key,
-        )
+
+        async def land() -> Task:
+            return await self._offload.finish(
+                self._landings.land,
+                TaskId(request.task_id),
+                target_branch=request.target_branch,
+                strategy=converted.to_strategy(request.strategy),
+                message=request.message,
+                expected_head=request.expected_head,
+                commit_uncommitted=request.commit_uncommitted,
+                include_other_commits=request.include_other_commits,
+                include_unpublished_submodules=request.include_unpublished_submodules,
+                request=key,
+            )
+
+        task = await self._repeats.once(key, land, self._repeats.task)
         return messages.LandResponse(task=conversions.from_task(task))
 
     async def PushBranch(self, request: messages.PushBranchRequest, context: Any) -> messages.PushBranchResponse:
         """Pushes the work of a resting task to a branch of a remote repository."""
         valid.push(request)
+        key = request_key("PushBranch", request)
         remote = request.remote or "origin"
-        branch, commit, said = await self._offload(
-            self._landings.push,
-            TaskId(request.task_id),
-            remote=remote,
-            remote_branch=request.remote_branch,
-            force=request.force,
-            expected_head=request.expected_head,
-        )
-        return messages.PushBranchResponse(
-            remote=remote,
-            remote_branch=branch,
-            commit=commit,
-            remote_message=texts.cut(said, REMOTE_WORDS),
-        )
+
+        def told(pushed: Pushed) -> messages.PushBranchResponse:
+            return messages.PushBranchResponse(
+                remote=remote,
+                remote_branch=pushed.remote_branch,
+                commit=pushed.commit,
+                remote_message=texts.cut(pushed.said, REMOTE_WORDS),
+            )
+
+        async def push() -> messages.PushBranchResponse:
+            pushed = await self._offload(
+                self._landings.push,
+                TaskId(request.task_id),
+                remote=remote,
+                remote_branch=request.remote_branch,
+                force=request.force,
+                expected_head=request.expected_head,
+                answering=answering(key, told),
+            )
+            return told(pushed)
+
+        async def again(known: Recalled) -> messages.PushBranchResponse:
+            return messages.PushBranchResponse.FromString(known.answer or b"")
+
+        return await self._repeats.once(key, push, again, ends_with_callers=True)
 
     async def DiscardWorktree(
         self, request: messages.DiscardWorktreeRequest, context: Any
     ) -> messages.DiscardWorktreeResponse:
         """Removes the worktree and the branch of a resting task."""
-        valid.task(request)
-        task, removal = await self._offload.finish(
-            self._clearing.discard, TaskId(request.task_id), dry_run=request.dry_run
-        )
-        return messages.DiscardWorktreeResponse(
-            task=conversions.from_task(task), removal=converted.from_removal(task.id, removal)
-        )
+        valid.discard(request)
+        key = None if request.dry_run else request_key("DiscardWorktree", request)
+        task_id = TaskId(request.task_id)
+
+        def told(removal: Removal) -> messages.Removal:
+            return converted.from_removal(task_id, removal)
+
+        async def discard() -> messages.DiscardWorktreeResponse:
+            task, removal = await self._offload.finish(
+                self._clearing.discard,
+                task_id,
+                dry_run=request.dry_run,
+                answering=answering(key, told),
+            )
+            return messages.DiscardWorktreeResponse(task=conversions.from_task(task), removal=told(removal))
+
+        async def again(known: Recalled) -> messages.DiscardWorktreeResponse:
+            return messages.DiscardWorktreeResponse(
+                task=conversions.from_task(await self._repeats.task(known)),
+                removal=messages.Removal.FromString(known.answer or b""),
+            )
+
+        return await self._repeats.once(key, discard, again)
 
     async def PruneWorktrees(
         self, request: messages.PruneWorktreesRequest, context: Any
     ) -> messages.PruneWorktreesResponse:
         """Removes the directories of worktrees whose time has come."""
         valid.prune(request)
-        pruned = await self._offload.finish(
-            self._clearing.prune,
-            TaskListId(request.task_list_id) if request.task_list_id else None,
-            converted.to_span(request, "rested_for"),
-            dry_run=request.dry_run,
-            stopped=lambda: self._offload.closing,
-        )
-        removals = [converted.from_removal(task_id, removal) for task_id, removal in pruned.removals]
-        return messages.PruneWorktreesResponse(removals=removals, more=pruned.more, failures=pruned.failures)
+        key = None if request.dry_run else request_key("PruneWorktrees", request)
+
+        async def prune() -> messages.PruneWorktreesResponse:
+            pruned = await self._offload.finish(
+                self._clearing.prune,
+                TaskListId(request.task_list_id) if request.task_list_id else None,
+                converted.to_span(request, "rested_for"),
+                dry_run=request.dry_run,
+                stopped=lambda: self._offload.closing,
+                answering=answering(key, _pruned),
+            )
+            return _pruned(pruned)
+
+        async def again(known: Recalled) -> messages.PruneWorktreesResponse:
+            return messages.PruneWorktreesResponse.FromString(known.answer or b"")
+
+        return await self._repeats.once(key, prune, again)
 
     async def ReadSetupLog(self, request: messages.ReadSetupLogRequest, context: Any) -> messages.ReadSetupLogResponse:
         """Returns a part of what the list's setup command printed."""
         valid.read_setup_log(request)
-        task = await self._reads(self._store.tasks.get, TaskId(request.task_id))
-        path = Path(self._clearing.setup_log(task.id))
-        return await self._reads(_read_setup_log, task.id, path, request.offset)
+        return await self._offload(self._read_setup_log, TaskId(request.task_id), request.offset)
+
+    def _read_setup_log(self, task_id: TaskId, offset: int) -> messages.ReadSetupLogResponse:
+        task = self._store.tasks.get(task_id)
+        return _read_setup_log(task.id, Path(self._clearing.setup_log(task.id)), offset)
+
+
+def _pruned(pruned: Pruned) -> messages.PruneWorktreesResponse:
+    removals = [converted.from_removal(task_id, removal) for task_id, removal in pruned.removals]
+    return messages.PruneWorktreesResponse(removals=removals, more=pruned.more, failures=pruned.failures)
 
 
 def _require_ids(*ids: str) -> None:

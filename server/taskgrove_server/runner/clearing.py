@@ -17,6 +17,7 @@ from taskgrove_server.domain.worktree import CleanUp, Removal, Worktree, Worktre
 from taskgrove_server.runner.leftovers import Leftovers
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.task_work import Place, TaskWork, git_errors
+from taskgrove_server.store.requests import Answering
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.worktrees import Operation, OperationKind
 from taskgrove_server.worktrees import aside, clearing, removing
@@ -70,8 +71,10 @@ class Clearing:
         #: Why worktrees could not be pruned, as the log says it.
         self._warned: dict[TaskId, str] = {}
 
-    def discard(self, task_id: TaskId, *, dry_run: bool) -> tuple[Task, Removal]:
-        """Removes worktree and branch; raises what DiscardWorktree lists."""
+    def discard(
+        self, task_id: TaskId, *, dry_run: bool, answering: Answering[Removal] | None = None
+    ) -> tuple[Task, Removal]:
+        """Removes worktree and branch; raises what DiscardWorktree lists. A dry run uses up no request id."""
         if dry_run:
             task = self._store.tasks.get(task_id)
             if not task.state.rests:
@@ -80,12 +83,19 @@ class Clearing:
             if place.worktree.state is WorktreeState.DISCARDED:
                 return task, Removal(leftover_path=next(reversed(aside.of(place.worktree.path)), None))
             return task, self._discard(place, dry_run=True)
-        with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task:
+        key = answering.key if answering else None
+        with self._operations.on(task_id, Operation(OperationKind.REMOVING, request=key)) as task:
             place = self._works.place_of(task)
             if place.worktree.state is WorktreeState.DISCARDED:
-                return task, self._again(place.worktree)
+                removal = self._again(place.worktree)
+                if answering:
+                    self._store.requests.record(answering.key, task_id, answering.encode(removal)).result()
+                return task, removal
             removal = self._discard(place, dry_run=False)
-            removed = self._store.worktrees.removed(task_id, WorktreeState.DISCARDED, removal.saved_ref)
+            answer = answering.encode(removal) if answering else None
+            removed = self._store.worktrees.removed(
+                task_id, WorktreeState.DISCARDED, removal.saved_ref, request=key, answer=answer
+            )
             return removed.result(), removal
 
     def put_away(self, place: Place) -> str | None:
@@ -101,24 +111,34 @@ class Clearing:
         *,
         dry_run: bool,
         stopped: Callable[[], bool] = lambda: False,
+        answering: Answering[Pruned] | None = None,
     ) -> Pruned:
-        """Removes the directories of worktrees that are due; raises TaskListNotFound."""
-        removals: list[tuple[TaskId, Removal]] = []
-        failures = 0
+        """Removes the directories of worktrees that are due; raises TaskListNotFound.
+
+        A dry run uses up no request id.
+        """
+        pruned = Pruned([], more=True, failures=0)
         for task in self._due(task_list_id, rested_for):
-            if len(removals) >= MOST or stopped():
-                return Pruned(removals, more=True, failures=failures)
+            if len(pruned.removals) >= MOST or stopped():
+                break
             try:
-                removals.append((task.id, self._prune(task.id, dry_run=dry_run)))
+                removal = self._prune(task.id, _so_far(pruned, task.id, answering), dry_run=dry_run)
+                pruned.removals.append((task.id, removal))
             except (errors.TaskActive, errors.WorktreeBusy, errors.TaskNotFound):
                 # Somebody has come to work on it.
                 continue
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are pruned
-                failures += 1
+                pruned = replace(pruned, failures=pruned.failures + 1)
                 self._warn(task.id, error)
-        return Pruned(removals, more=False, failures=failures)
+        else:
+            pruned = replace(pruned, more=False)
+        if answering:
+            self._store.requests.record(answering.key, task_list_id or "", answering.encode(pruned)).result()
+        return pruned
 
-    def delete(self, task_id: TaskId, *, discard_worktree: bool) -> Deleted:
+    def delete(
+        self, task_id: TaskId, *, discard_worktree: bool, answering: Answering[Deleted] | None = None
+    ) -> Deleted:
         """Deletes a task, and returns what is left of it; raises what DeleteTask lists."""
         task = self._store.tasks.get(task_id)
         if not task.state.rests:
@@ -138,8 +158,10 @@ class Clearing:
                 log.warning(
                     "Task %s is deleted; its branch is left in a repository that is not known any more", task_id
                 )
+        # As far as it is known: what is set aside is emptied once the task cannot come back to it.
+        deleted = Deleted(removal.saved_ref or _saved_before(task), set_aside or removal.leftover_path)
         try:
-            logs = self._store.tasks.delete(task_id).result()
+            logs = self._delete(task_id, deleted, answering)
         except errors.TaskgroveError:
             if set_aside and sandbox:
                 # It was continued meanwhile, and works there.
@@ -147,13 +169,20 @@ class Clearing:
                     Path(set_aside).rename(sandbox)
             raise
         if set_aside:
-            removal = self._emptied(set_aside)
+            deleted = replace(deleted, leftover_path=self._emptied(set_aside).leftover_path)
+            if answering:
+                self._store.requests.record(answering.key, task_id, answering.encode(deleted)).result()
         try:
             for path in (*logs, self.setup_log(task_id)):
                 Path(path).unlink(missing_ok=True)
         except OSError as error:
             log.warning("Task %s is deleted, but not all of its files: %s", task_id, error)
-        return Deleted(removal.saved_ref, removal.leftover_path)
+        return deleted
+
+    def _delete(self, task_id: TaskId, deleted: Deleted, answering: Answering[Deleted] | None) -> list[str]:
+        if answering is None:
+            return self._store.tasks.delete(task_id).result()
+        return self._store.tasks.delete(task_id, answering.key, answering.encode(deleted)).result()
 
     def _emptied(self, set_aside: str) -> Removal:
         """Removes what was set aside, and tells what is left of it."""
@@ -195,14 +224,18 @@ class Clearing:
         discard = functools.partial(clearing.discard, self._worktrees.git, dry_run=dry_run, note=note)
         return self._clear(place, discard, dry_run=dry_run)
 
-    def _prune(self, task_id: TaskId, *, dry_run: bool) -> Removal:
+    def _prune(self, task_id: TaskId, keeping: Answering[Removal] | None, *, dry_run: bool) -> Removal:
         note = functools.partial(self._note, task_id)
         prune = functools.partial(clearing.prune, self._worktrees.git, dry_run=dry_run, note=note)
         if dry_run:
             return self._clear(self._works.place(task_id), prune, dry_run=True)
         with self._operations.on(task_id, Operation(OperationKind.REMOVING)) as task:
             removal = self._clear(self._works.place_of(task), prune, dry_run=False)
-            self._store.worktrees.removed(task_id, WorktreeState.PRUNED, removal.saved_ref).result()
+            key, answer = (keeping.key, keeping.encode(removal)) if keeping else (None, None)
+            removed = self._store.worktrees.removed(
+                task_id, WorktreeState.PRUNED, removal.saved_ref, request=key, answer=answer
+            )
+            removed.result()
             log.info("The worktree of task %s was pruned", task_id)
             return removal
 
@@ -252,6 +285,23 @@ class Clearing:
             while page := self._store.worktrees.resting(task_list.id, after, _PAGE):
                 after = page[-1][0]
                 yield from (task for _, task in page if _is_due(task, policy, now))
+
+
+def _so_far(pruned: Pruned, task_id: TaskId, answering: Answering[Pruned] | None) -> Answering[Removal] | None:
+    """Returns how it is kept what a prune has come to with one more removal, for when the server is killed then."""
+    if answering is None:
+        return None
+
+    def encode(removal: Removal) -> bytes:
+        return answering.encode(replace(pruned, removals=[*pruned.removals, (task_id, removal)]))
+
+    return Answering(answering.key, encode)
+
+
+def _saved_before(task: Task) -> str | None:
+    """Returns where the work of a task was saved when it was discarded, as by a call that was cut off after that."""
+    worktree = task.worktree
+    return worktree.saved_ref if worktree is not None and worktree.state is WorktreeState.DISCARDED else None
 
 
 def _has_files(directory: Path) -> bool:

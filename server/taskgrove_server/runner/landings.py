@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from taskgrove_server.domain import clock, errors
 from taskgrove_server.domain.ids import TaskId
@@ -10,7 +11,7 @@ from taskgrove_server.domain.task import Task
 from taskgrove_server.domain.worktree import Landing, LandStrategy
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.task_work import Place, TaskWork, git_errors
-from taskgrove_server.store.requests import RequestKey
+from taskgrove_server.store.requests import Answering, RequestKey
 from taskgrove_server.store.store import Store
 from taskgrove_server.store.worktrees import Operation, OperationKind
 from taskgrove_server.worktrees import landing, moves, pushing, work
@@ -21,6 +22,15 @@ from taskgrove_server.worktrees.work import Work
 from taskgrove_server.worktrees.worktrees import Worktrees
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What came of a push: the branch of the remote, the commit that it has, and what the remote repository said."""
+
+    remote_branch: str
+    commit: str
+    said: str
 
 
 class Landings:
@@ -78,10 +88,22 @@ class Landings:
                 return self._store.worktrees.landed(task_id, done, request).result()
 
     def push(
-        self, task_id: TaskId, *, remote: str, remote_branch: str, force: bool, expected_head: str
-    ) -> tuple[str, str, str]:
-        """Pushes, and returns the remote branch, the commit, and what the remote repository said."""
-        with self._operations.on(task_id, Operation(OperationKind.PUSHING)) as task, git_errors():
+        self,
+        task_id: TaskId,
+        *,
+        remote: str,
+        remote_branch: str,
+        force: bool,
+        expected_head: str,
+        answering: Answering[Pushed] | None = None,
+    ) -> Pushed:
+        """Pushes; raises what PushBranch lists.
+
+        A server that is killed before it has recorded that pushes again when it is asked again, of which git says that
+        the branch is there already.
+        """
+        key = answering.key if answering else None
+        with self._operations.on(task_id, Operation(OperationKind.PUSHING, request=key)) as task, git_errors():
             place = self._works.place_of(task)
             subject = self._works.look(place)
             _expect(subject, expected_head)
@@ -89,7 +111,10 @@ class Landings:
             self._committed(place, subject, "", standing, commit=False)
             branch = remote_branch or place.worktree.branch
             said = pushing.push(self._worktrees.git, place.repository, remote, subject.head, branch, force=force)
-            return branch, subject.head, said
+            pushed = Pushed(branch, subject.head, said)
+            if answering:
+                self._store.requests.record(answering.key, task_id, answering.encode(pushed)).result()
+            return pushed
 
     def _committed(self, place: Place, subject: Work, target_branch: str, standing: Standing, *, commit: bool) -> Work:
         """Returns the work with everything committed; raises WorktreeDirty when that may not be done."""

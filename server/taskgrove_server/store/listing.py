@@ -1,4 +1,4 @@
-"""Finds a page of tasks, with time that does not grow with the history."""
+"""Finds a page of tasks, with time that does not grow with the history where there is an index for it."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def page(wanted: TaskFilter, order: Order, after: Place | None, size: int) -> li
         (tuple(getattr(row, column.name) for column in key), rows.to_task(row, getattr(row, "worktree", None)))
         for row in query
     ]
+
+
+def scans(wanted: TaskFilter, order: Order) -> bool:
+    """Tells whether a page may take time that grows with the history: no index has what is wanted."""
+    sought = wanted.title_contains or wanted.created_after or wanted.created_before or wanted.failure_kinds
+    return bool(sought) or (bool(wanted.states) and order is Order.LAST_CHANGED_FIRST)
 
 
 def _key(order: Order) -> tuple[Any, ...]:

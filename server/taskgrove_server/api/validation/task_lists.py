@@ -38,5 +38,13 @@ def update_task_list(request: messages.UpdateTaskListRequest, agents: Collection
         # Whether the list has a repository, only the store knows.
         worktrees.settings(checks, request.worktree_settings, has_repository=True)
         checks.etag(request.etag)
+        checks.request_id(request.request_id)
         if not any(request.HasField(field) for field in ("title", "defaults", "worktree_settings")):
             checks.wrong("title", "is unset, and so is all else: there is nothing to change")
+
+
+def delete_task_list(request: messages.DeleteTaskListRequest) -> None:
+    """Raises InvalidRequest for what the request alone shows to be wrong."""
+    with Checks() as checks:
+        checks.id("task_list_id", request.task_list_id)
+        checks.request_id(request.request_id)

@@ -87,6 +87,7 @@ def update_task(request: messages.UpdateTaskRequest, agents: Collection[str]) ->
         checks.subtasks(request.subtasks.subtasks, "subtasks.subtasks")
         checks.config("overrides", request.overrides, agents)
         checks.etag(request.etag)
+        checks.request_id(request.request_id)
         if not any(request.HasField(field) for field in ("title", "description", "subtasks", "overrides")):
             checks.wrong("title", "is unset, and so is all else: there is nothing to change")
 
@@ -98,6 +99,14 @@ def update_subtask(request: messages.UpdateSubtaskRequest) -> None:
         if request.number < 1:
             checks.wrong("number", "must be at least 1")
         checks.etag(request.etag)
+        checks.request_id(request.request_id)
+
+
+def delete_task(request: messages.DeleteTaskRequest) -> None:
+    """Raises InvalidRequest for what the request alone shows to be wrong."""
+    with Checks() as checks:
+        checks.id("task_id", request.task_id)
+        checks.request_id(request.request_id)
 
 
 def read_lines(request: messages.ReadLinesRequest) -> None:

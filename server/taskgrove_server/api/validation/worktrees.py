@@ -27,10 +27,11 @@ _COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}\Z")
 
 
-def task(request: messages.DiscardWorktreeRequest) -> None:
+def discard(request: messages.DiscardWorktreeRequest) -> None:
     """Raises InvalidRequest for what the request alone shows to be wrong."""
     with Checks() as checks:
         checks.id("task_id", request.task_id)
+        checks.request_id(request.request_id)
 
 
 def work(request: Any) -> None:
@@ -90,6 +91,7 @@ def push(request: messages.PushBranchRequest) -> None:
         if request.remote_branch:
             _branch(checks, "remote_branch", request.remote_branch)
         _commit(checks, request.expected_head)
+        checks.request_id(request.request_id)
 
 
 def prune(request: messages.PruneWorktreesRequest) -> None:
@@ -99,6 +101,7 @@ def prune(request: messages.PruneWorktreesRequest) -> None:
             checks.id("task_list_id", request.task_list_id)
         if request.HasField("rested_for"):
             checks.duration("rested_for", request.rested_for, 0, LONGEST_CLEAN_UP)
+        checks.request_id(request.request_id)
 
 
 def read_setup_log(request: messages.ReadSetupLogRequest) -> None:
