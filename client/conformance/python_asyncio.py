@@ -38,6 +38,21 @@ async def enqueue(client: taskgrove.AsyncClient) -> Seen:
     }
 
 
+async def repeat(client: taskgrove.AsyncClient) -> Seen:
+    """Changes a list twice with one request id, then with another, and deletes it."""
+
+    async def rename(request_id: str | None) -> str:
+        task_list = await client.update_task_list(
+            GIVEN["task_list_id"], title=GIVEN["title"], etag=GIVEN["etag"], request_id=request_id
+        )
+        return task_list.title
+
+    titles = [await rename(GIVEN["request_id"]), await rename(GIVEN["request_id"])]
+    stale = await refused(rename(None))
+    await client.delete_task_list(GIVEN["task_list_id"])
+    return {"titles": titles, "stale": stale}
+
+
 async def watch(client: taskgrove.AsyncClient) -> Seen:
     """Watches a task to its rest."""
     return await watched(client, GIVEN["task_id"], GIVEN["after_line"])
@@ -156,6 +171,7 @@ async def refused(call: Awaitable[object]) -> Seen:
 
 SCENARIOS: dict[str, Callable[[taskgrove.AsyncClient], Awaitable[Seen]]] = {
     "enqueue": enqueue,
+    "repeat": repeat,
     "watch": watch,
     "continue": continue_,
     "cancel": cancel,

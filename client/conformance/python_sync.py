@@ -36,6 +36,20 @@ def enqueue(client: taskgrove.Client) -> Seen:
     }
 
 
+def repeat(client: taskgrove.Client) -> Seen:
+    """Changes a list twice with one request id, then with another, and deletes it."""
+
+    def rename(request_id: str | None) -> str:
+        return client.update_task_list(
+            GIVEN["task_list_id"], title=GIVEN["title"], etag=GIVEN["etag"], request_id=request_id
+        ).title
+
+    titles = [rename(GIVEN["request_id"]), rename(GIVEN["request_id"])]
+    stale = refused(lambda: rename(None))
+    client.delete_task_list(GIVEN["task_list_id"])
+    return {"titles": titles, "stale": stale}
+
+
 def watch(client: taskgrove.Client) -> Seen:
     """Watches a task to its rest."""
     return watched(client, GIVEN["task_id"], GIVEN["after_line"])
@@ -150,6 +164,7 @@ def refused(call: Callable[[], object]) -> Seen:
 
 SCENARIOS: dict[str, Callable[[taskgrove.Client], Seen]] = {
     "enqueue": enqueue,
+    "repeat": repeat,
     "watch": watch,
     "continue": continue_,
     "cancel": cancel,

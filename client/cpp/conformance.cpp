@@ -124,6 +124,25 @@ Json enqueue(Client& client) {
           {"reused", refusal([&] { client.enqueue(request); })}};
 }
 
+Json repeat(Client& client) {
+  v1::UpdateTaskListRequest request;
+  request.set_task_list_id(text("task_list_id"));
+  request.set_title(text("title"));
+  request.set_etag(text("etag"));
+  request.set_request_id(text("request_id"));
+  const auto rename = [&] {
+    return client.call(client.task_lists(), &v1::TaskListService::Stub::UpdateTaskList, request).task_list().title();
+  };
+  const std::string first = rename();
+  const std::string second = rename();
+  request.clear_request_id();
+  const Json stale = refusal(rename);
+  v1::DeleteTaskListRequest deletion;
+  deletion.set_task_list_id(text("task_list_id"));
+  client.call(client.task_lists(), &v1::TaskListService::Stub::DeleteTaskList, deletion);
+  return {{"titles", {first, second}}, {"stale", stale}};
+}
+
 Json watch(Client& client) { return watched(client, text("task_id"), given().at("after_line").get<std::int64_t>()); }
 
 Json continue_task(Client& client) {
@@ -247,8 +266,8 @@ Json tls(Client& client) {
 }
 
 const std::map<std::string, Json (*)(Client&)> kScenarios = {
-    {"enqueue", enqueue}, {"watch", watch}, {"continue", continue_task}, {"cancel", cancel}, {"errors", errors},
-    {"paging", paging},   {"feed", feed},   {"diff", diff},              {"tls", tls},
+    {"enqueue", enqueue}, {"repeat", repeat}, {"watch", watch}, {"continue", continue_task}, {"cancel", cancel},
+    {"errors", errors},   {"paging", paging}, {"feed", feed},   {"diff", diff},              {"tls", tls},
 };
 
 }  // namespace

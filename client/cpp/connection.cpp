@@ -9,8 +9,8 @@
 namespace taskgrove {
 namespace {
 
-// gRPC itself repeats, on UNAVAILABLE, calls that read, set, or carry a request id. Watches resume by themselves. Of
-// the rest, a repeat would do more of the same, or tell that there is nothing left to do.
+// gRPC itself repeats, on UNAVAILABLE, all calls that read, or carry a request id, which Client::call gives to every
+// other. The watches resume by themselves.
 constexpr char kServiceConfig[] = R"({"methodConfig": [{
   "name": [
     {"service": "taskgrove.v1.TaskService", "method": "Enqueue"},
@@ -23,10 +23,12 @@ constexpr char kServiceConfig[] = R"({"methodConfig": [{
     {"service": "taskgrove.v1.TaskService", "method": "UpdateSubtask"},
     {"service": "taskgrove.v1.TaskService", "method": "ReadLines"},
     {"service": "taskgrove.v1.TaskService", "method": "RetryTask"},
+    {"service": "taskgrove.v1.TaskService", "method": "DeleteTask"},
     {"service": "taskgrove.v1.TaskListService", "method": "CreateTaskList"},
     {"service": "taskgrove.v1.TaskListService", "method": "GetTaskList"},
     {"service": "taskgrove.v1.TaskListService", "method": "ListTaskLists"},
     {"service": "taskgrove.v1.TaskListService", "method": "UpdateTaskList"},
+    {"service": "taskgrove.v1.TaskListService", "method": "DeleteTaskList"},
     {"service": "taskgrove.v1.ServerService", "method": "GetServerInfo"},
     {"service": "taskgrove.v1.WorktreeService", "method": "GetWorktreeStatus"},
     {"service": "taskgrove.v1.WorktreeService", "method": "ListChangedFiles"},
@@ -34,7 +36,9 @@ constexpr char kServiceConfig[] = R"({"methodConfig": [{
     {"service": "taskgrove.v1.WorktreeService", "method": "ListCommits"},
     {"service": "taskgrove.v1.WorktreeService", "method": "CheckLand"},
     {"service": "taskgrove.v1.WorktreeService", "method": "Land"},
+    {"service": "taskgrove.v1.WorktreeService", "method": "PushBranch"},
     {"service": "taskgrove.v1.WorktreeService", "method": "DiscardWorktree"},
+    {"service": "taskgrove.v1.WorktreeService", "method": "PruneWorktrees"},
     {"service": "taskgrove.v1.WorktreeService", "method": "ReadSetupLog"}
   ],
   "retryPolicy": {

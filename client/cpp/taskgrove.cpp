@@ -8,15 +8,6 @@
 namespace taskgrove {
 namespace {
 
-// Makes a call safe to repeat after a lost answer.
-std::string new_request_id() {
-  std::random_device random;
-  std::uniform_int_distribution<int> digit(0, 15);
-  std::string id(32, '0');
-  for (char& each : id) each = "0123456789abcdef"[digit(random)];
-  return id;
-}
-
 // Follows one task across streams.
 class FollowedTask {
  public:
@@ -131,6 +122,14 @@ class Feed {
 
 }  // namespace
 
+std::string new_request_id() {
+  std::random_device random;
+  std::uniform_int_distribution<int> digit(0, 15);
+  std::string id(32, '0');
+  for (char& each : id) each = "0123456789abcdef"[digit(random)];
+  return id;
+}
+
 Client::Client(const Connection& connection)
     : token_(connection.token),
       channel_(connect(connection)),
@@ -138,13 +137,11 @@ Client::Client(const Connection& connection)
       task_lists_(v1::TaskListService::NewStub(channel_)),
       events_(v1::EventService::NewStub(channel_)) {}
 
-v1::TaskList Client::create_task_list(v1::CreateTaskListRequest request) {
-  if (request.request_id().empty()) request.set_request_id(new_request_id());
+v1::TaskList Client::create_task_list(const v1::CreateTaskListRequest& request) {
   return call(*task_lists_, &v1::TaskListService::Stub::CreateTaskList, request).task_list();
 }
 
-v1::Task Client::enqueue(v1::EnqueueRequest request) {
-  if (request.request_id().empty()) request.set_request_id(new_request_id());
+v1::Task Client::enqueue(const v1::EnqueueRequest& request) {
   return call(*tasks_, &v1::TaskService::Stub::Enqueue, request).task();
 }
 
@@ -152,14 +149,12 @@ v1::Task Client::continue_task(const std::string& task_id, const std::string& pr
   v1::ContinueRequest request;
   request.set_task_id(task_id);
   request.set_prompt(prompt);
-  request.set_request_id(new_request_id());
   return call(*tasks_, &v1::TaskService::Stub::Continue, request).task();
 }
 
 v1::CancelResponse Client::cancel(const std::string& task_id) {
   v1::CancelRequest request;
   request.set_task_id(task_id);
-  request.set_request_id(new_request_id());
   return call(*tasks_, &v1::TaskService::Stub::Cancel, request);
 }
 

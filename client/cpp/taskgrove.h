@@ -21,6 +21,17 @@
 
 namespace taskgrove {
 
+// Returns an id that no other call has.
+std::string new_request_id();
+
+// Gives a request an id, where its type has one and the caller has not: a call that is repeated then counts once.
+template <typename Request>
+auto identify(Request& request, int) -> decltype(request.set_request_id(std::string())) {
+  if (request.request_id().empty()) request.set_request_id(new_request_id());
+}
+template <typename Request>
+void identify(Request&, long) {}
+
 // Holds one connection, which threads may share. What has no method here is called on the stubs, through `call`.
 class Client {
  public:
@@ -32,10 +43,12 @@ class Client {
   static constexpr std::chrono::seconds kTimeout{30};
   static constexpr std::chrono::seconds kWorkTimeout{600};
 
-  // Makes one call: `client.call(client.tasks(), &v1::TaskService::Stub::GetTask, request)`. Throws Error.
+  // Makes one call: `client.call(client.tasks(), &v1::TaskService::Stub::GetTask, request)`. Throws Error. One that
+  // changes something gets a request id, unless it has one.
   template <typename Stub, typename Request, typename Response>
   Response call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                const Request& request, std::chrono::seconds timeout = kTimeout) const {
+                Request request, std::chrono::seconds timeout = kTimeout) const {
+    identify(request, 0);
     grpc::ClientContext context;
     authorize(&context);
     context.set_deadline(std::chrono::system_clock::now() + timeout);
@@ -45,10 +58,10 @@ class Client {
   }
 
   // Creates a task list.
-  v1::TaskList create_task_list(v1::CreateTaskListRequest request);
+  v1::TaskList create_task_list(const v1::CreateTaskListRequest& request);
 
   // Adds a task to the queue. When this returns, the task is on the server's disk and will be run.
-  v1::Task enqueue(v1::EnqueueRequest request);
+  v1::Task enqueue(const v1::EnqueueRequest& request);
 
   // Takes a resting task back to the queue; its next run resumes the session of its last one.
   v1::Task continue_task(const std::string& task_id, const std::string& prompt);

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import grpc
 
-#: Repeated by gRPC itself on UNAVAILABLE. All of these read, set, or carry a request id. DeleteTaskList is left
-#: out, since a repeat would report a list that is gone as not found; WatchTask is resumed by `watching`.
+#: Repeated by gRPC itself on UNAVAILABLE: all calls that read, or carry a request id, which is all but the watches.
+#: These are resumed by `watching` and `feed`.
 RETRIED_METHODS = (
     (
         "TaskService",
@@ -28,9 +28,10 @@ RETRIED_METHODS = (
             "UpdateSubtask",
             "ReadLines",
             "RetryTask",
+            "DeleteTask",
         ),
     ),
-    ("TaskListService", ("CreateTaskList", "GetTaskList", "ListTaskLists", "UpdateTaskList")),
+    ("TaskListService", ("CreateTaskList", "GetTaskList", "ListTaskLists", "UpdateTaskList", "DeleteTaskList")),
     ("ServerService", ("GetServerInfo",)),
     (
         "WorktreeService",
@@ -41,7 +42,9 @@ RETRIED_METHODS = (
             "ListCommits",
             "CheckLand",
             "Land",
+            "PushBranch",
             "DiscardWorktree",
+            "PruneWorktrees",
             "ReadSetupLog",
         ),
     ),

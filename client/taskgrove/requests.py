@@ -18,11 +18,17 @@ from taskgrove.v1.event_service_pb2 import WatchEventsRequest
 from taskgrove.v1.failure_pb2 import FailureKind
 from taskgrove.v1.landing_pb2 import LandStrategy
 from taskgrove.v1.run_config_pb2 import Argv, Command, RunConfig
-from taskgrove.v1.task_list_service_pb2 import CreateTaskListRequest, ListTaskListsRequest, UpdateTaskListRequest
+from taskgrove.v1.task_list_service_pb2 import (
+    CreateTaskListRequest,
+    DeleteTaskListRequest,
+    ListTaskListsRequest,
+    UpdateTaskListRequest,
+)
 from taskgrove.v1.task_pb2 import Subtask, Task
 from taskgrove.v1.task_service_pb2 import (
     CancelRequest,
     ContinueRequest,
+    DeleteTaskRequest,
     EnqueueRequest,
     ListTasksRequest,
     ReadLinesRequest,
@@ -31,7 +37,12 @@ from taskgrove.v1.task_service_pb2 import (
     UpdateTaskRequest,
     WatchTaskRequest,
 )
-from taskgrove.v1.worktree_service_pb2 import LandRequest, PruneWorktreesRequest
+from taskgrove.v1.worktree_service_pb2 import (
+    DiscardWorktreeRequest,
+    LandRequest,
+    PruneWorktreesRequest,
+    PushBranchRequest,
+)
 from taskgrove.v1.worktree_settings_pb2 import CleanUp, WorktreeSettings
 
 #: A path on the server's machine.
@@ -154,6 +165,7 @@ def update_task_list(
     defaults: RunConfig | None,
     worktree_settings: WorktreeSettings | None,
     etag: str | None,
+    request_id: str | None,
 ) -> UpdateTaskListRequest:
     """Asks for the change of what is not None."""
     return UpdateTaskListRequest(
@@ -162,7 +174,13 @@ def update_task_list(
         defaults=defaults,
         worktree_settings=worktree_settings,
         etag=etag or "",
+        request_id=request_id or _new_request_id(),
     )
+
+
+def delete_task_list(task_list_id: str, request_id: str | None) -> DeleteTaskListRequest:
+    """Asks for a task list to be deleted."""
+    return DeleteTaskListRequest(task_list_id=task_list_id, request_id=request_id or _new_request_id())
 
 
 def enqueue(
@@ -206,6 +224,7 @@ def update_task(
     subtasks: Sequence[str | Subtask] | None,
     overrides: RunConfig | None,
     etag: str | None,
+    request_id: str | None,
 ) -> UpdateTaskRequest:
     """Asks for the change of what is not None."""
     return UpdateTaskRequest(
@@ -215,12 +234,28 @@ def update_task(
         subtasks=None if subtasks is None else UpdateTaskRequest.Subtasks(subtasks=_subtasks(subtasks)),
         overrides=overrides,
         etag=etag or "",
+        request_id=request_id or _new_request_id(),
     )
 
 
-def update_subtask(task_id: str, number: int, *, completed: bool, etag: str | None) -> UpdateSubtaskRequest:
+def update_subtask(
+    task_id: str, number: int, *, completed: bool, etag: str | None, request_id: str | None
+) -> UpdateSubtaskRequest:
     """Asks for a subtask to be ticked or not."""
-    return UpdateSubtaskRequest(task_id=task_id, number=number, completed=completed, etag=etag or "")
+    return UpdateSubtaskRequest(
+        task_id=task_id,
+        number=number,
+        completed=completed,
+        etag=etag or "",
+        request_id=request_id or _new_request_id(),
+    )
+
+
+def delete_task(task_id: str, request_id: str | None, *, discard_worktree: bool) -> DeleteTaskRequest:
+    """Asks for a task to be deleted."""
+    return DeleteTaskRequest(
+        task_id=task_id, discard_worktree=discard_worktree, request_id=request_id or _new_request_id()
+    )
 
 
 def list_tasks(
@@ -297,12 +332,40 @@ def land(
     )
 
 
-def prune_worktrees(task_list_id: str | None, rested_for: timedelta | None, *, dry_run: bool) -> PruneWorktreesRequest:
+def push_branch(
+    task_id: str,
+    *,
+    remote: str,
+    remote_branch: str | None,
+    force: bool,
+    expected_head: str | None,
+    request_id: str | None,
+) -> PushBranchRequest:
+    """Asks for a push."""
+    return PushBranchRequest(
+        task_id=task_id,
+        remote=remote,
+        remote_branch=remote_branch or "",
+        force=force,
+        expected_head=expected_head or "",
+        request_id=request_id or _new_request_id(),
+    )
+
+
+def discard_worktree(task_id: str, request_id: str | None, *, dry_run: bool) -> DiscardWorktreeRequest:
+    """Asks for a worktree and its branch to be removed."""
+    return DiscardWorktreeRequest(task_id=task_id, dry_run=dry_run, request_id=request_id or _new_request_id())
+
+
+def prune_worktrees(
+    task_list_id: str | None, rested_for: timedelta | None, request_id: str | None, *, dry_run: bool
+) -> PruneWorktreesRequest:
     """Asks for old worktrees to be removed."""
     return PruneWorktreesRequest(
         task_list_id=task_list_id or "",
         rested_for=None if rested_for is None else _duration(rested_for),
         dry_run=dry_run,
+        request_id=request_id or _new_request_id(),
     )
 
 

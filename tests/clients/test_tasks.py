@@ -35,6 +35,18 @@ def test_enqueue(program: Program, server: RunningServer, client: taskgrove.Clie
     assert seen["reused"] == refusal("ALREADY_EXISTS", "REQUEST_ID_REUSED", {"request_id": "conformance:1"})
 
 
+def test_repeat(program: Program, server: RunningServer, client: taskgrove.Client) -> None:
+    task_list = client.create_task_list("Old")
+    given = {"title": "New ✓", "etag": task_list.etag, "request_id": f"conformance:{task_list.id}"}
+    seen = program.run("repeat", server, task_list_id=task_list.id, **given)
+    assert seen["titles"] == ["New ✓", "New ✓"]
+    assert seen["stale"]["reason"] == "ETAG_MISMATCH"
+    assert task_list.id not in {found.id for found in client.list_task_lists()}
+    with tasks_work.connected(server) as database:
+        rows = database.execute("SELECT method FROM request WHERE subject_id = ?", (task_list.id,)).fetchall()
+    assert sorted(method for (method,) in rows) == ["CreateTaskList", "DeleteTaskList", "UpdateTaskList"]
+
+
 def test_continue(program: Program, server: RunningServer, client: taskgrove.Client) -> None:
     task = tasks_work.run(client, "cat; seq 100")
     seen = program.run("continue", server, task_id=task.id, prompt="Weiter, bitte: größer!")

@@ -52,18 +52,18 @@ CALLS: list[tuple[str, list[Any], dict[str, Any], str, Any, Any, Any]] = [
     (
         "update_task_list",
         ["l"],
-        {"title": "L"},
+        {"title": "L", "request_id": "r"},
         "UpdateTaskList",
-        task_lists_pb2.UpdateTaskListRequest(task_list_id="l", title="L"),
+        task_lists_pb2.UpdateTaskListRequest(task_list_id="l", title="L", request_id="r"),
         task_lists_pb2.UpdateTaskListResponse(task_list=TASK_LIST),
         TASK_LIST,
     ),
     (
         "delete_task_list",
         ["l"],
-        {},
+        {"request_id": "r"},
         "DeleteTaskList",
-        task_lists_pb2.DeleteTaskListRequest(task_list_id="l"),
+        task_lists_pb2.DeleteTaskListRequest(task_list_id="l", request_id="r"),
         task_lists_pb2.DeleteTaskListResponse(),
         None,
     ),
@@ -205,11 +205,13 @@ async def test_where_a_task_starts_reaches_the_server(driver: Driver) -> None:
     assert [request.subdirectory for request in server.service.requests("Enqueue")] == ["packages/app", ""]
 
 
-async def test_a_deletion_is_not_repeated(driver: Driver) -> None:
+async def test_a_deletion_is_repeated_with_the_same_request_id(driver: Driver) -> None:
     async with ScriptedServer() as server, driver(server.target) as client:
         server.service.answer("DeleteTaskList", UNAVAILABLE, task_lists_pb2.DeleteTaskListResponse())
-        with pytest.raises(taskgrove.ServerUnavailable):
-            await client.call("delete_task_list", "l")
+        await client.call("delete_task_list", "l")
+    first, second = server.service.requests("DeleteTaskList")
+    assert first == second
+    assert first.request_id
 
 
 async def test_a_server_that_is_not_there_is_unavailable(driver: Driver, tmp_path: Path) -> None:

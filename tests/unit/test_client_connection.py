@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor_pb2 import MethodOptions
 
 from support.api_services import SERVICES
 from taskgrove import connection
@@ -108,20 +109,19 @@ def test_a_connection_does_not_show_its_token() -> None:
     assert "secret" not in repr(connection.resolve("localhost:1", "secret"))
 
 
-def test_the_calls_that_grpc_repeats_exist_and_exclude_what_is_unsafe() -> None:
+def test_grpc_repeats_all_calls_but_the_watches_each_of_which_reads_or_has_a_request_id() -> None:
     methods = {f"{service.full_name}/{method.name}" for service in SERVICES for method in service.methods}
     config = json.loads(json.dumps(connection.SERVICE_CONFIG))
     repeated = {f"{name['service']}/{name['method']}" for name in config["methodConfig"][0]["name"]}
     assert methods - repeated == {
         "taskgrove.v1.TaskService/WatchTask",
-        "taskgrove.v1.TaskListService/DeleteTaskList",
-        "taskgrove.v1.TaskService/DeleteTask",
         "taskgrove.v1.EventService/WatchEvents",
-        # A repeat would do more of the same, or tell that there is nothing left to do.
-        "taskgrove.v1.WorktreeService/PushBranch",
-        "taskgrove.v1.WorktreeService/PruneWorktrees",
     }
     assert repeated < methods
+    for service in SERVICES:
+        for method in service.methods:
+            reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+            assert reads != ("request_id" in method.input_type.fields_by_name), method.full_name
 
 
 @pytest.mark.parametrize("source", ["typescript/src/connection.ts", "cpp/connection.cpp"])

@@ -92,6 +92,18 @@ def test_calls_that_change_something_get_a_request_id_of_their_own() -> None:
         requests.continue_task("t", "p", None).request_id,
         requests.cancel("t", None).request_id,
         requests.cancel("t", None).request_id,
+        requests.update_task_list("l", "t", None, None, None, None).request_id,
+        requests.delete_task_list("l", None).request_id,
+        requests.update_task(
+            "t", title="t", description=None, subtasks=None, overrides=None, etag=None, request_id=None
+        ).request_id,
+        requests.update_subtask("t", 1, completed=True, etag=None, request_id=None).request_id,
+        requests.delete_task("t", None, discard_worktree=False).request_id,
+        requests.push_branch(
+            "t", remote="origin", remote_branch=None, force=False, expected_head=None, request_id=None
+        ).request_id,
+        requests.discard_worktree("t", None, dry_run=False).request_id,
+        requests.prune_worktrees(None, None, None, dry_run=False).request_id,
     ]
     assert len(set(made)) == len(made)
     assert all(re.fullmatch(r"[a-zA-Z0-9._:-]{1,64}", request_id) for request_id in made)
@@ -99,9 +111,9 @@ def test_calls_that_change_something_get_a_request_id_of_their_own() -> None:
 
 
 def test_an_update_sends_what_is_not_none() -> None:
-    nothing = requests.update_task_list("l", None, None, None, None)
+    nothing = requests.update_task_list("l", None, None, None, None, None)
     assert not nothing.HasField("title")
     assert not nothing.HasField("defaults")
-    emptied = requests.update_task_list("l", "", RunConfig(), None, None)
+    emptied = requests.update_task_list("l", "", RunConfig(), None, None, None)
     assert emptied.HasField("title")
     assert emptied.HasField("defaults")

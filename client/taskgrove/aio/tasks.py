@@ -75,19 +75,21 @@ class TaskCalls(Connected):
         """
         return (await self._call(self._tasks.RetryTask, requests.retry_task(task_id, request_id))).task
 
-    async def delete_task(self, task_id: str, *, discard_worktree: bool = False) -> str | None:
+    async def delete_task(
+        self, task_id: str, *, discard_worktree: bool = False, request_id: str | None = None
+    ) -> str | None:
         """Deletes a resting task with its runs and logs; returns the ref to which unlanded work was saved, if any.
 
         Raises WorktreePresent for a task that still has its worktree or sandbox, unless that is to be discarded.
         """
-        response = await self.delete_task_response(task_id, discard_worktree=discard_worktree)
+        response = await self.delete_task_response(task_id, discard_worktree=discard_worktree, request_id=request_id)
         return response.saved_ref or None
 
     async def delete_task_response(
-        self, task_id: str, *, discard_worktree: bool = False
+        self, task_id: str, *, discard_worktree: bool = False, request_id: str | None = None
     ) -> tasks_pb2.DeleteTaskResponse:
         """As `delete_task`, but returns all that the server tells, such as what of the files could not be removed."""
-        request = tasks_pb2.DeleteTaskRequest(task_id=task_id, discard_worktree=discard_worktree)
+        request = requests.delete_task(task_id, request_id, discard_worktree=discard_worktree)
         return await self._call(self._tasks.DeleteTask, request, self._work_timeout)
 
     async def get_task(self, task_id: str) -> Task:
@@ -103,6 +105,7 @@ class TaskCalls(Connected):
         subtasks: Sequence[str | Subtask] | None = None,
         overrides: RunConfig | None = None,
         etag: str | None = None,
+        request_id: str | None = None,
     ) -> Task:
         """Changes what is not None, of a task that waits in the queue. New overrides replace all old ones.
 
@@ -110,13 +113,21 @@ class TaskCalls(Connected):
         as it is.
         """
         request = requests.update_task(
-            task_id, title=title, description=description, subtasks=subtasks, overrides=overrides, etag=etag
+            task_id,
+            title=title,
+            description=description,
+            subtasks=subtasks,
+            overrides=overrides,
+            etag=etag,
+            request_id=request_id,
         )
         return (await self._call(self._tasks.UpdateTask, request)).task
 
-    async def update_subtask(self, task_id: str, number: int, *, completed: bool, etag: str | None = None) -> Task:
+    async def update_subtask(
+        self, task_id: str, number: int, *, completed: bool, etag: str | None = None, request_id: str | None = None
+    ) -> Task:
         """Ticks a subtask, counted from 1, or takes the tick away; in any state of the task."""
-        request = requests.update_subtask(task_id, number, completed=completed, etag=etag)
+        request = requests.update_subtask(task_id, number, completed=completed, etag=etag, request_id=request_id)
         return (await self._call(self._tasks.UpdateSubtask, request)).task
 
     async def list_tasks(

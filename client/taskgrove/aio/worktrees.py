@@ -153,27 +153,36 @@ class WorktreeCalls(Connected):
         remote_branch: str | None = None,
         force: bool = False,
         expected_head: str | None = None,
+        request_id: str | None = None,
     ) -> worktrees_pb2.PushBranchResponse:
         """Pushes the work of a resting task to a branch of a remote repository."""
-        request = worktrees_pb2.PushBranchRequest(
-            task_id=task_id,
+        request = requests.push_branch(
+            task_id,
             remote=remote,
-            remote_branch=remote_branch or "",
+            remote_branch=remote_branch,
             force=force,
-            expected_head=expected_head or "",
+            expected_head=expected_head,
+            request_id=request_id,
         )
         return await self._call(self._worktrees.PushBranch, request, self._work_timeout)
 
-    async def discard_worktree(self, task_id: str, *, dry_run: bool = False) -> worktrees_pb2.DiscardWorktreeResponse:
+    async def discard_worktree(
+        self, task_id: str, *, dry_run: bool = False, request_id: str | None = None
+    ) -> worktrees_pb2.DiscardWorktreeResponse:
         """Removes the worktree and the branch of a resting task; what is not landed is saved to a ref first."""
-        request = worktrees_pb2.DiscardWorktreeRequest(task_id=task_id, dry_run=dry_run)
+        request = requests.discard_worktree(task_id, request_id, dry_run=dry_run)
         return await self._call(self._worktrees.DiscardWorktree, request, self._work_timeout)
 
     async def prune_worktrees(
-        self, *, task_list_id: str | None = None, rested_for: timedelta | None = None, dry_run: bool = False
+        self,
+        *,
+        task_list_id: str | None = None,
+        rested_for: timedelta | None = None,
+        dry_run: bool = False,
+        request_id: str | None = None,
     ) -> worktrees_pb2.PruneWorktreesResponse:
         """Removes the directories of worktrees whose time has come by the policies, or that rested for so long."""
-        request = requests.prune_worktrees(task_list_id, rested_for, dry_run=dry_run)
+        request = requests.prune_worktrees(task_list_id, rested_for, request_id, dry_run=dry_run)
         return await self._call(self._worktrees.PruneWorktrees, request, self._work_timeout)
 
     async def read_setup_log(self, task_id: str) -> bytes:

@@ -56,15 +56,16 @@ class TaskListCalls(Connected):
         defaults: RunConfig | None = None,
         worktree_settings: WorktreeSettings | None = None,
         etag: str | None = None,
+        request_id: str | None = None,
     ) -> TaskList:
         """Changes what is not None. New defaults and settings replace the old ones as a whole.
 
         Raises EtagMismatch when `etag` is not that of the list as it is.
         """
-        request = requests.update_task_list(task_list_id, title, defaults, worktree_settings, etag)
+        request = requests.update_task_list(task_list_id, title, defaults, worktree_settings, etag, request_id)
         return self._call(self._task_lists.UpdateTaskList, request).task_list
 
-    def delete_task_list(self, task_list_id: str) -> None:
+    def delete_task_list(self, task_list_id: str, *, request_id: str | None = None) -> None:
         """Deletes a task list that has no queued or running task."""
-        request = task_lists_pb2.DeleteTaskListRequest(task_list_id=task_list_id)
+        request = requests.delete_task_list(task_list_id, request_id)
         self._call(self._task_lists.DeleteTaskList, request)

@@ -70,17 +70,19 @@ class TaskCalls(Connected):
         """
         return self._call(self._tasks.RetryTask, requests.retry_task(task_id, request_id)).task
 
-    def delete_task(self, task_id: str, *, discard_worktree: bool = False) -> str | None:
+    def delete_task(self, task_id: str, *, discard_worktree: bool = False, request_id: str | None = None) -> str | None:
         """Deletes a resting task with its runs and logs; returns the ref to which unlanded work was saved, if any.
 
         Raises WorktreePresent for a task that still has its worktree or sandbox, unless that is to be discarded.
         """
-        response = self.delete_task_response(task_id, discard_worktree=discard_worktree)
+        response = self.delete_task_response(task_id, discard_worktree=discard_worktree, request_id=request_id)
         return response.saved_ref or None
 
-    def delete_task_response(self, task_id: str, *, discard_worktree: bool = False) -> tasks_pb2.DeleteTaskResponse:
+    def delete_task_response(
+        self, task_id: str, *, discard_worktree: bool = False, request_id: str | None = None
+    ) -> tasks_pb2.DeleteTaskResponse:
         """As `delete_task`, but returns all that the server tells, such as what of the files could not be removed."""
-        request = tasks_pb2.DeleteTaskRequest(task_id=task_id, discard_worktree=discard_worktree)
+        request = requests.delete_task(task_id, request_id, discard_worktree=discard_worktree)
         return self._call(self._tasks.DeleteTask, request, self._work_timeout)
 
     def get_task(self, task_id: str) -> Task:
@@ -96,6 +98,7 @@ class TaskCalls(Connected):
         subtasks: Sequence[str | Subtask] | None = None,
         overrides: RunConfig | None = None,
         etag: str | None = None,
+        request_id: str | None = None,
     ) -> Task:
         """Changes what is not None, of a task that waits in the queue. New overrides replace all old ones.
 
@@ -103,13 +106,21 @@ class TaskCalls(Connected):
         as it is.
         """
         request = requests.update_task(
-            task_id, title=title, description=description, subtasks=subtasks, overrides=overrides, etag=etag
+            task_id,
+            title=title,
+            description=description,
+            subtasks=subtasks,
+            overrides=overrides,
+            etag=etag,
+            request_id=request_id,
         )
         return self._call(self._tasks.UpdateTask, request).task
 
-    def update_subtask(self, task_id: str, number: int, *, completed: bool, etag: str | None = None) -> Task:
+    def update_subtask(
+        self, task_id: str, number: int, *, completed: bool, etag: str | None = None, request_id: str | None = None
+    ) -> Task:
         """Ticks a subtask, counted from 1, or takes the tick away; in any state of the task."""
-        request = requests.update_subtask(task_id, number, completed=completed, etag=etag)
+        request = requests.update_subtask(task_id, number, completed=completed, etag=etag, request_id=request_id)
         return self._call(self._tasks.UpdateSubtask, request).task
 
     def list_tasks(

@@ -7,6 +7,7 @@ import { status } from "@grpc/grpc-js";
 import { ChangedFile_Kind } from "../generated/taskgrove/v1/change.js";
 import { Event_Kind } from "../generated/taskgrove/v1/event.js";
 import { Task_State } from "../generated/taskgrove/v1/task.js";
+import { DeleteTaskListRequest, UpdateTaskListRequest } from "../generated/taskgrove/v1/task_list_service.js";
 import { CancelResponse_Outcome, ListTasksRequest } from "../generated/taskgrove/v1/task_service.js";
 import { DiffWorktreeRequest, type DiffWorktreeResponse } from "../generated/taskgrove/v1/worktree_service.js";
 import { type Connection, ofEnvironment } from "./connection.js";
@@ -42,6 +43,19 @@ const scenarios: Record<string, () => Promise<Seen>> = {
       task_ids: [first.id, second.id],
       reused: await refusal(taskgrove.enqueue({ ...request, title: "Another" })),
     };
+  },
+
+  async repeat() {
+    const wanted = { taskListId: text("task_list_id"), title: text("title"), etag: text("etag") };
+    const rename = async (requestId: string) => {
+      const request = UpdateTaskListRequest.fromPartial({ ...wanted, requestId });
+      return (await call(taskgrove.taskLists, taskgrove.taskLists.updateTaskList, request)).taskList?.title;
+    };
+    const titles = [await rename(text("request_id")), await rename(text("request_id"))];
+    const stale = await refusal(rename(""));
+    const deletion = DeleteTaskListRequest.create({ taskListId: text("task_list_id") });
+    await call(taskgrove.taskLists, taskgrove.taskLists.deleteTaskList, deletion);
+    return { titles, stale };
   },
 
   async watch() {

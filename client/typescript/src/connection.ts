@@ -30,19 +30,19 @@ export interface Tls {
 }
 
 /**
- * Repeated by gRPC itself on UNAVAILABLE: calls that read, set, or carry a request id. Watches resume by themselves. Of
- * the rest, a repeat would do more of the same, or tell that there is nothing left to do.
+ * Repeated by gRPC itself on UNAVAILABLE: all calls that read, or carry a request id, which every other gets here. The
+ * watches resume by themselves.
  */
 const REPEATED = {
   TaskService: [
     ...["Enqueue", "Continue", "Cancel", "GetTask", "ListTasks", "ListRuns"],
-    ...["UpdateTask", "UpdateSubtask", "ReadLines", "RetryTask"],
+    ...["UpdateTask", "UpdateSubtask", "ReadLines", "RetryTask", "DeleteTask"],
   ],
-  TaskListService: ["CreateTaskList", "GetTaskList", "ListTaskLists", "UpdateTaskList"],
+  TaskListService: ["CreateTaskList", "GetTaskList", "ListTaskLists", "UpdateTaskList", "DeleteTaskList"],
   ServerService: ["GetServerInfo"],
   WorktreeService: [
     ...["GetWorktreeStatus", "ListChangedFiles", "DiffWorktree", "ListCommits", "CheckLand"],
-    ...["Land", "DiscardWorktree", "ReadSetupLog"],
+    ...["Land", "PushBranch", "DiscardWorktree", "PruneWorktrees", "ReadSetupLog"],
   ],
 };
 

@@ -62,25 +62,25 @@ export class Taskgrove {
 
   /** Creates a task list. */
   async createTaskList(request: DeepPartial<CreateTaskListRequest>): Promise<TaskList> {
-    const full = CreateTaskListRequest.fromPartial({ requestId: randomUUID(), ...request });
+    const full = CreateTaskListRequest.fromPartial(request);
     return present((await call(this.taskLists, this.taskLists.createTaskList, full)).taskList);
   }
 
   /** Adds a task to the queue. When this resolves, the task is on the server's disk and will be run. */
   async enqueue(request: DeepPartial<EnqueueRequest>): Promise<Task> {
-    const full = EnqueueRequest.fromPartial({ requestId: randomUUID(), ...request });
+    const full = EnqueueRequest.fromPartial(request);
     return present((await call(this.tasks, this.tasks.enqueue, full)).task);
   }
 
   /** Takes a resting task back to the queue; its next run resumes the session of its last one. */
   async continueTask(taskId: string, prompt: string): Promise<Task> {
-    const request = ContinueRequest.create({ taskId, prompt, requestId: randomUUID() });
+    const request = ContinueRequest.create({ taskId, prompt });
     return present((await call(this.tasks, this.tasks.continue, request)).task);
   }
 
   /** Cancels a task; `outcome` tells what that did. */
   async cancel(taskId: string): Promise<CancelResponse> {
-    return call(this.tasks, this.tasks.cancel, CancelRequest.create({ taskId, requestId: randomUUID() }));
+    return call(this.tasks, this.tasks.cancel, CancelRequest.create({ taskId }));
   }
 
   /** Returns a task. */
@@ -130,7 +130,10 @@ export function call<Stub, Request, Response>(
   });
 }
 
-/** Adds the token to every call, and a deadline to those that do not stream. */
+/**
+ * Adds the token to every call, a deadline to those that do not stream, and a request id to those that change something
+ * and have none: gRPC repeats them.
+ */
 function authorizing(token: string | undefined): Interceptor {
   return (options, nextCall) => {
     const { path, responseStream } = options.method_definition;
@@ -140,6 +143,9 @@ function authorizing(token: string | undefined): Interceptor {
       start(metadata, listener, next) {
         if (token) metadata.set("authorization", `Bearer ${token}`);
         next(metadata, listener);
+      },
+      sendMessage(message: { requestId?: string }, next) {
+        next(message.requestId === "" ? { ...message, requestId: randomUUID() } : message);
       },
     });
   };
