@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import tasks_slow
+from support import tasks_gates, tasks_slow
 from taskgrove.cli import asking, exits, projects
 from taskgrove.cli.doctor import findings, places, programs
 
@@ -46,7 +46,7 @@ def test_a_program_that_does_not_end_is_ended(tmp_path: Path, mark: str, script:
     program = tasks_slow.program(tmp_path / "program", script.format(mark=mark))
     assert asking.ask([program]) is None
     assert programs.said_by(str(program)) is None
-    assert at_work(mark) == ""
+    tasks_gates.until(lambda: not at_work(mark), "the end of all")
 
 
 def test_a_child_that_stays_holds_up_nobody(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_git_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.
     subprocess.run([str(real), "init", "-q", tmp_path / "repository"], check=True)
     found = places.repository(tmp_path / "repository")
     assert (found.status, "git does not answer" in found.text) == ("problem", True)
-    assert at_work(mark) == ""
+    tasks_gates.until(lambda: not at_work(mark), "the end of all")
 
 
 def test_a_look_at_a_file_system_that_hangs_is_a_problem() -> None:

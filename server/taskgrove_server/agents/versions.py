@@ -34,6 +34,10 @@ LONGEST_PAUSE = 3600.0
 #: Seconds that a thread has to end: what it asks is killed at once, and swept after a second.
 _ENDING = 5.0
 
+#: Seconds after which what a program has started is looked for once more: while a process becomes another program, the
+#: kernel shows no environment of it.
+_LATE = 0.05
+
 #: Bytes of what a program prints that are looked at; it stands still when it has filled a pipe, and does no harm.
 _LOOKED_AT = 1 << 16
 
@@ -159,7 +163,9 @@ class Program:
             log.warning("%s does not tell its version: %s", installation.version_argv[0], error)
             return ""
         finally:
-            self._sweep(f"{_MARK}={value}")
+            for pause in (0.0, _LATE):
+                time.sleep(pause)
+                self._sweep(f"{_MARK}={value}")
 
     def _begin(self, installation: Installation, value: str) -> subprocess.Popen[bytes] | None:
         """Starts the program, unless this is closed; nobody who closes misses one that has just been started."""
