@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import resource
 import signal
 from collections.abc import Callable
 from datetime import timedelta
 
+from taskgrove_server import file_limits
 from taskgrove_server.agents import registry
 from taskgrove_server.api import inquiries
 from taskgrove_server.api.directories import Directories
@@ -78,18 +78,14 @@ GRACE = 1.0
 #: Seconds that git commands have to end after that; the next server does again what was cut off.
 PATIENCE = 10.0
 
-#: Open files that are left for runs, the database and other calls when all watchers are there.
-FILES_BESIDES = 1024
-
 #: New objects after which the youngest are looked through for cycles.
 NEW_OBJECTS = 50_000
 
 
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises what makes a start impossible, with a sentence for a person."""
-    files = _raise_file_limit()
-    # Each watcher holds its log open, and perhaps a connection of its own.
-    most_watchers = min(settings.max_watchers, max(1, (files - FILES_BESIDES) // 2))
+    files = file_limits.raise_limit(file_limits.wanted(settings.max_watchers, settings.slots))
+    most_watchers = file_limits.most_watchers(settings.max_watchers, files, settings.slots)
     if most_watchers < settings.max_watchers:
         log.warning("At most %d watches are served: the system grants %d open files", most_watchers, files)
     with DataDirectory(settings.data_directory) as data:
@@ -274,10 +270,3 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS)
-
-
-def _raise_file_limit() -> int:
-    """Takes as many open files as the system grants, and returns their number."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -31,8 +31,11 @@ class RunningServer:
         environment: Mapping[str, str] | None = None,
         tcp: bool = False,
         module: str = "taskgrove_server",
+        within: Sequence[str] = (),
     ) -> None:
         self._module = module
+        # A program with its arguments that becomes the command which follows, such as one that sets a limit.
+        self._within = within
         # A short path: a socket's may have 107 bytes, which pytest's own directories come near to.
         self.root = Path(tempfile.mkdtemp(prefix="tg-"))
         self.data = self.root / "data"
@@ -59,7 +62,7 @@ class RunningServer:
     def start(self, *flags: str) -> Self:
         """Starts the server and waits until it serves."""
         listen = ["--listen", "127.0.0.1:0"] if self._tcp else []
-        command = [sys.executable, "-m", self._module, "--data-dir", str(self.data), *listen]
+        command = [*self._within, sys.executable, "-m", self._module, "--data-dir", str(self.data), *listen]
         with self.log.open("ab") as log:
             start = log.tell()
             self._process = subprocess.Popen(

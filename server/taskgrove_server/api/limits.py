@@ -9,7 +9,7 @@ from taskgrove_server.domain import errors
 
 
 class StreamLimit:
-    """Bounds the streams of watchers and readers of logs, each of which holds a file open. Lives on the loop."""
+    """Bounds the streams of watchers and readers, each of which may hold a log open. Lives on the loop."""
 
     def __init__(self, most: int) -> None:
         self._most = most
