@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.run_logs import run_over
+from support.run_logs import Lines, run_over
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.run import Run
 from taskgrove_server.journal import notices, reading
@@ -23,30 +24,18 @@ from taskgrove_server.journal.reading import LineFragment, LogReader, WholeLines
 from taskgrove_server.journal.wakeups import Wakeups
 
 
-@pytest.fixture(params=[notices.open_notices, notices.Naps], ids=["notices", "naps"])
+def no_inotify() -> notices.Inotify:
+    raise OSError(errno.EMFILE, "inotify: all instances are used up")
+
+
+@pytest.fixture(params=["notices", "naps"])
 def journal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
     """A journal with the system's notices, and one as it is where there are none."""
-    monkeypatch.setattr("taskgrove_server.journal.journal.open_notices", request.param)
+    if request.param == "naps":
+        monkeypatch.setattr(notices, "Inotify", no_inotify)
     opened = Journal(Wakeups())
     yield opened
     opened.close()
-
-
-class Lines:
-    """Collects lines, and lets a test wait for a number of them."""
-
-    def __init__(self) -> None:
-        self.all: list[bytes] = []
-        self._more = threading.Condition()
-
-    def __call__(self, line: bytes) -> None:
-        with self._more:
-            self.all.append(line)
-            self._more.notify_all()
-
-    def wait_for(self, count: int) -> None:
-        with self._more:
-            assert self._more.wait_for(lambda: len(self.all) >= count, 20), self.all
 
 
 def read_all(run: Run, extent: Extent, after_line: int = 0) -> list[tuple[int, bytes]]:

@@ -1,7 +1,8 @@
-"""Runs as the store tells of them, for tests of what reads their logs."""
+"""Runs as the store tells of them, and those who read their logs, for tests of the journal."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from taskgrove_server.domain import clock, ids
@@ -26,3 +27,22 @@ def run_over(path: Path, first_line: int = 1) -> Run:
         first_line=first_line,
         start_time=clock.now(),
     )
+
+
+class Lines:
+    """Collects lines, and lets a test wait for a number of them."""
+
+    def __init__(self) -> None:
+        self.all: list[bytes] = []
+        self._more = threading.Condition()
+
+    def __call__(self, line: bytes) -> None:
+        """Takes a line."""
+        with self._more:
+            self.all.append(line)
+            self._more.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        """Waits until there are so many."""
+        with self._more:
+            assert self._more.wait_for(lambda: len(self.all) >= count, 20), self.all

@@ -71,9 +71,18 @@ class GrowingLog:
                 if self._partial:
                     os.write(self._fd, b"\n")
                     self._read_block()
-                self._ended = True
-                os.close(self._fd)
+                self._close()
         return self.extent
+
+    def close(self) -> None:
+        """Closes the file, and leaves the log as it is."""
+        with self._lock:
+            if not self._ended:
+                self._close()
+
+    def _close(self) -> None:
+        self._ended = True
+        os.close(self._fd)
 
     def _read_block(self) -> int:
         self._asked = BLOCK if self._behind else FIRST_BLOCK

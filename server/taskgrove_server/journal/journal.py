@@ -13,7 +13,7 @@ from collections.abc import Callable
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.run import Run
 from taskgrove_server.journal.growing import Extent, GrowingLog
-from taskgrove_server.journal.notices import open_notices
+from taskgrove_server.journal.notices import Notices
 from taskgrove_server.journal.wakeups import Wakeups
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Journal:
 
     def __init__(self, wakeups: Wakeups) -> None:
         self._wakeups = wakeups
-        self._notices = open_notices()
+        self._notices = Notices()
         self._lock = threading.Lock()
         self._by_key: dict[int, GrowingLog] = {}
         self._by_task: dict[TaskId, tuple[int, GrowingLog]] = {}
@@ -39,14 +39,19 @@ class Journal:
         log already has been taken in when this returns.
         """
         growing = GrowingLog(run, feed, lambda: self._wakeups.lines(run.task_id))
-        while growing.read():
-            pass
+        try:
+            while growing.read():
+                pass
+        except BaseException:
+            growing.close()
+            raise
         with self._lock:
+            self._drop(run.task_id)
             key = self._notices.add(run.log_path)
             self._by_key[key] = growing
             self._by_task[run.task_id] = (key, growing)
         # What came between the reading and the notice.
-        while growing.read():
+        while _read(growing):
             pass
 
     def end(self, run: Run) -> Extent:
@@ -87,6 +92,15 @@ class Journal:
         self._thread.join()
         self._notices.close()
 
+    def _drop(self, task_id: TaskId) -> None:
+        """Gives up what is left of an earlier log of a task, as of a run that could not be seen through."""
+        entry = self._by_task.pop(task_id, None)
+        if entry is not None:
+            key, growing = entry
+            self._by_key.pop(key, None)
+            self._notices.remove(key)
+            growing.close()
+
     def _follow_all(self) -> None:
         # A log that is written faster than it can be read takes turns with the others, a block each.
         unread: set[int] = set()
@@ -95,8 +109,7 @@ class Journal:
             if self._closed:
                 return
             with self._lock:
-                keys = self._by_key.keys() if grown is None else grown | unread
-                logs = {key: self._by_key[key] for key in keys if key in self._by_key}
+                logs = {key: self._by_key[key] for key in grown | unread if key in self._by_key}
             unread = {key for key, growing in logs.items() if _read(growing)}
 
 
