@@ -26,6 +26,7 @@ from taskgrove_server.api.front import Reads
 from taskgrove_server.api.inquiries import Inquiries
 from taskgrove_server.api.interceptors import Admission, StatusInterceptor
 from taskgrove_server.api.limits import StreamLimit
+from taskgrove_server.api.log_reads import LogReads
 from taskgrove_server.api.offloading import Offloading
 from taskgrove_server.api.reading import Reading
 from taskgrove_server.api.repeating import Repeats
@@ -132,10 +133,11 @@ class App:
         self._dispatcher = Dispatcher(self._store, settings.slots, space, self._flow.run)
         commits.listen(self._dispatcher.changed)
         self._reads = Reads(self._store)
+        self._log_reads = LogReads(self._journal)
         self._listings = Listings()
         limit = StreamLimit(most_watchers)
-        watching = Watching(self._store, self._reads, self._journal, self._wakeups, limit)
-        reading = Reading(self._store, self._reads, self._journal, limit)
+        watching = Watching(self._store, self._reads, self._journal, self._log_reads, self._wakeups, limit)
+        reading = Reading(self._store, self._reads, self._journal, self._log_reads, limit)
         self._offloading = Offloading(self._store, self._worktrees.interrupt)
         patience = min(inquiries.PATIENCE, settings.git_timeout)
         self._inquiries = Inquiries(repositories.interrupt, patience)
@@ -199,6 +201,7 @@ class App:
             self._inquiries.close(GRACE)
             starting.standby.dismiss()
             self._journal.close()
+            self._log_reads.close()
             self._reads.close()
             self._store.close()
 

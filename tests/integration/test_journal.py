@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support.run_logs import Lines, run_over
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.run import Run
-from taskgrove_server.journal import notices, reading
+from taskgrove_server.journal import notices, reading, seeking
 from taskgrove_server.journal.growing import Extent, GrowingLog
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.reading import LineFragment, LogReader, WholeLines
@@ -41,7 +41,7 @@ def journal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def read_all(run: Run, extent: Extent, after_line: int = 0) -> list[tuple[int, bytes]]:
     reader = LogReader(run)
     if after_line >= run.first_line:
-        reader.seek(after_line, extent)
+        reader.move(after_line, seeking.offset_behind(run, after_line, extent, None))
     lines: list[tuple[int, bytes]] = []
     long_line = b""
     while piece := reader.next(extent):

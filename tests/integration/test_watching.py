@@ -16,6 +16,7 @@ from taskgrove.v1.task_pb2 import Task as TaskMessage
 from taskgrove.v1.task_service_pb2 import WatchTaskRequest, WatchTaskResponse
 from taskgrove_server.api.front import Reads
 from taskgrove_server.api.limits import StreamLimit
+from taskgrove_server.api.log_reads import LogReads
 from taskgrove_server.api.watching import Watching
 from taskgrove_server.domain import clock, errors, ids
 from taskgrove_server.domain.config import RunConfig
@@ -56,6 +57,7 @@ class Room:
         self.store = Store(directory / "taskgrove.db", self.wakeups.tasks)
         self.journal = Journal(self.wakeups)
         self.reads = InterruptedReads(self.store)
+        self.logs = LogReads(self.journal)
         self._directory = directory
         now = clock.now()
         task_list = TaskList(ids.new_task_list_id(), "A list", None, RunConfig(), now, now)
@@ -84,12 +86,13 @@ class Room:
         self.store.slots.rest(self.task_id, TaskState.SUCCEEDED).result(PATIENCE)
 
     async def watch(self, after_line: int = 0) -> AsyncGenerator[WatchTaskResponse]:
-        watching = Watching(self.store, self.reads, self.journal, self.wakeups, StreamLimit(100))
+        watching = Watching(self.store, self.reads, self.journal, self.logs, self.wakeups, StreamLimit(100))
         async for event in watching.watch(WatchTaskRequest(task_id=self.task_id, after_line=after_line)):
             yield WatchTaskResponse.FromString(event) if isinstance(event, bytes) else event
 
     def close(self) -> None:
         self.journal.close()
+        self.logs.close()
         self.reads.close()
         self.store.close()
 

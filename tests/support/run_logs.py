@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from taskgrove_server.domain import clock, ids
@@ -46,3 +47,19 @@ class Lines:
         """Waits until there are so many."""
         with self._more:
             assert self._more.wait_for(lambda: len(self.all) >= count, 20), self.all
+
+
+class CountedReads:
+    """Reads by position, and counts the bytes."""
+
+    def __init__(self, read: Callable[[int, int, int], bytes]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self.size = 0
+
+    def __call__(self, file: int, size: int, offset: int) -> bytes:
+        """Reads."""
+        data = self._read(file, size, offset)
+        with self._lock:
+            self.size += len(data)
+        return data

@@ -9,6 +9,7 @@ from dataclasses import replace
 from taskgrove.v1 import task_service_pb2 as messages
 from taskgrove_server.api.front import Reads
 from taskgrove_server.api.limits import StreamLimit
+from taskgrove_server.api.log_reads import LogReads
 from taskgrove_server.api.pieces import fill
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
@@ -16,6 +17,7 @@ from taskgrove_server.domain.run import Run
 from taskgrove_server.journal.growing import Extent
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.reading import LineFragment, LogReader, WholeLines
+from taskgrove_server.journal.seeking import behind
 from taskgrove_server.store.store import Store
 
 _Response = messages.ReadLinesResponse
@@ -24,10 +26,11 @@ _Response = messages.ReadLinesResponse
 class Reading:
     """Reads logs for those who do not watch."""
 
-    def __init__(self, store: Store, reads: Reads, journal: Journal, limit: StreamLimit) -> None:
+    def __init__(self, store: Store, reads: Reads, journal: Journal, logs: LogReads, limit: StreamLimit) -> None:
         self._store = store
         self._reads = reads
         self._journal = journal
+        self._logs = logs
         self._limit = limit
 
     async def read(self, request: messages.ReadLinesRequest) -> AsyncIterator[messages.ReadLinesResponse]:
@@ -48,9 +51,9 @@ class Reading:
                 run, extent = await self._holding(task_id, line + 1)
                 with contextlib.closing(LogReader(run)) as reader:
                     if line >= run.first_line:
-                        await self._reads(reader.seek, line, extent)
+                        await self._logs.seek(reader, line, extent)
                     reader.check(extent)
-                    while line < end and (piece := await self._reads(reader.next, extent)):
+                    while line < end and (piece := await self._logs(reader.next, extent)):
                         yield fill(_Response(), run.number, _cut(piece, end))
                         line = reader.line
             yield _Response(end=_Response.End(last_line=last_line))
@@ -71,7 +74,4 @@ def _cut(piece: WholeLines | LineFragment, last_line: int) -> WholeLines | LineF
     if isinstance(piece, LineFragment) or piece.first_line + piece.count - 1 <= last_line:
         return piece
     count = last_line - piece.first_line + 1
-    end = 0
-    for _ in range(count):
-        end = piece.data.index(b"\n", end) + 1
-    return replace(piece, count=count, data=piece.data[:end])
+    return replace(piece, count=count, data=piece.data[: behind(piece.data, count)])

@@ -11,6 +11,7 @@ from taskgrove.v1.event_service_pb2 import WatchEventsRequest
 from taskgrove_server.api import conversions
 from taskgrove_server.api.front import Reads
 from taskgrove_server.api.limits import StreamLimit
+from taskgrove_server.api.log_reads import LogReads
 from taskgrove_server.api.pieces import Pieces
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
@@ -33,8 +34,17 @@ HEARTBEAT = 15.0
 class Watching:
     """Makes watches."""
 
-    def __init__(self, store: Store, reads: Reads, journal: Journal, wakeups: Wakeups, limit: StreamLimit) -> None:
+    def __init__(
+        self,
+        store: Store,
+        reads: Reads,
+        journal: Journal,
+        logs: LogReads,
+        wakeups: Wakeups,
+        limit: StreamLimit,
+    ) -> None:
         self._limit = limit
+        self._logs = logs
         self._pieces = Pieces()
         self._store = store
         self._reads = reads
@@ -55,7 +65,7 @@ class Watching:
                 raise errors.LineOutOfRange(request.after_line, last_line)
             yield snapshot.opened(last_line)
             heartbeat = heartbeat_of(request)
-            log = _TaskLog(self._store, self._reads, self._journal, subscription, request.after_line)
+            log = _TaskLog(self._store, self._reads, self._journal, self._logs, subscription, request.after_line)
             with contextlib.closing(log):
                 while True:
                     task = snapshot.task
@@ -121,11 +131,18 @@ class _TaskLog:
     """A position in the lines of a task, across its runs."""
 
     def __init__(
-        self, store: Store, reads: Reads, journal: Journal, subscription: Subscription, after_line: int
+        self,
+        store: Store,
+        reads: Reads,
+        journal: Journal,
+        logs: LogReads,
+        subscription: Subscription,
+        after_line: int,
     ) -> None:
         self._store = store
         self._reads = reads
         self._journal = journal
+        self._logs = logs
         self._subscription = subscription
         #: The number of the last line that was sent whole.
         self.line = after_line
@@ -167,7 +184,7 @@ class _TaskLog:
         self.close()
         self._reader = LogReader(run)
         if self.line >= run.first_line:
-            await self._reads(self._reader.seek, self.line, extent)
+            await self._logs.seek(self._reader, self.line, extent)
         return True
 
     async def _holding(self, line: int) -> Run | None:

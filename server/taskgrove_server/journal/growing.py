@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from taskgrove_server.domain.run import Run
+from taskgrove_server.journal.line_index import LineIndex, Place
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +35,13 @@ class Extent:
 
 
 class GrowingLog:
-    """The log of a run that goes on. `extent` may be read from any thread; the rest is done by one at a time."""
+    """The log of a run that goes on. `extent` and `index` may be read from any thread; one at a time does the rest."""
 
     def __init__(self, run: Run, feed: Callable[[bytes], None], grown: Callable[[], None]) -> None:
         self.run = run
         self.extent = Extent()
+        #: Where lines of the log are. Its file is written in the end: whoever takes up a log reads it from its start.
+        self.index = LineIndex()
         self._feed = feed
         self._grown = grown
         self._offset = 0
@@ -109,6 +112,7 @@ class GrowingLog:
             self._keep(block[end:])
         if not self.extent.lost:
             self.extent = Extent(self.extent.lines + count, self._offset - len(block) + end)
+            self.index.add(Place(self.extent.lines, self.extent.size))
             # Watchers first: parsing takes longer than waking.
             self._grown()
         for line in lines:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.run import Run
 from taskgrove_server.journal.growing import Extent, GrowingLog
+from taskgrove_server.journal.line_index import LineIndex
 from taskgrove_server.journal.notices import Notices
 from taskgrove_server.journal.wakeups import Wakeups
 
@@ -60,7 +61,10 @@ class Journal:
             key, growing = self._by_task[run.task_id]
             self._by_key.pop(key, None)
         self._notices.remove(key)
-        return growing.end()
+        extent = growing.end()
+        if not extent.lost:
+            growing.index.save(run.log_path, extent.size)
+        return extent
 
     def release(self, run: Run) -> None:
         """Forgets a log whose extent is stored by now."""
@@ -73,6 +77,11 @@ class Journal:
         if entry is not None and entry[1].run.number == run.number:
             return entry[1].extent
         return Extent(run.line_count, run.log_size, run.log_lost)
+
+    def index(self, run: Run) -> LineIndex | None:
+        """Returns where lines of a log are that grows, None of any other."""
+        entry = self._by_task.get(run.task_id)
+        return entry[1].index if entry is not None and entry[1].run.number == run.number else None
 
     def silence(self, run: Run) -> float:
         """Returns for how many seconds the log of a run that goes on has not grown."""

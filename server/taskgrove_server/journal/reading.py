@@ -64,23 +64,9 @@ class LogReader:
         if self._fd is not None:
             os.close(self._fd)
 
-    def seek(self, after_line: int, extent: Extent) -> None:
-        """Moves behind a line of this run; raises LogLost when the file no longer has it."""
-        if after_line == self.run.first_line - 1 + extent.lines:
-            # Whoever has all there is needs nothing of the file.
-            self.line, self._offset = after_line, extent.size
-        while self.line < after_line:
-            block = self._pread(self._offset, max(1, min(_BLOCK, extent.size - self._offset)))
-            lines, wanted = block.count(b"\n"), after_line - self.line
-            if lines < wanted:
-                self.line += lines
-                self._offset += len(block)
-                continue
-            end = 0
-            for _ in range(wanted):
-                end = block.index(b"\n", end) + 1
-            self.line += wanted
-            self._offset += end
+    def move(self, line: int, offset: int) -> None:
+        """Goes on behind a line of this run that ends at an offset; see seeking.offset_behind."""
+        self.line, self._offset = line, offset
 
     @property
     def position(self) -> int:

@@ -14,6 +14,7 @@ from taskgrove_server.domain import clock, errors
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import Task
 from taskgrove_server.domain.worktree import CleanUp, Removal, Worktree, WorktreeState
+from taskgrove_server.journal import line_index
 from taskgrove_server.runner.leftovers import Leftovers
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.task_work import Place, TaskWork, git_errors
@@ -173,8 +174,8 @@ class Clearing:
             if answering:
                 self._store.requests.record(answering.key, task_id, answering.encode(deleted)).result()
         try:
-            for path in (*logs, self.setup_log(task_id)):
-                Path(path).unlink(missing_ok=True)
+            for path in (*map(Path, logs), *map(line_index.path_of, logs), Path(self.setup_log(task_id))):
+                path.unlink(missing_ok=True)
         except OSError as error:
             log.warning("Task %s is deleted, but not all of its files: %s", task_id, error)
         return deleted
