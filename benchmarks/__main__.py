@@ -15,6 +15,7 @@ BENCHMARKS = (
     "streaming",
     "latency",
     "watchers",
+    "resuming",
     "first_line",
     "calls",
     "many_runs",
