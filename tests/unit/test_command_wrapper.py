@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import select
@@ -126,9 +127,11 @@ def test_a_program_that_is_missing_or_no_program_is_reported_with_the_reason() -
     assert code == 127
     assert lines[0]["exit_code"] == 127
     assert "/nowhere/program" in lines[0]["error"]
+    assert lines[0]["errno"] == errno.ENOENT
     lines, code = run("/etc/hostname")
     assert code == 126
     assert "/etc/hostname" in lines[0]["error"]
+    assert lines[0]["errno"] in {errno.EACCES, errno.ENOEXEC}
 
 
 def test_a_line_of_64_megabytes_arrives_whole_in_a_time_that_grows_only_with_its_length() -> None:

@@ -5,7 +5,8 @@
 Each line of output is one line {"type": "output", "stream": "stdout" | "stderr", "text": "..."}, without its
 newline; a last line that has none gets "newline": false, and one that is no UTF-8 has "base64" in place of "text".
 The last line is {"type": "exit", "exit_code": n}, with "signal" when one ended the program (then n is 128 and the
-signal's number), or "error" when it could not be started (n is 126 or 127). The wrapper exits with n too.
+signal's number), or "error" when it could not be started (n is 126 or 127), with "errno" when the system refused it.
+The wrapper exits with n too.
 docs/command_agent.md has it all, for those who read the lines.
 """
 
@@ -102,7 +103,8 @@ def main() -> NoReturn:
         program = _Program(sys.argv[1:])
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        _end(127 if missing else 126, f',"error":{encode_basestring_ascii(str(error))}')
+        cause = f',"errno":{error.errno}' if isinstance(error, OSError) and error.errno else ""
+        _end(127 if missing else 126, f',"error":{encode_basestring_ascii(str(error))}{cause}')
     # Who writes to the program learns that it has ended only if nobody else holds its standard input.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _copy(program, awake)
