@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +15,8 @@ import pytest
 
 from support import process_room
 from support.process_room import BOUND, HIDER, STUBBORN, Room, end_of
-from taskgrove_server.processes import exits, files, standby, starting, sweeping
+from taskgrove_server.processes import exits, files, standby, sweeping
 from taskgrove_server.processes.ending import ProcessEnd
-from taskgrove_server.processes.spec import Spec
 from taskgrove_server.processes.starting import NeverStarted
 from taskgrove_server.processes.supervised import Supervised
 
@@ -27,18 +27,8 @@ def room(tmp_path: Path) -> Iterator[Room]:
         yield opened
 
 
-def _write_orders(room: Room, spec: Spec) -> Path:
-    """Does what a server does up to the supervisor's start."""
-    directory = room.path / spec.run_id
-    directory.mkdir(mode=0o700)
-    os.mkfifo(directory / files.CONTROL, 0o600)
-    files.write_private(directory / files.ORDERS, spec.orders().encode())
-    return directory
-
-
-def _supervise(directory: Path) -> bytes:
+def _supervise(directory: Path, program: Path = standby.PROGRAM) -> bytes:
     """Runs a supervisor to its end and returns what it complains of."""
-    program = Path(starting.__file__).with_name("supervisor.py")
     command = [sys.executable, "-I", "-S", str(program), str(directory)]
     return subprocess.run(command, timeout=BOUND, capture_output=True, check=False).stderr
 
@@ -92,7 +82,7 @@ def test_a_killed_supervisor_is_noticed_and_its_run_is_swept(room: Room) -> None
     process_room.until((room.path / spec.run_id / files.STDERR).read_bytes, "the error is on disk already")
     os.kill(room.supervisor(spec.run_id), 9)
     end = end_of(handle)
-    assert (end.exit_code, end.supervised, end.spawn_error) == (None, False, None)
+    assert (end.exit_code, end.supervised, end.spawn_error, end.never_started) == (None, False, None, False)
     assert end.stderr == "why\n"
     assert end.swept == 2
     assert not any(map(process_room.lives, pids))
@@ -123,14 +113,58 @@ def test_a_supervisor_that_is_killed_before_the_start_is_told_from_one_that_was_
     end = end_of(handle)
     assert end.exit_code is None
     assert not end.supervised
+    assert end.never_started
     assert end.spawn_error == "The supervisor ended before it had started the program."
     assert "/no/such/supervisor.py" in end.stderr
     assert not (room.path / spec.run_id / files.ORDERS).exists()
 
 
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A copy of the server's package, in which files can be replaced."""
+    source = standby.PROGRAM.parents[1]
+    package = tmp_path / "installed" / source.name
+    shutil.copytree(source / "processes", package / "processes", ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "__init__.py").touch()
+    return package / "processes"
+
+
+@pytest.mark.parametrize("missing", ["supervisor.py", "launching.py", "orders.py"])
+def test_a_package_that_is_being_replaced_is_told_from_an_agent_that_failed(
+    room: Room, installed: Path, missing: str
+) -> None:
+    (installed / missing).unlink()
+    spec = room.spec("sh", "-c", "echo started")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(standby, "PROGRAM", installed / "supervisor.py")
+        end = end_of(room.start(spec))
+    assert (end.never_started, end.exit_code, end.supervised) == (True, None, False)
+    assert not Path(spec.log_path).exists()
+
+
+@pytest.mark.parametrize("content", [None, "def", "import nowhere"])
+def test_an_agent_lives_though_the_package_is_replaced_while_it_starts(
+    room: Room, installed: Path, content: str | None
+) -> None:
+    module = installed / "supervising.py"
+    aside = module.rename(installed / "aside")
+    if content is not None:
+        module.write_text(content)
+    spec = room.spec("sh", "-c", "touch started; cat; exit 3", stdin=b"hello\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(standby, "PROGRAM", installed / "supervisor.py")
+        handle = room.start(spec)
+    process_room.until((room.path / "started").exists, "the agent is started")
+    assert not handle.ended(0.2)
+    aside.rename(module)
+    end = end_of(handle)
+    assert (end.exit_code, end.supervised) == (3, True)
+    assert room.log(spec.run_id) == b"hello\n"
+
+
 def test_a_supervisor_that_fails_takes_its_agent_with_it_and_says_why(room: Room) -> None:
     spec = room.spec("sleep", "1000")
-    directory = _write_orders(room, spec)
+    directory = process_room.write_orders(room, spec)
     (directory / files.CONTROL).unlink()
     assert b"FileNotFoundError" in _supervise(directory)
     end = room.adopt(spec.run_id)
@@ -141,7 +175,7 @@ def test_a_supervisor_that_fails_takes_its_agent_with_it_and_says_why(room: Room
 
 def test_a_supervisor_that_comes_late_finds_its_run_given_up_and_starts_nothing(room: Room) -> None:
     spec = room.spec("sh", "-c", "echo started")
-    directory = _write_orders(room, spec)
+    directory = process_room.write_orders(room, spec)
     assert room.adopt(spec.run_id) == NeverStarted()
     assert not _supervise(directory)
     assert not Path(spec.log_path).exists()
@@ -150,7 +184,7 @@ def test_a_supervisor_that_comes_late_finds_its_run_given_up_and_starts_nothing(
 
 def test_a_supervisor_that_finds_its_lock_taken_starts_nothing(room: Room) -> None:
     spec = room.spec("sh", "-c", "echo started")
-    directory = _write_orders(room, spec)
+    directory = process_room.write_orders(room, spec)
     with (directory / files.LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert not _supervise(directory)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import select
+import shutil
 import stat
 import subprocess
 import sys
@@ -17,7 +19,8 @@ import pytest
 
 from support import process_room
 from support.process_room import Room, end_of
-from taskgrove_server.processes import exits, files, starting, supervised
+from taskgrove_server.processes import exits, files, standby, starting, supervised
+from taskgrove_server.processes.ending import ProcessEnd
 
 
 @pytest.fixture
@@ -98,33 +101,58 @@ def test_what_has_started_leaves_no_secret_on_disk_and_nothing_that_others_may_r
 
 
 @pytest.mark.parametrize(
-    ("argv", "words"),
+    ("argv", "words", "number"),
     [
-        (("no-such-program",), ["'no-such-program' was not found"]),
-        (("/no/such/program",), ["'/no/such/program' was not found"]),
-        (("/etc/passwd",), ["'/etc/passwd' cannot be started", "Permission denied"]),
-        (("true", "x" * 200_000), ["'true' cannot be started", "Argument list too long"]),
-        (("true", "nul\0byte"), ["'true' cannot be started", "null"]),
+        (("no-such-program",), ["'no-such-program' was not found"], errno.ENOENT),
+        (("/no/such/program",), ["'/no/such/program' was not found"], errno.ENOENT),
+        (("/etc/passwd",), ["'/etc/passwd' cannot be started", "Permission denied"], errno.EACCES),
+        (("true", "x" * 200_000), ["'true' cannot be started", "Argument list too long"], errno.E2BIG),
+        (("true", "nul\0byte"), ["'true' cannot be started", "null"], None),
     ],
 )
 def test_a_program_that_cannot_be_started_is_named_with_the_reason(
-    room: Room, argv: tuple[str, ...], words: list[str]
+    room: Room, argv: tuple[str, ...], words: list[str], number: int | None
 ) -> None:
     end = end_of(room.start(room.spec(*argv)))
     assert end.exit_code is None
     assert end.supervised
+    assert (end.spawn_stage, end.spawn_errno, end.never_started) == ("program", number, False)
     assert all(word in (end.spawn_error or "") for word in words), end.spawn_error
+
+
+def test_a_program_that_is_being_replaced_is_told_from_one_that_is_not_there(room: Room) -> None:
+    program = room.path / "program"
+    shutil.copy("/bin/true", program)
+    spec = room.spec(str(program))
+    with program.open("ab"):
+        end = end_of(room.start(spec))
+    assert (end.spawn_stage, end.spawn_errno) == ("program", errno.ETXTBSY)
+    assert end_of(room.start(room.spec(str(program)))).exit_code == 0
+
+
+@pytest.mark.parametrize("most", [8, 9])
+def test_a_machine_short_of_descriptors_is_told_from_a_program_that_is_not_there(room: Room, most: int) -> None:
+    spec = room.spec("true")
+    directory = process_room.write_orders(room, spec)
+    command = f"ulimit -n {most}; exec {sys.executable} -I -S {standby.PROGRAM} {directory}"
+    subprocess.run(["sh", "-c", command], timeout=process_room.BOUND, check=True)
+    end = room.adopt(spec.run_id)
+    assert isinstance(end, ProcessEnd)
+    assert (end.exit_code, end.supervised, end.spawn_stage, end.spawn_errno) == (None, True, "pipes", errno.EMFILE)
 
 
 def test_a_directory_that_is_gone_is_named(room: Room) -> None:
     end = end_of(room.start(room.spec("true", directory="/no/such/place")))
     assert end.spawn_error == "The directory '/no/such/place' cannot be entered: No such file or directory."
+    assert (end.spawn_stage, end.spawn_errno) == ("directory", errno.ENOENT)
 
 
 def test_a_log_that_cannot_be_opened_is_named(room: Room) -> None:
     spec = room.spec("true")
     Path(spec.log_path).mkdir()
-    assert end_of(room.start(spec)).spawn_error == f"The log {spec.log_path!r} cannot be opened: Is a directory."
+    end = end_of(room.start(spec))
+    assert end.spawn_error == f"The log {spec.log_path!r} cannot be opened: Is a directory."
+    assert (end.spawn_stage, end.spawn_errno) == ("log", errno.EISDIR)
 
 
 def test_a_program_is_found_on_its_own_path_and_not_on_the_servers(room: Room) -> None:

@@ -141,6 +141,15 @@ class Room:
         return int(self.log(run_id).partition(word)[2].split()[0])
 
 
+def write_orders(room: Room, spec: Spec) -> Path:
+    """Does what a server does up to the supervisor's start, and returns the run's directory."""
+    directory = room.path / spec.run_id
+    directory.mkdir(mode=0o700)
+    os.mkfifo(directory / files.CONTROL, 0o600)
+    files.write_private(directory / files.ORDERS, spec.orders().encode())
+    return directory
+
+
 def end_of(handle: Supervised) -> ProcessEnd:
     """Waits for the end of a run and returns it."""
     assert handle.ended(BOUND), f"run {handle.run_id} has not ended"

@@ -21,6 +21,16 @@ class ProcessEnd:
     signal: int | None = None
     #: Why the program could not be started.
     spawn_error: str | None = None
+    #: What of the start failed: "log" (it cannot be opened), "pipes" (descriptors are short), "directory" (it cannot
+    #: be entered) or "program". None when nothing did, the supervisor itself failed, or one of an earlier version did
+    #: not tell.
+    spawn_stage: str | None = None
+    #: The errno of that, which tells what passes by itself from what does not; None as above, and when there is none.
+    spawn_errno: int | None = None
+    #: The supervisor itself had ended, or never come up, before it started the program: its files are being replaced,
+    #: or memory, descriptors or room in the run directory are short; `stderr` may tell. The same run may be started
+    #: again, in a directory of its own.
+    never_started: bool = False
     #: The last 64 KiB of standard error, decoded with replacement. If not `supervised`, maybe the supervisor's.
     stderr: str = ""
     #: Aware and in UTC; None when nobody saw the process end.
@@ -46,6 +56,7 @@ def of(run_directory: Path, run_id: RunId) -> ProcessEnd:
         return ProcessEnd(
             None,
             spawn_error="The supervisor ended before it had started the program.",
+            never_started=True,
             stderr=_stderr(run_directory),
             supervised=False,
         )
@@ -70,6 +81,8 @@ def _read(run_directory: Path) -> ProcessEnd | None:
         exit_code=end["exit_code"],
         signal=end["signal"],
         spawn_error=end["spawn_error"],
+        spawn_stage=end.get("spawn_stage"),
+        spawn_errno=end.get("spawn_errno"),
         stderr=_stderr(run_directory),
         end_time=datetime.fromtimestamp(end["end_time"], UTC),
         stopped=end["stopped"],

@@ -15,9 +15,16 @@ import time
 from taskgrove_server.processes import files, spawning
 from taskgrove_server.processes.orders import Orders
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
 _PR_SET_CHILD_SUBREAPER = 36
 _SIG_IGN = 1
 _HANGUP, _INTERRUPT, _KILL, _TERMINATE = 1, 2, 9, 15
+
+#: Seconds for which the rest of this package is sought while it is not there, as when it is being replaced.
+_PATIENCE = 60.0
 
 
 def main(run_directory: str) -> None:
@@ -34,19 +41,25 @@ def main(run_directory: str) -> None:
     files.write_private(files.NEW_EXIT, b" " * files.EXIT_SIZE)
     # From here on nobody can say that the agent was never started.
     os.unlink(files.ORDERS)  # noqa: PTH108 - pathlib takes 8 ms to import
+    agent = failure = None
     try:
-        agent, failure = spawning.start(orders), ""
+        agent = spawning.start(orders)
     except spawning.LaunchFailed as error:
-        agent, failure = None, str(error)
+        failure = error
     orders.environment.clear()
     try:
-        from taskgrove_server.processes import supervising  # noqa: PLC0415 - see the module's docstring
-
+        supervising = _import_supervising()
         if agent:
             supervising.Supervision(orders, agent).run()
-        else:
+        elif failure:
             full = supervising.disk_is_full(orders.log_path)
-            supervising.record(end_time=time.time(), spawn_error=failure, disk_full=full)
+            supervising.record(
+                end_time=time.time(),
+                spawn_error=str(failure),
+                spawn_stage=failure.stage,
+                spawn_errno=failure.number,
+                disk_full=full,
+            )
     except BaseException:
         if agent:
             os.killpg(agent.pid, _KILL)  # the server sweeps the rest; the traceback goes to the stderr file
@@ -74,6 +87,24 @@ def stand_by() -> None:
         os.dup2(ours, standard)
         os.close(ours)
     main(run_directory)
+
+
+def _import_supervising() -> ModuleType:
+    """Imports the rest of the supervisor, as soon as that is possible.
+
+    The agent lives already, and waits meanwhile if it has to: it must not end because somebody upgrades this package.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            from taskgrove_server.processes import supervising  # noqa: PLC0415 - see the module's docstring
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+            sys.path_importer_cache.clear()
+        else:
+            return supervising
 
 
 def _read(path: str) -> bytes:

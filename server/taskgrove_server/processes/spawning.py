@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from taskgrove_server.processes import files
@@ -13,7 +14,22 @@ _SIGNALS = tuple(range(1, 32))
 
 
 class LaunchFailed(Exception):
-    """The program could not be started; the message says why."""
+    """The program could not be started; the message says why.
+
+    `stage` is what failed: "log", "pipes", "directory" or "program". `number` is the errno if there was one.
+    """
+
+    def __init__(self, message: str, stage: str, number: int | None = None) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.number = number
+
+    @classmethod
+    def of(cls, stage: str, what: str, error: OSError | ValueError) -> LaunchFailed:
+        """Returns the failure that an error is the reason of."""
+        if isinstance(error, OSError):
+            return cls(f"{what}: {error.strerror or error}.", stage, error.errno)
+        return cls(f"{what}: {error}.", stage)
 
 
 class Agent:
@@ -29,31 +45,67 @@ class Agent:
 
 def start(orders: Orders) -> Agent:
     """Starts the agent with its output appended to the log; raises LaunchFailed."""
+    ours: list[int] = []
+    theirs: list[int] = []
     try:
-        log = os.open(orders.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        theirs.append(_open_log(orders.log_path))
+        _open_pipes(ours, theirs)
+        log, stdin, stderr = theirs
+        pid = _spawn_in(orders, [stdin, log, stderr])
+    except LaunchFailed:
+        # Where descriptors are short, there have to be some for telling so.
+        _close(ours)
+        raise
+    finally:
+        _close(theirs)
+    return Agent(pid, *ours)
+
+
+def _open_log(path: bytes) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except (OSError, ValueError) as error:
-        raise LaunchFailed(f"The log {_shown(orders.log_path)} cannot be opened: {_reason(error)}.") from error
-    stdin, our_stdin = os.pipe()
-    our_stderr, stderr = os.pipe()
-    home = os.open(".", os.O_RDONLY)
+        raise LaunchFailed.of("log", f"The log {_shown(path)} cannot be opened", error) from error
+
+
+def _open_pipes(ours: list[int], theirs: list[int]) -> None:
+    """Adds our ends and the agent's ends of its standard input and standard error."""
+    try:
+        for number in (0, 2):
+            readable, writable = os.pipe()
+            ours.append(writable if number == 0 else readable)
+            theirs.append(readable if number == 0 else writable)
+    except OSError as error:
+        raise LaunchFailed.of("pipes", "The pipes of the program cannot be made", error) from error
+
+
+def _spawn_in(orders: Orders, standard: list[int]) -> int:
+    """Starts the program in its directory, and returns its process id."""
+    try:
+        home = os.open(".", os.O_RDONLY)
+    except OSError as error:
+        raise LaunchFailed.of("pipes", "The program cannot be started", error) from error
     try:
         _enter(orders.directory)
-        pid = _spawn(orders, (stdin, log, stderr))
+        return _spawn(orders, standard)
     finally:
         os.fchdir(home)
-        for descriptor in (stdin, log, stderr, home):
-            os.close(descriptor)
-    return Agent(pid, our_stdin, our_stderr)
+        os.close(home)
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _enter(directory: bytes) -> None:
     try:
         os.chdir(directory)
     except (OSError, ValueError) as error:
-        raise LaunchFailed(f"The directory {_shown(directory)} cannot be entered: {_reason(error)}.") from error
+        raise LaunchFailed.of("directory", f"The directory {_shown(directory)} cannot be entered", error) from error
 
 
-def _spawn(orders: Orders, standard: tuple[int, int, int]) -> int:
+def _spawn(orders: Orders, standard: list[int]) -> int:
     """Starts the program from the agent's own PATH, as a shell finds it, and returns its process id."""
     program = _shown(orders.argv[0])
     environment = {**orders.environment, files.MARKER.encode(): orders.run_id.encode()}
@@ -74,10 +126,11 @@ def _spawn(orders: Orders, standard: tuple[int, int, int]) -> int:
         except PermissionError as error:
             refused = error
         except (OSError, ValueError) as error:
-            raise LaunchFailed(f"The program {program} cannot be started: {_reason(error)}.") from error
+            raise LaunchFailed.of("program", f"The program {program} cannot be started", error) from error
     if refused:
-        raise LaunchFailed(f"The program {program} cannot be started: {_reason(refused)}.") from refused
-    raise LaunchFailed(f"The program {program} was not found, or the interpreter that its first line names.")
+        raise LaunchFailed.of("program", f"The program {program} cannot be started", refused) from refused
+    message = f"The program {program} was not found, or the interpreter that its first line names."
+    raise LaunchFailed(message, "program", errno.ENOENT)
 
 
 def _candidates(program: bytes, environment: dict[bytes, bytes]) -> list[bytes]:
@@ -89,7 +142,3 @@ def _candidates(program: bytes, environment: dict[bytes, bytes]) -> list[bytes]:
 
 def _shown(name: bytes) -> str:
     return repr(os.fsdecode(name)[:500])
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
