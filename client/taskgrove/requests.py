@@ -82,6 +82,7 @@ def run_config(
     run_timeout: timedelta | None = None,
     stall_timeout: timedelta | None = None,
     linger: timedelta | None = None,
+    log_limit: int | None = None,
     command: Sequence[str] | str | None = None,
     setting_sources: Sequence[str] = (),
 ) -> RunConfig:
@@ -102,6 +103,7 @@ def run_config(
         run_timeout=None if run_timeout is None else _duration(run_timeout),
         stall_timeout=None if stall_timeout is None else _duration(stall_timeout),
         linger=None if linger is None else _duration(linger),
+        log_limit=log_limit,
         command=None if command is None else _command(command),
         setting_sources=_several("setting_sources", setting_sources),
     )

@@ -255,6 +255,7 @@ def _ending(settings: Settings) -> Ending:
             run_timeout=settings.run_timeout,
             stall_timeout=settings.stall_timeout,
             linger=settings.linger,
+            log_limit=settings.log_limit << 20,
         ),
         Graces(
             interrupt=settings.interrupt_grace,
@@ -262,6 +263,7 @@ def _ending(settings: Settings) -> Ending:
             sigterm=settings.sigterm_grace,
             sweep=settings.sweep_grace,
         ),
+        least_free=settings.min_free_space << 20,
     )
 
 

@@ -93,6 +93,7 @@ def _level(value: Any) -> str | None:
 _ADDRESS = _Kind("address", "an address", _text)
 _COUNT = _Kind("count", "a whole number from 1 to 1024", lambda value: _whole(value, 1024))
 _SPACE = _Kind("MiB", "a whole number of MiB, at most 1048576", lambda value: _whole(value, 1 << 20, least=0))
+_SIZE = _Kind("MiB", "a whole number of MiB from 1 to 1048576", lambda value: _whole(value, 1 << 20))
 _MANY = _Kind("count", "a whole number from 1 to 1000000", lambda value: _whole(value, 1_000_000))
 _DAYS = _Kind("seconds", "a number of seconds, at least a day (86400) and at most a year", _days)
 _FLAG = _Kind("flag", "true or false", _flag)
@@ -155,7 +156,8 @@ class Settings:
     min_free_space: int = _setting(
         _SPACE,
         100,
-        "How much of the disk of data_dir must be free for a task to be started; with less, tasks wait. 0: never mind.",
+        "How much of the disk of data_dir must be free for a task to be started; with less, tasks wait, and so does "
+        "an agent that prints much. 0: never mind.",
     )
     run_timeout: float = _setting(_LIMIT, 4 * 3600.0, "How long a run may take unless its task or list says.")
     stall_timeout: float = _setting(
@@ -165,6 +167,9 @@ class Settings:
     )
     linger: float = _setting(
         _PAUSE, 10.0, "How long an agent's process may stay after its last result, unless its task or list says."
+    )
+    log_limit: int = _setting(
+        _SIZE, 1024, "How large a run's log may become before the run is stopped, unless its task or list says."
     )
     interrupt_grace: float = _setting(
         _PAUSE, 3.0, "How long an agent that is being stopped gets after it was asked over its standard input."

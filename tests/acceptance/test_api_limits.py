@@ -58,6 +58,7 @@ CONFIG: dict[str, Edge] = {
         [{"seconds": 1}, {"seconds": 3600}],
         [({"nanos": 999_999_999}, "linger"), ({"seconds": 3600, "nanos": 1}, "linger")],
     ),
+    "log_limit": Edge([1 << 20, 1 << 40], [((1 << 20) - 1, "log_limit"), ((1 << 40) + 1, "log_limit")]),
     "setting_sources": Edge(
         [["user"], ["local", "project", "user"], ["none"]],
         [(["user"] * 2, "setting_sources"), (["user", "none"], "setting_sources")],

@@ -55,6 +55,7 @@ BAD_CONFIGS: dict[str, list[tuple[Any, str]]] = {
         (["none", "user"], "setting_sources"),
     ],
     "linger": [({"seconds": 0}, "linger"), ({"seconds": 3601}, "linger")],
+    "log_limit": [(0, "log_limit"), (-1, "log_limit"), (2**62, "log_limit")],
     "command": [
         ({}, "command"),
         ({"shell": ""}, "command.shell"),

@@ -25,6 +25,11 @@ def mounted(path: Path, size: str) -> Generator[Path]:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
+def resize(disk: Path, size: str) -> None:
+    """Gives a mounted disk another size."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+
+
 @contextlib.contextmanager
 def read_only(path: Path) -> Generator[None]:
     """Makes a disk that nobody writes to at the moment read-only."""

@@ -90,6 +90,8 @@ class Room:
         interrupt: bytes = b"",
         ladder: tuple[Rung, ...] | None = None,
         sweep_grace: float = 0.2,
+        log_limit: int = 1 << 30,
+        least_free: int = 0,
     ) -> Spec:
         """Returns the spec of a new run."""
         run_id = RunId(str(uuid.uuid4()))
@@ -104,6 +106,8 @@ class Room:
             interrupt=interrupt,
             ladder=ladder,
             sweep_grace=sweep_grace,
+            log_limit=log_limit,
+            least_free=least_free,
         )
 
     def start(self, spec: Spec) -> Supervised:

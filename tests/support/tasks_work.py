@@ -21,10 +21,16 @@ def shell(
     run_timeout: timedelta | None = None,
     stall_timeout: timedelta | None = None,
     linger: timedelta | None = None,
+    log_limit: int | None = None,
 ) -> taskgrove.RunConfig:
     """Returns settings that run a line of shell, or a program with its arguments."""
     return taskgrove.run_config(
-        agent="command", command=command, run_timeout=run_timeout, stall_timeout=stall_timeout, linger=linger
+        agent="command",
+        command=command,
+        run_timeout=run_timeout,
+        stall_timeout=stall_timeout,
+        linger=linger,
+        log_limit=log_limit,
     )
 
 

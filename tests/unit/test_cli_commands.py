@@ -61,6 +61,7 @@ def test_every_option_of_a_task_reaches_the_server(stand_in: StandIn, tmp_path: 
         "--timeout": "1h30m",
         "--stall-timeout": "10m",
         "--linger": "5s",
+        "--log-limit": "500M",
     }
     several = ["--subtask", "A", "--subtask", "B", "--allow-tool", "Edit", "--allow-tool", "Bash(git *)"]
     several += ["--setting-source", "user", "--setting-source", "project"]
@@ -79,6 +80,7 @@ def test_every_option_of_a_task_reaches_the_server(stand_in: StandIn, tmp_path: 
     assert config.max_turns == 7
     assert list(config.setting_sources) == ["user", "project"]
     assert (config.run_timeout.seconds, config.stall_timeout.seconds, config.linger.seconds) == (5400, 600, 5)
+    assert config.log_limit == 500 << 20
     assert not config.HasField("command")
 
 

@@ -25,6 +25,20 @@ def test_what_is_no_span_of_time_is_refused(value: str) -> None:
         parameters.duration(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [("7", 7), ("5K", 5 << 10), ("500M", 500 << 20), ("2G", 2 << 30), ("1T", 1 << 40)],
+)
+def test_a_size_is_read_in_units(value: str, size: int) -> None:
+    assert parameters.size(value) == size
+
+
+@pytest.mark.parametrize("value", ["", "M", "1.5G", "-5", "5 M", "10Y", "1G1M", "9" * 30, "٣M"])
+def test_what_is_no_size_is_refused(value: str) -> None:
+    with pytest.raises(click.BadParameter, match="no size"):
+        parameters.size(value)
+
+
 def test_a_text_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("# Zażółć\n", encoding="utf-8")
     assert parameters.text(f"@{tmp_path}/notes.md") == "# Zażółć\n"

@@ -27,6 +27,7 @@ def test_a_run_config_takes_plain_values() -> None:
         run_timeout=timedelta(minutes=1.5),
         stall_timeout=timedelta(minutes=2),
         linger=timedelta(seconds=3),
+        log_limit=1 << 30,
         command=["make", "test"],
         setting_sources=["user", "project"],
     )
@@ -46,6 +47,7 @@ def test_a_run_config_takes_plain_values() -> None:
         permission_mode="plan",
         allowed_tools=["Read", "Bash(git *)"],
         max_turns=3,
+        log_limit=1 << 30,
         setting_sources=["user", "project"],
     )
 

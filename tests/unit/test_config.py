@@ -21,6 +21,7 @@ TASK = RunConfig(
     command=Command(shell="task"),
     stall_timeout=timedelta(minutes=3),
     linger=timedelta(seconds=3),
+    log_limit=3 << 20,
     setting_sources=("user",),
 )
 TASK_LIST = RunConfig(
@@ -36,6 +37,7 @@ TASK_LIST = RunConfig(
     command=Command(shell="list"),
     stall_timeout=timedelta(minutes=4),
     linger=timedelta(seconds=4),
+    log_limit=4 << 20,
     setting_sources=("none",),
 )
 

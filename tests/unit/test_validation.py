@@ -181,6 +181,8 @@ def test_the_largest_request_is_checked_in_no_time() -> None:
             "has to print something. Between 1 second and {} days.",
         ),
         (checks.LONGEST_SPANS["linger"] // 3600, "run_config.proto", "Between 1 second and {} hour."),
+        (checks.SMALLEST_LOG, "run_config.proto", "Between 1 MiB ({}) and"),
+        (checks.LARGEST_LOG, "run_config.proto", "and 1 TiB ({})."),
         (checks.LONGEST_HEARTBEAT // 60, "task_service.proto", "Between 1 second and {} minutes."),
     ],
 )

@@ -29,6 +29,7 @@ FIELDS = {
     "timeout": "run_timeout",
     "stall-timeout": "stall_timeout",
     "linger": "linger",
+    "log-limit": "log_limit",
     "setting-source": "setting_sources",
     "command": "command",
 }
@@ -48,6 +49,7 @@ class Settings(TypedDict):
     timeout: timedelta | None
     stall_timeout: timedelta | None
     linger: timedelta | None
+    log_limit: int | None
     setting_source: tuple[str, ...]
 
 
@@ -113,6 +115,12 @@ _SETTINGS = (
         type=parameters.duration,
         metavar="TIME",
         help="How long the agent's process may stay after its result.",
+    ),
+    click.option(
+        "--log-limit",
+        type=parameters.size,
+        metavar="SIZE",
+        help="The largest log of one run, such as 500M or 2G.",
     ),
     click.option(
         "--setting-source",
@@ -212,6 +220,7 @@ def run_config(settings: Settings, command: list[str] | None) -> run_config_pb2.
         run_timeout=settings["timeout"],
         stall_timeout=settings["stall_timeout"],
         linger=settings["linger"],
+        log_limit=settings["log_limit"],
         setting_sources=settings["setting_source"],
         command=command,
     )

@@ -13,6 +13,8 @@ import click
 
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
+_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
 #: Where a context keeps the words after `--`.
 _WORDS = "taskgrove.words"
 
@@ -24,6 +26,14 @@ def duration(value: str) -> timedelta:
         raise click.BadParameter(f"{value!r} is no span of time: write it as 90s, 30m, 1h30m or 2d.")
     parts = re.findall(r"([0-9]+)([dhms])", text)
     return timedelta(seconds=sum(int(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def size(value: str) -> int:
+    """Returns a number of bytes: 500M, 2G; a bare number is bytes."""
+    parts = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", value)
+    if parts is None:
+        raise click.BadParameter(f"{value!r} is no size: write it as 500M or 2G.")
+    return int(parts[1]) * _BYTES[parts[2]]
 
 
 def moment(value: str) -> datetime:

@@ -37,6 +37,7 @@ class FailureKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILURE_KIND_DISK_FULL: _ClassVar[FailureKind]
     FAILURE_KIND_SETUP: _ClassVar[FailureKind]
     FAILURE_KIND_WORK_UNFINISHED: _ClassVar[FailureKind]
+    FAILURE_KIND_LOG_LIMIT: _ClassVar[FailureKind]
     FAILURE_KIND_BLOCKED: _ClassVar[FailureKind]
 FAILURE_KIND_UNSPECIFIED: FailureKind
 FAILURE_KIND_AGENT: FailureKind
@@ -64,6 +65,7 @@ FAILURE_KIND_INTERNAL: FailureKind
 FAILURE_KIND_DISK_FULL: FailureKind
 FAILURE_KIND_SETUP: FailureKind
 FAILURE_KIND_WORK_UNFINISHED: FailureKind
+FAILURE_KIND_LOG_LIMIT: FailureKind
 FAILURE_KIND_BLOCKED: FailureKind
 
 class Failure(_message.Message):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtaskgrove/v1/run_config.proto\x12\x0ctaskgrove.v1\x1a\x1egoogle/protobuf/duration.proto\"\xa0\x05\n\tRunConfig\x12\x19\n\x05\x61gent\x18\x01 \x01(\tH\x00R\x05\x61gent\x88\x01\x01\x12\x19\n\x05model\x18\x02 \x01(\tH\x01R\x05model\x88\x01\x01\x12(\n\rsystem_prompt\x18\x03 \x01(\tH\x02R\x0csystemPrompt\x88\x01\x01\x12\"\n\nagent_path\x18\x04 \x01(\tH\x03R\tagentPath\x88\x01\x01\x12(\n\routput_schema\x18\x05 \x01(\tH\x04R\x0coutputSchema\x88\x01\x01\x12,\n\x0fpermission_mode\x18\x06 \x01(\tH\x05R\x0epermissionMode\x88\x01\x01\x12#\n\rallowed_tools\x18\x07 \x03(\tR\x0c\x61llowedTools\x12 \n\tmax_turns\x18\x08 \x01(\x05H\x06R\x08maxTurns\x88\x01\x01\x12:\n\x0brun_timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationR\nrunTimeout\x12/\n\x07\x63ommand\x18\n \x01(\x0b\x32\x15.taskgrove.v1.CommandR\x07\x63ommand\x12>\n\rstall_timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationR\x0cstallTimeout\x12\x31\n\x06linger\x18\x0c \x01(\x0b\x32\x19.google.protobuf.DurationR\x06linger\x12\'\n\x0fsetting_sources\x18\x0e \x03(\tR\x0esettingSourcesB\x08\n\x06_agentB\x08\n\x06_modelB\x10\n\x0e_system_promptB\r\n\x0b_agent_pathB\x10\n\x0e_output_schemaB\x12\n\x10_permission_modeB\x0c\n\n_max_turns\"S\n\x07\x43ommand\x12(\n\x04\x61rgv\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.ArgvH\x00R\x04\x61rgv\x12\x16\n\x05shell\x18\x02 \x01(\tH\x00R\x05shellB\x06\n\x04\x66orm\"\x1e\n\x04\x41rgv\x12\x16\n\x06values\x18\x01 \x03(\tR\x06valuesB=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtaskgrove/v1/run_config.proto\x12\x0ctaskgrove.v1\x1a\x1egoogle/protobuf/duration.proto\"\xd0\x05\n\tRunConfig\x12\x19\n\x05\x61gent\x18\x01 \x01(\tH\x00R\x05\x61gent\x88\x01\x01\x12\x19\n\x05model\x18\x02 \x01(\tH\x01R\x05model\x88\x01\x01\x12(\n\rsystem_prompt\x18\x03 \x01(\tH\x02R\x0csystemPrompt\x88\x01\x01\x12\"\n\nagent_path\x18\x04 \x01(\tH\x03R\tagentPath\x88\x01\x01\x12(\n\routput_schema\x18\x05 \x01(\tH\x04R\x0coutputSchema\x88\x01\x01\x12,\n\x0fpermission_mode\x18\x06 \x01(\tH\x05R\x0epermissionMode\x88\x01\x01\x12#\n\rallowed_tools\x18\x07 \x03(\tR\x0c\x61llowedTools\x12 \n\tmax_turns\x18\x08 \x01(\x05H\x06R\x08maxTurns\x88\x01\x01\x12:\n\x0brun_timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationR\nrunTimeout\x12/\n\x07\x63ommand\x18\n \x01(\x0b\x32\x15.taskgrove.v1.CommandR\x07\x63ommand\x12>\n\rstall_timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationR\x0cstallTimeout\x12\x31\n\x06linger\x18\x0c \x01(\x0b\x32\x19.google.protobuf.DurationR\x06linger\x12 \n\tlog_limit\x18\r \x01(\x03H\x07R\x08logLimit\x88\x01\x01\x12\'\n\x0fsetting_sources\x18\x0e \x03(\tR\x0esettingSourcesB\x08\n\x06_agentB\x08\n\x06_modelB\x10\n\x0e_system_promptB\r\n\x0b_agent_pathB\x10\n\x0e_output_schemaB\x12\n\x10_permission_modeB\x0c\n\n_max_turnsB\x0c\n\n_log_limit\"S\n\x07\x43ommand\x12(\n\x04\x61rgv\x18\x01 \x01(\x0b\x32\x12.taskgrove.v1.ArgvH\x00R\x04\x61rgv\x12\x16\n\x05shell\x18\x02 \x01(\tH\x00R\x05shellB\x06\n\x04\x66orm\"\x1e\n\x04\x41rgv\x12\x16\n\x06values\x18\x01 \x03(\tR\x06valuesB=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.taskgrove.v1P\001Z\030taskgrove/v1;taskgrovev1\252\002\014Taskgrove.V1'
   _globals['_RUNCONFIG']._serialized_start=80
-  _globals['_RUNCONFIG']._serialized_end=752
-  _globals['_COMMAND']._serialized_start=754
-  _globals['_COMMAND']._serialized_end=837
-  _globals['_ARGV']._serialized_start=839
-  _globals['_ARGV']._serialized_end=869
+  _globals['_RUNCONFIG']._serialized_end=800
+  _globals['_COMMAND']._serialized_start=802
+  _globals['_COMMAND']._serialized_end=885
+  _globals['_ARGV']._serialized_start=887
+  _globals['_ARGV']._serialized_end=917
 # @@protoc_insertion_point(module_scope)

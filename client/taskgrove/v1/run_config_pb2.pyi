@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RunConfig(_message.Message):
-    __slots__ = ("agent", "model", "system_prompt", "agent_path", "output_schema", "permission_mode", "allowed_tools", "max_turns", "run_timeout", "command", "stall_timeout", "linger", "setting_sources")
+    __slots__ = ("agent", "model", "system_prompt", "agent_path", "output_schema", "permission_mode", "allowed_tools", "max_turns", "run_timeout", "command", "stall_timeout", "linger", "log_limit", "setting_sources")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class RunConfig(_message.Message):
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     STALL_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     LINGER_FIELD_NUMBER: _ClassVar[int]
+    LOG_LIMIT_FIELD_NUMBER: _ClassVar[int]
     SETTING_SOURCES_FIELD_NUMBER: _ClassVar[int]
     agent: str
     model: str
@@ -36,8 +37,9 @@ class RunConfig(_message.Message):
     command: Command
     stall_timeout: _duration_pb2.Duration
     linger: _duration_pb2.Duration
+    log_limit: int
     setting_sources: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, agent: _Optional[str] = ..., model: _Optional[str] = ..., system_prompt: _Optional[str] = ..., agent_path: _Optional[str] = ..., output_schema: _Optional[str] = ..., permission_mode: _Optional[str] = ..., allowed_tools: _Optional[_Iterable[str]] = ..., max_turns: _Optional[int] = ..., run_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., linger: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., setting_sources: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, agent: _Optional[str] = ..., model: _Optional[str] = ..., system_prompt: _Optional[str] = ..., agent_path: _Optional[str] = ..., output_schema: _Optional[str] = ..., permission_mode: _Optional[str] = ..., allowed_tools: _Optional[_Iterable[str]] = ..., max_turns: _Optional[int] = ..., run_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., linger: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., log_limit: _Optional[int] = ..., setting_sources: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("argv", "shell")

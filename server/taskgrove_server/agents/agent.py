@@ -68,6 +68,8 @@ class Exit:
     stderr: str = ""
     #: Why the runner stopped the process, if it did: then this is the run's failure.
     stopped_for: Failure | None = None
+    #: Why the log lacks what the process printed last, if it does: the run's failure unless a result came before.
+    cut_off: Failure | None = None
     cancelled: bool = False
 
 

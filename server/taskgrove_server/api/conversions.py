@@ -163,6 +163,7 @@ def to_config(message: run_config_pb2.RunConfig) -> RunConfig:
         command=to_command(message.command) if message.HasField("command") else None,
         stall_timeout=to_span(message, "stall_timeout"),
         linger=to_span(message, "linger"),
+        log_limit=message.log_limit or None,
         setting_sources=tuple(message.setting_sources),
     )
 

@@ -43,6 +43,8 @@ class RunConfig:
     command: Command | None = None
     stall_timeout: timedelta | None = None
     linger: timedelta | None = None
+    #: In bytes.
+    log_limit: int | None = None
     setting_sources: tuple[str, ...] = ()
 
 
@@ -50,7 +52,7 @@ def resolve(task: RunConfig, task_list: RunConfig) -> RunConfig:
     """Returns the task's value of each field, else the list's, else the default.
 
     `model` stays None when neither asks for one, because an agent definition comes before DEFAULT_MODEL.
-    `run_timeout`, `stall_timeout` and `linger` stay None too: their defaults are settings of the server.
+    `run_timeout`, `stall_timeout`, `linger` and `log_limit` stay None too: their defaults are settings of the server.
     """
     values = {field.name: getattr(task, field.name) or getattr(task_list, field.name) for field in fields(RunConfig)}
     values["agent"] = values["agent"] or DEFAULT_AGENT

@@ -35,6 +35,7 @@ class FailureKind(StrEnum):
     DISK_FULL = "disk_full"
     SETUP = "setup"
     WORK_UNFINISHED = "work_unfinished"
+    LOG_LIMIT = "log_limit"
     BLOCKED = "blocked"
 
 

@@ -41,8 +41,11 @@ class ProcessEnd:
     swept: int = 0
     #: How many of them could not be ended: they are another user's, or the kernel does not let them go.
     survivors: int = 0
-    #: The disk of the log had no room when the process ended.
+    #: The disk of the log had no room when the process ended, or for what it had printed before.
     disk_full: bool = False
+    #: The limit of the log in bytes, if the process was stopped for reaching it, or what it printed beyond was dropped.
+    #: None if something else stopped it first.
+    log_limit: int | None = None
     #: The supervisor saw all of this. False: it was killed itself, or failed.
     supervised: bool = True
 
@@ -89,6 +92,7 @@ def _read(run_directory: Path) -> ProcessEnd | None:
         swept=end["swept"],
         survivors=end["survivors"],
         disk_full=end["disk_full"],
+        log_limit=end.get("log_limit"),
     )
 
 

@@ -27,8 +27,8 @@ AGENT = "agent.json"
 #: How the agent ended.
 EXIT = "exit.json"
 
-#: What becomes EXIT. Written with blanks before the agent starts, so that an agent that fills the disk leaves room
-#: for its end.
+#: What becomes EXIT. Written with blanks before the agent starts, so that there is room for its end when the disk is
+#: full.
 NEW_EXIT = "exit.json.new"
 
 #: The room that is kept for EXIT, in bytes.

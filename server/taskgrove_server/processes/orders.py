@@ -10,6 +10,9 @@ class Orders:
 
     No dataclass, and no JSON: importing those would double the time to an agent's start. Both sides of the
     file are the same interpreter, and marshal keeps bytes as they are.
+
+    When the package is upgraded under a server, its supervisors are of the new version and their orders are not: what
+    came later has a default, and what is not known is passed over.
     """
 
     __slots__ = (
@@ -19,6 +22,8 @@ class Orders:
         "interrupt",
         "keep_stdin_open",
         "ladder",
+        "least_free",
+        "log_limit",
         "log_path",
         "run_id",
         "stdin",
@@ -38,12 +43,16 @@ class Orders:
         interrupt: bytes,
         ladder: list[tuple[str, float]],
         sweep_grace: float,
+        log_limit: int = 1 << 30,
+        least_free: int = 0,
     ) -> None:
         self.run_id = run_id
         self.argv = argv
         self.environment = environment
         self.directory = directory
         self.log_path = log_path
+        self.log_limit = log_limit
+        self.least_free = least_free
         self.stdin = stdin
         self.keep_stdin_open = keep_stdin_open
         self.interrupt = interrupt
@@ -57,4 +66,5 @@ class Orders:
     @classmethod
     def decode(cls, data: bytes) -> Orders:
         """Returns the orders that were encoded."""
-        return cls(**marshal.loads(data))  # noqa: S302 - the file is the server's own, in a directory of mode 0700
+        values = marshal.loads(data)  # noqa: S302 - the file is the server's own, in a directory of mode 0700
+        return cls(**{name: values[name] for name in cls.__slots__ if name in values})

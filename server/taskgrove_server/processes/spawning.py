@@ -33,32 +33,40 @@ class LaunchFailed(Exception):
 
 
 class Agent:
-    """A started agent: its process id and the supervisor's ends of its pipes. It leads a session and a group."""
+    """A started agent: its process id, its log, and the supervisor's ends of its pipes.
 
-    __slots__ = ("pid", "stderr", "stdin")
+    It leads a session and a group.
+    """
 
-    def __init__(self, pid: int, stdin: int, stderr: int) -> None:
+    __slots__ = ("log", "pid", "stderr", "stdin", "stdout")
+
+    def __init__(self, pid: int, *, stdin: int, stdout: int, stderr: int, log: int) -> None:
         self.pid = pid
         self.stdin = stdin
+        self.stdout = stdout
         self.stderr = stderr
+        self.log = log
 
 
 def start(orders: Orders) -> Agent:
-    """Starts the agent with its output appended to the log; raises LaunchFailed."""
+    """Starts the agent, with a pipe for each of its standard streams, and opens its log; raises LaunchFailed.
+
+    The log itself is no output for an agent: one that opens /dev/stdout anew would truncate it.
+    """
     ours: list[int] = []
     theirs: list[int] = []
     try:
-        theirs.append(_open_log(orders.log_path))
+        ours.append(_open_log(orders.log_path))
         _open_pipes(ours, theirs)
-        log, stdin, stderr = theirs
-        pid = _spawn_in(orders, [stdin, log, stderr])
+        pid = _spawn_in(orders, theirs)
     except LaunchFailed:
         # Where descriptors are short, there have to be some for telling so.
         _close(ours)
         raise
     finally:
         _close(theirs)
-    return Agent(pid, *ours)
+    log, stdin, stdout, stderr = ours
+    return Agent(pid, stdin=stdin, stdout=stdout, stderr=stderr, log=log)
 
 
 def _open_log(path: bytes) -> int:
@@ -69,9 +77,9 @@ def _open_log(path: bytes) -> int:
 
 
 def _open_pipes(ours: list[int], theirs: list[int]) -> None:
-    """Adds our ends and the agent's ends of its standard input and standard error."""
+    """Adds our ends and the agent's ends of its standard streams."""
     try:
-        for number in (0, 2):
+        for number in range(3):
             readable, writable = os.pipe()
             ours.append(writable if number == 0 else readable)
             theirs.append(readable if number == 0 else writable)

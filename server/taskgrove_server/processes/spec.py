@@ -52,6 +52,10 @@ class Spec:
     directory: str
     #: The process's output is appended to this file, which is created with mode 0600 if it does not exist.
     log_path: str
+    #: Bytes of the log at which the process is stopped: see ProcessEnd.log_limit.
+    log_limit: int = 1 << 30
+    #: Bytes of the log's disk that output leaves free: with less, the process waits until there is more. 0: none.
+    least_free: int = 0
     #: What the process reads first.
     stdin: bytes = field(default=b"", repr=False)
     #: Standard input stays open after that, for Supervised.send.
@@ -74,6 +78,8 @@ class Spec:
             environment={os.fsencode(name): os.fsencode(value) for name, value in self.environment.items()},
             directory=os.fsencode(self.directory),
             log_path=os.fsencode(self.log_path),
+            log_limit=self.log_limit,
+            least_free=self.least_free,
             stdin=self.stdin,
             keep_stdin_open=self.keep_stdin_open,
             interrupt=self.interrupt,

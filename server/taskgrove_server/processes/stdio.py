@@ -1,14 +1,23 @@
-"""The supervisor's ends of the agent's standard input and standard error. Neither ever blocks."""
+"""The supervisor's ends of the agent's standard input, output and error. None ever blocks."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
+import time
 
 from taskgrove_server.processes import files
+from taskgrove_server.processes.log_file import LogFile
 
 _CHUNK = 64 * 1024
+
+#: What the longest pipe holds that anybody but root may ask for, in bytes.
+_LONGEST_PIPE = 1024 * 1024
+
+#: Seconds after which a disk that had no room for output is tried again.
+_INTERVAL = 0.25
 
 
 class Input:
@@ -68,6 +77,110 @@ class Input:
         os.close(self.descriptor)
         self._waiting.clear()
         self._open = False
+
+
+class Output:
+    """Moves what an agent prints into its log, and reads no more of it while the disk takes no more.
+
+    An agent whose output is not read waits in its next write: nothing is lost, and it goes on when there is room. But
+    one that waits heeds no signal except SIGKILL. So what is beyond the log's limit, or has no room once the run is
+    being stopped, is read and dropped.
+    """
+
+    def __init__(self, poll: select.poll, descriptor: int, log: LogFile) -> None:
+        os.set_blocking(descriptor, False)
+        poll.register(descriptor, select.POLLIN)
+        self.descriptor = descriptor
+        #: Something was dropped because it was beyond the limit.
+        self.beyond_limit = False
+        #: Something was dropped because there was no room for it.
+        self.cut_off = False
+        #: When to try again, by the monotonic clock, what there was no room for; infinite while there is.
+        self.next_try = math.inf
+        self._poll = poll
+        self._log = log
+        # One for all blocks, of what a pipe holds. Longer pipes are no faster, and a user has few pages for them.
+        self._buffer = memoryview(bytearray(_CHUNK))
+        self._waiting = self._buffer[:0]
+        self._patient = True
+        self._open = True
+        #: Bytes that may still be read once all who wrote have ended.
+        self._left = _LONGEST_PIPE
+
+    def ready(self, _events: int) -> None:
+        """Takes a block of what there is."""
+        self._take()
+
+    def retry(self) -> None:
+        """Tries again, if it is time, what there was no room for."""
+        if time.monotonic() >= self.next_try:
+            self._write()
+
+    def hurry(self) -> None:
+        """Waits for room no longer, because the run is to be stopped."""
+        self._patient = False
+        self._log.end()
+        if self._waiting:
+            self._write()
+
+    def finish(self) -> bool:
+        """Takes what is left when all who wrote have ended; tells whether all of it is in the log, or dropped."""
+        self._log.end()
+        # Bounded, because somebody whom the sweep could not end may go on writing.
+        while self._left > 0 and self._open and self.next_try == math.inf and (taken := self._take()):
+            self._left -= taken
+        if self._waiting and self.next_try == math.inf:
+            self._write(last=True)
+        return not self._waiting
+
+    def _take(self) -> int:
+        kept = len(self._waiting)
+        self._buffer[:kept] = self._waiting
+        try:
+            taken = os.readv(self.descriptor, [self._buffer[kept:]])
+        except BlockingIOError:
+            return 0
+        finally:
+            self._waiting = self._buffer[:kept]
+        if taken:
+            self._waiting = self._buffer[: kept + taken]
+            self._write()
+        else:
+            self._poll.unregister(self.descriptor)
+            os.close(self.descriptor)
+            self._open = False
+        return taken
+
+    def _write(self, *, last: bool = False) -> None:
+        while self._waiting and not self.beyond_limit and not self.cut_off:
+            in_part = last or len(self._waiting) == len(self._buffer)
+            fitting = self._log.fitting(self._waiting, in_part=in_part)
+            if not fitting and not in_part and len(self._waiting) <= self._log.left:
+                # Near the limit, a line is kept until its end is there.
+                self._go_on()
+                return
+            if not fitting:
+                self.beyond_limit = True
+            elif written := self._log.append(fitting):
+                self._waiting = self._waiting[written:]
+            elif self._patient:
+                self._pause()
+                return
+            else:
+                self.cut_off = True
+        self._waiting = self._buffer[:0]
+        self._go_on()
+
+    def _pause(self) -> None:
+        if self.next_try == math.inf and self._open:
+            # Not only without POLLIN: poll() would tell again and again that the agent has ended.
+            self._poll.unregister(self.descriptor)
+        self.next_try = time.monotonic() + _INTERVAL
+
+    def _go_on(self) -> None:
+        if self.next_try != math.inf and self._open:
+            self._poll.register(self.descriptor, select.POLLIN)
+        self.next_try = math.inf
 
 
 class Errors:

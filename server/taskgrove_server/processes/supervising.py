@@ -8,6 +8,7 @@ It takes messages from whichever server is there, a line of JSON each, on the FI
 
 The ladder goes on by itself if the server dies. Each rung ends with standard input closed, then waits its grace;
 SIGKILL is always the last. However the agent ends, all that it has left behind is swept before its end is recorded.
+A run whose log has reached its limit is stopped in the same way, without a message.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ import time
 from collections.abc import Callable
 
 from taskgrove_server.processes import files, sweeping
+from taskgrove_server.processes.log_file import LogFile
 from taskgrove_server.processes.orders import Orders
 from taskgrove_server.processes.spawning import Agent
-from taskgrove_server.processes.stdio import Errors, Input
+from taskgrove_server.processes.stdio import Errors, Input, Output
 
 #: A disk with less room than so many bytes is full: an agent's next line may not fit.
 FULL = 1 << 20
@@ -49,7 +51,18 @@ class Supervision:
         self._poll.register(self._control, select.POLLIN)
         self._message = b""
         self._stdin = Input(self._poll, agent.stdin)
+        log = LogFile(agent.log, limit=orders.log_limit, floor=orders.least_free)
+        self._stdout = Output(self._poll, agent.stdout, log)
         self._stderr = Errors(self._poll, agent.stderr)
+        self._handlers: dict[int, Callable[[int], None]] = {
+            self._wake: self._woken,
+            self._control: self._controlled,
+            self._stdin.descriptor: self._stdin.ready,
+            self._stdout.descriptor: self._stdout.ready,
+            self._stderr.descriptor: self._stderr.ready,
+        }
+        #: The log's limit, once that has begun a stop.
+        self._log_limit: int | None = None
         #: What is left of the ladder, next rung last; None while nobody asked to stop.
         self._rungs: list[tuple[str, float]] | None = None
         self._next_rung = math.inf
@@ -61,29 +74,49 @@ class Supervision:
     def run(self) -> None:
         """Returns when the agent and all that it started have ended and that is recorded."""
         _write_agent(self._agent)
-        handlers: dict[int, Callable[[int], None]] = {
-            self._wake: self._woken,
-            self._control: self._controlled,
-            self._stdin.descriptor: self._stdin.ready,
-            self._stderr.descriptor: self._stderr.ready,
-        }
         self._reap()  # it may have ended before anybody listened
         while self._status is None:
-            for descriptor, events in self._poll.poll(self._patience()):
-                handlers[descriptor](events)
+            self._serve(self._next_rung - time.monotonic())
             self._climb()
-        swept, survivors = sweeping.sweep(self._remains, grace=self._orders.sweep_grace, strike=self._strike)
+        stopped = self._rungs is not None
+        swept, survivors = sweeping.sweep(
+            self._remains, grace=self._orders.sweep_grace, strike=self._strike, nap=self._nap
+        )
         self._reap()
         self._stderr.finish()
+        while not self._stdout.finish():
+            self._serve(math.inf)
+        self._heed_limit()
         record(
             exit_code=self._status if self._status >= 0 else 128 - self._status,
             signal_number=-self._status if self._status < 0 else None,
             end_time=self._end_time,
-            stopped=self._rungs is not None,
+            stopped=stopped,
             swept=swept,
             survivors=survivors,
-            disk_full=self._disk_full,
+            disk_full=self._disk_full or self._stdout.cut_off,
+            log_limit=self._log_limit,
         )
+
+    def _serve(self, seconds: float) -> None:
+        """Waits until there is something to do, at most for so long, and does it."""
+        patience = min(seconds, self._stdout.next_try - time.monotonic())
+        milliseconds = None if patience == math.inf else max(0, math.ceil(patience * 1000))
+        for descriptor, events in self._poll.poll(milliseconds):
+            self._handlers[descriptor](events)
+        self._stdout.retry()
+        self._heed_limit()
+
+    def _nap(self, seconds: float) -> None:
+        """Lets time pass without leaving those who print to wait."""
+        end = time.monotonic() + seconds
+        while (rest := end - time.monotonic()) > 0:
+            self._serve(rest)
+
+    def _heed_limit(self) -> None:
+        if self._stdout.beyond_limit and self._rungs is None:
+            self._log_limit = self._orders.log_limit
+            self._stop()
 
     def _wake_on_child(self) -> int:
         readable, writable = os.pipe()
@@ -158,6 +191,7 @@ class Supervision:
         if self._rungs is None:
             self._rungs = [("SIGKILL", math.inf), *reversed(self._orders.ladder)]
             self._next_rung = time.monotonic()
+            self._stdout.hurry()
 
     def _climb(self) -> None:
         while self._rungs and self._status is None and time.monotonic() >= self._next_rung:
@@ -177,11 +211,6 @@ class Supervision:
         with contextlib.suppress(OSError):
             os.killpg(self._agent, number)
             os.killpg(self._agent, signal.SIGCONT)
-
-    def _patience(self) -> float | None:
-        if self._next_rung == math.inf:
-            return None
-        return max(0.0, math.ceil((self._next_rung - time.monotonic()) * 1000))
 
 
 def disk_is_full(path: bytes) -> bool:
@@ -205,6 +234,7 @@ def record(
     swept: int = 0,
     survivors: int = 0,
     disk_full: bool = False,
+    log_limit: int | None = None,
 ) -> None:
     """Writes how the run ended: all of it or, if the server should look meanwhile, nothing."""
     end = {
@@ -218,6 +248,7 @@ def record(
         "swept": swept,
         "survivors": survivors,
         "disk_full": disk_full,
+        "log_limit": log_limit,
     }
     descriptor = os.open(files.NEW_EXIT, os.O_WRONLY | os.O_CREAT, 0o600)
     os.pwrite(descriptor, json.dumps(end).encode().ljust(files.EXIT_SIZE), 0)

@@ -66,13 +66,17 @@ def _find(mark: str, *, ancestor: int | None = None, group: int | None = None) -
 
 
 def sweep(
-    look: Callable[[], list[Process]], *, grace: float = 1.0, strike: Callable[[], None] | None = None
+    look: Callable[[], list[Process]],
+    *,
+    grace: float = 1.0,
+    strike: Callable[[], None] | None = None,
+    nap: Callable[[float], None] = time.sleep,
 ) -> tuple[int, int]:
     """Ends what `look` finds until it finds nothing: SIGTERM, `grace` seconds to obey, then SIGKILL.
 
     Returns how many processes were signalled, and how many of them are left: those that belong to another user, or
     that the kernel does not let go. Once the grace is over, `strike` is called before each look: it ends what it
-    can faster than a look finds it.
+    can faster than a look finds it. `nap` lets so many seconds pass.
     """
     begin = time.monotonic()
     met: set[tuple[int, int]] = set()
@@ -95,6 +99,7 @@ def sweep(
         _wait(
             [process for process in found if process.identity not in foreign],
             grace - elapsed if polite else 0.05,
+            nap,
         )
     return len(met), len(foreign)
 
@@ -124,7 +129,7 @@ def wait_for_marked(mark: str, seconds: float) -> bool:
         rest = deadline - time.monotonic()
         if rest <= 0:
             return False
-        _wait(found, rest)
+        _wait(found, rest, time.sleep)
     return True
 
 
@@ -221,12 +226,12 @@ def _lives(process: Process) -> bool:
     return True
 
 
-def _wait(processes: Iterable[Process], seconds: float) -> None:
+def _wait(processes: Iterable[Process], seconds: float, nap: Callable[[float], None]) -> None:
     """Waits until all of the processes have ended, or for so long."""
     end = time.monotonic() + seconds
     pause = 0.001
     while True:
-        time.sleep(pause)
+        nap(pause)
         processes = [process for process in processes if _lives(process)]
         if not processes or time.monotonic() >= end:
             return

@@ -19,17 +19,22 @@ from taskgrove_server.runner.mailbox import Detached, Mailbox
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a run may take, how long it may be silent, and how long it may outlive its result; in seconds."""
+    """How long a run may take, how long it may be silent, and how long it may outlive its result; in seconds.
+
+    And how large its log may become, in bytes.
+    """
 
     run_timeout: float
     stall_timeout: float
     linger: float
+    log_limit: int
 
 
 def limits_of(config: RunConfig, defaults: Limits) -> Limits:
     """Returns the limits of a run: what its config asks for, else the defaults."""
     asked = {name: getattr(config, name) for name in ("run_timeout", "stall_timeout", "linger")}
-    return replace(defaults, **{name: span.total_seconds() for name, span in asked.items() if span is not None})
+    spans = {name: span.total_seconds() for name, span in asked.items() if span is not None}
+    return replace(defaults, log_limit=config.log_limit or defaults.log_limit, **spans)
 
 
 class Drive:
@@ -130,21 +135,43 @@ def exit_of(end: ProcessEnd, *, had_result: bool, cancelled: bool, stopped_for: 
 
     `had_result` tells that the process had given its result before anything ended it.
     """
-    return Exit(
-        code=end.exit_code,
-        stderr=end.stderr,
-        stopped_for=stopped_for or _own_failure(end, had_result=had_result, cancelled=cancelled),
-        cancelled=cancelled,
-    )
+    cut_off = None if cancelled else _cut_off(end)
+    if stopped_for is None and cut_off is None:
+        stopped_for = _own_failure(end, had_result=had_result, cancelled=cancelled)
+    return Exit(code=end.exit_code, stderr=end.stderr, stopped_for=stopped_for, cut_off=cut_off, cancelled=cancelled)
+
+
+def settled(ended: Exit, progress: Progress) -> Exit:
+    """Returns the end of a process once all of its log was read: it counts by the result that came before a cut."""
+    if ended.cut_off is None or progress.done:
+        return ended
+    return replace(ended, stopped_for=ended.stopped_for or ended.cut_off)
+
+
+def _cut_off(end: ProcessEnd) -> Failure | None:
+    if end.log_limit is not None:
+        return Failure(
+            FailureKind.LOG_LIMIT,
+            f"The run's log reached its limit of {_shown(end.log_limit)}, and the run was stopped. "
+            "Continue the task to go on in a new log, or raise `log_limit` before.",
+        )
+    if end.disk_full:
+        return Failure(
+            FailureKind.DISK_FULL,
+            "The disk that holds the run's log was full when the agent ended: what it printed last may be missing. "
+            "Make room, and continue the task to go on.",
+        )
+    return None
+
+
+def _shown(size: int) -> str:
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB")):
+        if size % unit == 0:
+            return f"{size // unit} {name}"
+    return f"{size} bytes"
 
 
 def _own_failure(end: ProcessEnd, *, had_result: bool, cancelled: bool) -> Failure | None:
-    if end.disk_full and not had_result and not cancelled:
-        return Failure(
-            FailureKind.DISK_FULL,
-            "The disk that holds the run's log was full when the agent ended: what it wrote is cut off. "
-            "Make room, and continue the task to go on.",
-        )
     if end.spawn_error is not None:
         message = f"The agent's program could not be started: {end.spawn_error}"
         return Failure(FailureKind.AGENT_NOT_FOUND, message)

@@ -74,10 +74,14 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What ends runs: the limits of those that ask for none of their own, and the graces of a stop."""
+    """What ends runs: the limits of those that ask for none of their own, and the graces of a stop.
+
+    And what makes them wait: the bytes of the logs' disk that their output leaves free.
+    """
 
     limits: Limits
     graces: Graces
+    least_free: int = 0
 
 
 class Surroundings(Protocol):
@@ -217,6 +221,8 @@ class Execution:
             environment=launch.environment,
             directory=job.task.directory or "",
             log_path=run.log_path,
+            log_limit=driving.limits_of(job.config, self._ending.limits).log_limit,
+            least_free=self._ending.least_free,
             stdin=launch.stdin,
             keep_stdin_open=launch.keep_stdin_open,
             interrupt=launch.interrupt,
@@ -265,7 +271,8 @@ class Execution:
         insist(lambda: self._end_log(run), job.mailbox)
         # Who holds no conversation cannot be told what is wrong: a command would print the same again.
         final = not self._agents.find(run.agent).capabilities.models
-        outcome = run_output.checked(parser.finish(ended), job.config.output_schema, job.mailbox, final=final)
+        outcome = parser.finish(driving.settled(ended, parser.progress))
+        outcome = run_output.checked(outcome, job.config.output_schema, job.mailbox, final=final)
         return self._conclude(job, run, outcome)
 
     def _end_log(self, run: Run) -> None:

@@ -23,6 +23,8 @@ ARGUMENTS = 1000
 PATH = 4096
 SHORTEST_SPAN = 1
 LONGEST_SPANS = {"run_timeout": 7 * 86400, "stall_timeout": 7 * 86400, "linger": 3600}
+SMALLEST_LOG = 1 << 20
+LARGEST_LOG = 1 << 40
 SHORTEST_HEARTBEAT = 1
 LONGEST_HEARTBEAT = 300
 EARLIEST = -62135596800
@@ -141,6 +143,8 @@ class Checks:
         for name, longest in LONGEST_SPANS.items():
             if message.HasField(name):
                 self.duration(f"{field}.{name}", getattr(message, name), SHORTEST_SPAN, longest)
+        if message.HasField("log_limit") and not SMALLEST_LOG <= message.log_limit <= LARGEST_LOG:
+            self.wrong(f"{field}.log_limit", f"must be between {SMALLEST_LOG} and {LARGEST_LOG} bytes")
         if message.HasField("command"):
             self.command(f"{field}.command", message.command)
 
