@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,7 +48,7 @@ def server(clock: Clock) -> Iterator[RunningServer]:
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-@pytest.mark.parametrize("step", [-DAY, DAY // 12])
+@pytest.mark.parametrize("step", [-DAY, DAY // 12, 9 * 3600])
 def test_a_step_of_the_clock_neither_ends_a_run_nor_turns_time_around(
     server: RunningServer, client: taskgrove.Client, clock: Clock, tmp_path: Path, step: int, *, restarts: bool
 ) -> None:
@@ -73,6 +74,32 @@ def test_a_step_of_the_clock_neither_ends_a_run_nor_turns_time_around(
         assert one.finish_time.ToDatetime() >= one.start_time.ToDatetime()
     started = tasks[-1].start_time.ToDatetime(UTC)
     assert abs(started - datetime.now(UTC) - timedelta(seconds=step)) < timedelta(minutes=10)
+
+
+def test_a_run_that_is_taken_up_hours_later_by_the_clock_is_no_older_than_it_is(
+    server: RunningServer, client: taskgrove.Client, tmp_path: Path
+) -> None:
+    hours = 9 * 3600
+    with Gate(tmp_path / "gate") as gate:
+        task_list = tasks_work.make_list(client, f"echo one; {gate.pass_through}; echo two")
+        with Follower(client, client.enqueue(task_list.id, "Do it").id) as follower:
+            follower.wait_for_text("one")
+            (run,) = client.list_runs(follower.task_id)
+            server.kill()
+            # What lies there looks just so when the clock jumps forward.
+            began = run.start_time.ToMicroseconds() - hours * 10**6
+            tasks_work.execute(server, "UPDATE run SET start_time = ? WHERE id = ?", began, run.id)
+            log = Path(run.log_path)
+            grew = log.stat().st_mtime - hours
+            os.utime(log, (grew, grew))
+            server.start()
+            tasks_gates.until(lambda: "is taken up" in server.log.read_text(), "the run is taken up")
+            # The slot's thread decides before it serves another wish.
+            assert client.cancel(client.enqueue(task_list.id, "Another").id).task.state == Task.STATE_CANCELLED
+            gate.open()
+            task = follower.rested()
+    assert (task.state, task.run_count, task.failure.message) == (Task.STATE_SUCCEEDED, 1, "")
+    assert tasks_following.texts(follower.events) == ["one", "two"]
 
 
 def test_limits_hold_though_the_clock_was_set_back(

@@ -17,6 +17,7 @@ from support.process_room import Room, end_of
 from taskgrove_server.processes.log_file import LogFile
 from taskgrove_server.processes.spec import Rung
 from taskgrove_server.processes.stdio import Output
+from taskgrove_server.processes.times import Times
 
 MIB = 1 << 20
 
@@ -109,17 +110,18 @@ def test_however_it_is_printed_a_log_holds_the_lines_that_fit(
     lines: list[bytes], end: bytes, block: int, limit: int
 ) -> None:
     printed = b"".join(lines) + end
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
         readable, writable = os.pipe()
-        descriptor = os.open(f"{directory}/log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        output = Output(select.poll(), readable, LogFile(descriptor, limit=limit, floor=0))
+        descriptor = os.open("log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        output = Output(select.poll(), readable, LogFile(descriptor, limit=limit, floor=0), Times())
         for begin in range(0, len(printed), block):
             os.write(writable, printed[begin : begin + block])
             output.ready(select.POLLIN)
         os.close(writable)
         assert output.finish()
         os.close(descriptor)
-        held = Path(directory, "log").read_bytes()
+        held = Path("log").read_bytes()
     fitting = printed if len(printed) <= limit else printed[: printed[:limit].rfind(b"\n") + 1]
     assert held == fitting
     assert output.beyond_limit == (len(printed) > limit)

@@ -13,6 +13,7 @@ from support import process_room
 from support.process_room import Room, end_of
 from taskgrove_server.processes.log_file import LogFile
 from taskgrove_server.processes.stdio import Output
+from taskgrove_server.processes.times import Times
 
 MIB = 1 << 20
 
@@ -75,7 +76,9 @@ def test_what_a_survivor_goes_on_to_print_keeps_nobody(tmp_path: Path) -> None:
     readable, writable = os.pipe()
     os.set_blocking(writable, False)
     descriptor = os.open(tmp_path / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    output = Output(select.poll(), readable, LogFile(descriptor, limit=MIB, floor=0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        output = Output(select.poll(), readable, LogFile(descriptor, limit=MIB, floor=0), Times())
     os.write(writable, b"before\n")
     # Nobody closes the other end.
     assert output.finish()

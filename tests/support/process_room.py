@@ -160,6 +160,14 @@ def end_of(handle: Supervised) -> ProcessEnd:
     return handle.result()
 
 
+def times_of(handle: Supervised) -> tuple[float, float]:
+    """Returns how old a process is and for how long it has been silent, as its supervisor tells."""
+    age, silence = handle.age(), handle.silence()
+    assert age is not None
+    assert silence is not None
+    return age, silence
+
+
 @contextmanager
 def room(path: Path) -> Generator[Room]:
     """Opens a room; when it is left, so are no processes."""

@@ -52,10 +52,9 @@ class GrowingLog:
         self._ended = False
         self._behind = False
         self._asked = FIRST_BLOCK
-        # An adopted log may have been silent for long. A clock that was set back makes it no younger than now.
-        silent = max(0.0, time.time() - os.fstat(self._fd).st_mtime)
-        #: When the log last grew, by the monotonic clock.
-        self.grown_at = time.monotonic() - silent
+        #: When the log last grew, or was opened, by the monotonic clock. How long an adopted log has been silent
+        #: before, its supervisor tells: by the file's time, a clock that was set makes it hours.
+        self.grown_at = time.monotonic()
 
     def read(self) -> bool:
         """Takes in a block of what has been written since; tells whether there may be more."""

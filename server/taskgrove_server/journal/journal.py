@@ -84,7 +84,7 @@ class Journal:
         return entry[1].index if entry is not None and entry[1].run.number == run.number else None
 
     def silence(self, run: Run) -> float:
-        """Returns for how many seconds the log of a run that goes on has not grown."""
+        """Returns for how many seconds the log of a run that goes on has not grown while it was followed."""
         return time.monotonic() - self._by_task[run.task_id][1].grown_at
 
     def last_line(self, task_id: TaskId, stored: int) -> int:

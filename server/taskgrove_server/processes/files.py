@@ -24,6 +24,9 @@ STDERR = "stderr"
 #: The agent's process id and start time, for a person who looks.
 AGENT = "agent.json"
 
+#: When the agent was started and when it last printed: see times.
+TIMES = "times"
+
 #: How the agent ended.
 EXIT = "exit.json"
 

@@ -10,6 +10,7 @@ import time
 
 from taskgrove_server.processes import files
 from taskgrove_server.processes.log_file import LogFile
+from taskgrove_server.processes.times import Times
 
 _CHUNK = 64 * 1024
 
@@ -87,7 +88,7 @@ class Output:
     being stopped, is read and dropped.
     """
 
-    def __init__(self, poll: select.poll, descriptor: int, log: LogFile) -> None:
+    def __init__(self, poll: select.poll, descriptor: int, log: LogFile, times: Times) -> None:
         os.set_blocking(descriptor, False)
         poll.register(descriptor, select.POLLIN)
         self.descriptor = descriptor
@@ -99,6 +100,7 @@ class Output:
         self.next_try = math.inf
         self._poll = poll
         self._log = log
+        self._times = times
         # One for all blocks, of what a pipe holds. Longer pipes are no faster, and a user has few pages for them.
         self._buffer = memoryview(bytearray(_CHUNK))
         self._waiting = self._buffer[:0]
@@ -152,6 +154,10 @@ class Output:
         return taken
 
     def _write(self, *, last: bool = False) -> None:
+        if self.next_try == math.inf:
+            self._times.printed()
+        else:
+            self._times.waited()
         while self._waiting and not self.beyond_limit and not self.cut_off:
             in_part = last or len(self._waiting) == len(self._buffer)
             fitting = self._log.fitting(self._waiting, in_part=in_part)

@@ -10,10 +10,11 @@ import select
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 from taskgrove_server.domain.ids import RunId
-from taskgrove_server.processes import ending, files
+from taskgrove_server.processes import ending, files, times
 from taskgrove_server.processes.ending import ProcessEnd
 
 #: Supervisors whose handle was closed while they were running: reaped when the next one is started.
@@ -42,6 +43,7 @@ class Supervised:
         self.exit_fd = exit_fd
         self._control = control
         self._supervisor = supervisor
+        self._since = time.monotonic()
         self._closed = False
         self._lock = threading.Lock()
         self._end: ProcessEnd | None = None
@@ -52,6 +54,24 @@ class Supervised:
         poll = select.poll()
         poll.register(self.exit_fd, select.POLLIN)
         return bool(poll.poll(None if timeout is None else timeout * 1000))
+
+    def age(self) -> float | None:
+        """Returns for how many seconds the process has run, but for the time that it waited for room for its output.
+
+        None if a supervisor of an earlier version started it.
+        """
+        noted = times.read(self.run_directory)
+        if noted is None:
+            return time.monotonic() - self._since if self._supervisor else None
+        return noted[0]
+
+    def silence(self) -> float | None:
+        """Returns for how many seconds the process has printed nothing though its output was taken.
+
+        None as long as the supervisor has not told.
+        """
+        noted = times.read(self.run_directory)
+        return None if noted is None else noted[1]
 
     def stop(self) -> None:
         """Begins the ladder of the spec, which the supervisor climbs by itself. A second stop changes nothing."""

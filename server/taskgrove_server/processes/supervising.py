@@ -27,6 +27,7 @@ from taskgrove_server.processes.log_file import LogFile
 from taskgrove_server.processes.orders import Orders
 from taskgrove_server.processes.spawning import Agent
 from taskgrove_server.processes.stdio import Errors, Input, Output
+from taskgrove_server.processes.times import Times
 
 #: A disk with less room than so many bytes is full: an agent's next line may not fit.
 FULL = 1 << 20
@@ -52,7 +53,7 @@ class Supervision:
         self._message = b""
         self._stdin = Input(self._poll, agent.stdin)
         log = LogFile(agent.log, limit=orders.log_limit, floor=orders.least_free)
-        self._stdout = Output(self._poll, agent.stdout, log)
+        self._stdout = Output(self._poll, agent.stdout, log, Times())
         self._stderr = Errors(self._poll, agent.stderr)
         self._handlers: dict[int, Callable[[int], None]] = {
             self._wake: self._woken,

@@ -53,11 +53,10 @@ class Drive:
         self._progress = progress
         self._mailbox = mailbox
         self._limits = limits
-        #: Tells for how many seconds the log has not grown.
-        self._silence = silence
-        # An adopted run has used up some of its time already.
-        elapsed = max(0.0, (clock.now() - run.start_time).total_seconds())
-        self._deadline = time.monotonic() + limits.run_timeout - elapsed
+        #: Tells for how many seconds the log has not grown since this server follows it.
+        self._log_silence = silence
+        #: When the run began, by the monotonic clock, if its supervisor does not know better.
+        self._since = time.monotonic() - max(0.0, (clock.now() - run.start_time).total_seconds())
         self._linger_deadline: float | None = None
         self._stopping = False
         self._stopped_for: Failure | None = None
@@ -95,18 +94,28 @@ class Drive:
             self._linger_deadline = now + self._limits.linger
             self._process.close_stdin()
         if self._linger_deadline is None:
-            self._stop_if_late(now)
+            self._stop_if_late()
         elif now >= self._linger_deadline:
             # It has its result and counts as what that says; only the process does not end.
             self._stop(None)
 
-    def _stop_if_late(self, now: float) -> None:
-        if now >= self._deadline:
+    def _stop_if_late(self) -> None:
+        if self._time_left() <= 0:
             allowed = timedelta(seconds=self._limits.run_timeout)
             self._stop(Failure(FailureKind.TIMEOUT, f"The run took longer than {allowed} and was stopped."))
         elif self._may_stall() and self._silence() >= self._limits.stall_timeout:
             allowed = timedelta(seconds=self._limits.stall_timeout)
             self._stop(Failure(FailureKind.STALLED, f"The run printed nothing for {allowed} and was stopped."))
+
+    def _time_left(self) -> float:
+        # The supervisor goes by what no step of the clock changes, and leaves out what the agent waited for room.
+        age = self._process.age()
+        return self._limits.run_timeout - (time.monotonic() - self._since if age is None else age)
+
+    def _silence(self) -> float:
+        # The supervisor also knows of the time before this server, and of an agent that waits for room on the disk.
+        silence = self._process.silence()
+        return self._log_silence() if silence is None else silence
 
     def _may_stall(self) -> bool:
         # A tool may be silent for as long as the run may take; the journal nudges when the last one has ended.
@@ -124,7 +133,7 @@ class Drive:
         if self._linger_deadline is not None:
             # A run that has its result is in time, however long its process takes to end.
             return max(0.0, self._linger_deadline - time.monotonic())
-        rest = self._deadline - time.monotonic()
+        rest = self._time_left()
         if self._may_stall():
             rest = min(rest, self._limits.stall_timeout - self._silence())
         return max(0.0, rest)
