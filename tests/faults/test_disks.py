@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import grpc
 import pytest
 
 import taskgrove
-from support import disks, repositories, tasks_following, tasks_gates, tasks_work
+from support import disks, repositories, tasks_following, tasks_gates, tasks_processes, tasks_work
 from support.server import RunningServer
 from support.tasks_following import Follower
 from support.tasks_gates import Gate
@@ -30,34 +32,119 @@ def is_waiting(server: RunningServer) -> bool:
     return "A step waits to be done" in server.log.read_text()
 
 
-def test_a_run_whose_log_fills_the_disk_fails_with_that_and_the_next_wait_for_room(
+def free(disk: Path) -> int:
+    room = os.statvfs(disk)
+    return room.f_bavail * room.f_frsize
+
+
+def test_a_run_whose_log_fills_the_disk_waits_for_room_and_all_else_goes_on(
+    server: RunningServer, client: taskgrove.Client, tmp_path: Path
+) -> None:
+    with Gate(tmp_path / "gate") as gate:
+        much = tasks_work.make_list(client, 'head -c 40000000 /dev/zero | tr "\\0" x | fold -w 999')
+        little = tasks_work.make_list(client, f"{gate.pass_through}; cat")
+        beside = client.enqueue(little.id, "Beside").id
+        gate.wait_for_arrivals()
+        with Follower(client, client.enqueue(much.id, "Too much").id) as follower:
+            tasks_gates.until(lambda: free(server.data) < 7 << 20, "the disk is nearly full")
+            # What runs beside it ends, and is stored; what is enqueued is started.
+            gate.open()
+            assert tasks_work.rest(client, beside).state == Task.STATE_SUCCEEDED
+            assert tasks_work.rest(client, client.enqueue(little.id, "Next").id).state == Task.STATE_SUCCEEDED
+            assert "No task is started" not in server.log.read_text()
+            assert free(server.data) > 4 << 20
+            assert client.get_task(follower.task_id).state == Task.STATE_RUNNING
+            disks.resize(server.data, "128m")
+            task = follower.rested()
+            assert (task.state, task.run_count, task.failure.message) == (Task.STATE_SUCCEEDED, 1, "")
+    (run,) = tasks_work.runs(client, task)
+    printed = "".join(tasks_following.texts(follower.events))
+    assert len(printed) == 40_000_000
+    assert tasks_following.data(follower.events) == tasks_work.logged([run])
+
+
+def test_a_run_that_waits_for_room_is_not_silent(tmp_path: Path) -> None:
+    running = RunningServer("--min-free-space", "4", "--stall-timeout", "1")
+    with disks.mounted(running.data, "24m"), running as server, server.client() as client:
+        task_list = tasks_work.make_list(client, 'head -c 40000000 /dev/zero | tr "\\0" x | fold -w 999')
+        with Follower(client, client.enqueue(task_list.id, "Too much").id) as follower:
+            tasks_gates.until(lambda: free(server.data) < 7 << 20, "the disk is nearly full")
+            size = [0]
+
+            def waits() -> bool:
+                size.append(Path(next(iter(client.list_runs(follower.task_id))).log_path).stat().st_size)
+                time.sleep(0.05)
+                # For three times as long as it may be silent.
+                return len(set(size[-60:])) == 1
+
+            tasks_gates.until(waits, "the agent waits")
+            # A server that takes it up finds it no more silent.
+            server.kill()
+            server.start()
+            tasks_gates.until(lambda: "is taken up" in server.log.read_text(), "the run is taken up")
+            size.clear()
+            tasks_gates.until(waits, "the agent waits still")
+            assert client.get_task(follower.task_id).state == Task.STATE_RUNNING
+            disks.resize(server.data, "128m")
+            task = follower.rested()
+    assert (task.state, task.run_count, task.failure.message) == (Task.STATE_SUCCEEDED, 1, "")
+
+
+def test_a_run_that_waits_for_room_can_be_cancelled(server: RunningServer, client: taskgrove.Client) -> None:
+    task_list = tasks_work.make_list(client, "yes")
+    with Follower(client, client.enqueue(task_list.id, "Too much").id) as follower:
+        tasks_gates.until(lambda: free(server.data) < 7 << 20, "the disk is nearly full")
+        client.cancel(follower.task_id)
+        assert follower.rested().state == Task.STATE_CANCELLED
+    assert tasks_processes.of_runs(client.list_runs(follower.task_id)) == []
+
+
+def test_a_run_on_a_full_disk_goes_on_when_there_is_room(
+    server: RunningServer, client: taskgrove.Client, tmp_path: Path
+) -> None:
+    with Gate(tmp_path / "gate") as gate:
+        task_list = tasks_work.make_list(client, f"{gate.pass_through}; yes | head -n 100000")
+        with Follower(client, client.enqueue(task_list.id, "Do it").id) as follower:
+            gate.wait_for_arrivals()
+            with disks.full(server.data):
+                gate.open()
+                path = Path(next(iter(client.list_runs(follower.task_id))).log_path)
+                # A page of the file may have been there already.
+                tasks_gates.until(lambda: tasks_processes.of_runs(client.list_runs(follower.task_id)), "it runs")
+                with pytest.raises(AssertionError, match="not within"):
+                    tasks_gates.until(lambda: path.stat().st_size > 1 << 16, "the log grows", patience=1)
+            task = follower.rested()
+    assert (task.state, task.run_count, task.failure.message) == (Task.STATE_SUCCEEDED, 1, "")
+    assert tasks_following.texts(follower.events) == ["y"] * 100_000
+
+
+def test_a_run_that_dies_on_a_full_disk_fails_with_that_and_the_next_wait_for_room(
     server: RunningServer, client: taskgrove.Client
 ) -> None:
-    endless = tasks_work.make_list(client, 'head -c 100000000 /dev/zero | tr "\\0" x | fold -w 999')
+    # It fills the disk with its work, and ends without a word, as an agent does that cannot write its session.
+    dies = tasks_work.make_list(client, "head -c 100000000 /dev/zero > fill 2>/dev/null; kill -KILL $PPID")
     ordinary = tasks_work.make_list(client, "cat")
-    with Follower(client, client.enqueue(endless.id, "Too much").id) as follower:
+    with Follower(client, client.enqueue(dies.id, "Too much").id) as follower:
         # As long as the disk is full, the end of the run cannot be stored either.
         tasks_gates.until(lambda: is_waiting(server), "the end of the run waits to be stored")
-        log = Path(next(iter(client.list_runs(follower.task_id))).log_path)
-        assert client.get_task(follower.task_id).state == Task.STATE_RUNNING
+        running = client.get_task(follower.task_id)
+        assert running.state == Task.STATE_RUNNING
         with pytest.raises(taskgrove.StoreUnavailable) as refused:
-            client.enqueue(ordinary.id, "Refused")
+            client.enqueue(ordinary.id, "Refused", description="x" * 100_000)
         assert refused.value.code == grpc.StatusCode.UNAVAILABLE
         assert refused.value.retry_delay == 1
         # Somebody makes a little room, but not enough for another run.
-        with log.open("r+b") as file:
-            file.truncate(log.stat().st_size - (1 << 20))
+        fill = Path(running.directory, "fill")
+        os.truncate(fill, fill.stat().st_size - (1 << 20))
         waiting = tasks_gates.until(lambda: enqueued(client, ordinary), "a task is taken")
-        with pytest.raises(taskgrove.LogLost):
-            follower.rested()
-        failed = tasks_work.rest_unwatched(client, follower.task_id)
+        failed = follower.rested()
         assert (failed.state, failed.failure.kind) == (
             Task.STATE_FAILED,
             taskgrove.FailureKind.FAILURE_KIND_DISK_FULL,
         )
         assert failed.failure.retryable
         assert client.get_task(waiting.id).state == Task.STATE_QUEUED
-        log.unlink()
+        fill.unlink()
         task = tasks_work.rest(client, waiting.id)
     assert (task.state, task.result) == (Task.STATE_SUCCEEDED, "Waiting")
     assert "No task is started" in server.log.read_text()
