@@ -17,6 +17,7 @@ BENCHMARKS = (
     "watchers",
     "resuming",
     "first_line",
+    "printing",
     "calls",
     "many_runs",
     "many_tasks",

@@ -19,7 +19,8 @@ COLUMNS = ("watchers", "through", "p50 ms", "p99 ms", "p50 of bare", "server us 
 
 NOTES = (
     "Each line carries the clock of its write, which all processes share; a delivery is a line at one watcher.",
-    "The emitter paces its lines evenly and writes each at once. taskgroved follows the log; the peers read a pipe.",
+    "The emitter paces its lines evenly and writes each at once.",
+    "taskgroved follows the log, into which a supervisor moves the lines; the peers read a pipe.",
     "A server that cannot keep up shows in latencies that are as long as the run.",
 )
 
