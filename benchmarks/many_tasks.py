@@ -14,7 +14,7 @@ import grpc
 from benchmarks import stored_tasks
 from benchmarks.report import Cell, Report, Target
 from benchmarks.sampling import median
-from support import tasks_raw, tasks_work
+from support import claims, tasks_raw, tasks_work
 from support.server import RunningServer
 from support.tasks_gates import PATIENCE, until
 from taskgrove.v1.task_pb2 import Task
@@ -115,7 +115,7 @@ def _claim(history: History, times: int) -> None:
     try:
         for _ in range(times):
             before = time.perf_counter()
-            task = store.slots.claim(1).result(PATIENCE)
+            task = claims.claim(store, 1)
             history.figures[CLAIM].append(1000 * (time.perf_counter() - before))
             assert task is not None
             store.slots.requeue(task.id).result(PATIENCE)

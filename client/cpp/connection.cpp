@@ -30,6 +30,7 @@ constexpr char kServiceConfig[] = R"({"methodConfig": [{
     {"service": "taskgrove.v1.TaskListService", "method": "UpdateTaskList"},
     {"service": "taskgrove.v1.TaskListService", "method": "DeleteTaskList"},
     {"service": "taskgrove.v1.ServerService", "method": "GetServerInfo"},
+    {"service": "taskgrove.v1.ServerService", "method": "LiftHold"},
     {"service": "taskgrove.v1.WorktreeService", "method": "GetWorktreeStatus"},
     {"service": "taskgrove.v1.WorktreeService", "method": "ListChangedFiles"},
     {"service": "taskgrove.v1.WorktreeService", "method": "DiffWorktree"},

@@ -25,6 +25,7 @@ from taskgrove.errors import (
     EtagMismatch,
     EventsTrimmed,
     FilesInTheWay,
+    HoldNotFound,
     InternalServerError,
     InvalidPageToken,
     InvalidRequest,
@@ -80,6 +81,7 @@ from taskgrove.requests import TaskOrder, run_config, worktree_settings
 from taskgrove.v1.change_pb2 import ChangedFile, Commit, NestedRepository, SavedRepository
 from taskgrove.v1.event_pb2 import Event
 from taskgrove.v1.failure_pb2 import Failure, FailureKind
+from taskgrove.v1.hold_pb2 import Hold
 from taskgrove.v1.landing_pb2 import Landing, LandStrategy
 from taskgrove.v1.run_config_pb2 import RunConfig
 from taskgrove.v1.run_pb2 import Run
@@ -127,6 +129,8 @@ __all__ = [
     "FailureKind",
     "FileDiff",
     "FilesInTheWay",
+    "Hold",
+    "HoldNotFound",
     "InternalServerError",
     "InvalidPageToken",
     "InvalidRequest",

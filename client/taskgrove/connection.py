@@ -32,7 +32,7 @@ RETRIED_METHODS = (
         ),
     ),
     ("TaskListService", ("CreateTaskList", "GetTaskList", "ListTaskLists", "UpdateTaskList", "DeleteTaskList")),
-    ("ServerService", ("GetServerInfo",)),
+    ("ServerService", ("GetServerInfo", "LiftHold")),
     (
         "WorktreeService",
         (

@@ -14,7 +14,8 @@
     │   ├── SubtaskNotFound
     │   ├── BranchNotFound
     │   ├── RemoteNotFound
-    │   └── SetupLogNotFound
+    │   ├── SetupLogNotFound
+    │   └── HoldNotFound
     ├── WrongState                the thing exists, but its state forbids the call
     │   ├── TaskActive
     │   ├── NoPreviousRun
@@ -169,6 +170,10 @@ class RemoteNotFound(NotFound):
 
 class SetupLogNotFound(NotFound):
     """The task has no setup log."""
+
+
+class HoldNotFound(NotFound):
+    """There is no such hold: it has ended, or never was."""
 
 
 class WrongState(TaskgroveError):
@@ -371,6 +376,7 @@ BY_REASON: Mapping[str, type[TaskgroveError]] = {
     "BRANCH_NOT_FOUND": BranchNotFound,
     "REMOTE_NOT_FOUND": RemoteNotFound,
     "SETUP_LOG_NOT_FOUND": SetupLogNotFound,
+    "HOLD_NOT_FOUND": HoldNotFound,
     "NO_WORKTREE": NoWorktree,
     "WORK_MISSING": WorkMissing,
     "WORKTREE_BUSY": WorktreeBusy,

@@ -18,6 +18,7 @@ from taskgrove.v1.event_service_pb2 import WatchEventsRequest
 from taskgrove.v1.failure_pb2 import FailureKind
 from taskgrove.v1.landing_pb2 import LandStrategy
 from taskgrove.v1.run_config_pb2 import Argv, Command, RunConfig
+from taskgrove.v1.server_service_pb2 import LiftHoldRequest
 from taskgrove.v1.task_list_service_pb2 import (
     CreateTaskListRequest,
     DeleteTaskListRequest,
@@ -258,6 +259,11 @@ def delete_task(task_id: str, request_id: str | None, *, discard_worktree: bool)
     return DeleteTaskRequest(
         task_id=task_id, discard_worktree=discard_worktree, request_id=request_id or _new_request_id()
     )
+
+
+def lift_hold(hold_id: str, request_id: str | None) -> LiftHoldRequest:
+    """Asks for a hold to be lifted."""
+    return LiftHoldRequest(hold_id=hold_id, request_id=request_id or _new_request_id())
 
 
 def list_tasks(

@@ -46,7 +46,8 @@ from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.driving import Limits
 from taskgrove_server.runner.execution import Ending, Execution, Places
-from taskgrove_server.runner.flow import Flow, Policy
+from taskgrove_server.runner.flow import Flow
+from taskgrove_server.runner.holding import Holding
 from taskgrove_server.runner.housekeeping import Housekeeping
 from taskgrove_server.runner.landings import Landings
 from taskgrove_server.runner.leftovers import Leftovers
@@ -129,8 +130,9 @@ class App:
         self._clearing = Clearing(self._store, works, self._operations, self._worktrees, self._leftovers, data.logs)
         preparation = Preparation(self._worktrees, self._clearing, data.sandboxes, settings.pass_environment)
         space = FreeSpace(data.root, settings.min_free_space << 20)
-        self._flow = Flow(self._store, preparation, execution, self._worktrees, Policy(settings.retry_pause, space))
-        self._dispatcher = Dispatcher(self._store, settings.slots, space, self._flow.run)
+        self._holding = Holding(self._store, agents, space, timedelta(seconds=settings.retry_pause))
+        self._flow = Flow(self._store, preparation, execution, self._worktrees, self._holding, space)
+        self._dispatcher = Dispatcher(self._store, settings.slots, space, self._holding, self._flow.run)
         commits.listen(self._dispatcher.changed)
         self._reads = Reads(self._store)
         self._log_reads = LogReads(self._journal)
@@ -181,6 +183,7 @@ class App:
     def run(self) -> None:
         """Serves until told to stop, then leaves everything as the next server needs it."""
         try:
+            self._holding.renew()
             recover(
                 self._store,
                 self._flow,

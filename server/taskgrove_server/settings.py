@@ -181,7 +181,12 @@ class Settings:
     sweep_grace: float = _setting(
         _PAUSE, 1.0, "How long processes that an agent has left behind get between SIGTERM and SIGKILL."
     )
-    retry_pause: float = _setting(_PAUSE, 10.0, "How long to wait before the retry of an overloaded agent.")
+    retry_pause: float = _setting(
+        _PAUSE,
+        1.0,
+        "How long to wait before a task tries again that was put back for something that passes, such as a used-up "
+        "limit; twice as long after each further try, up to five minutes.",
+    )
     git_timeout: float = _setting(_LIMIT, 600.0, "How long one git command may take.")
     branch_prefix: str = _setting(_TEXT, "taskgrove/", "What the names of tasks' branches begin with.")
     event_retention: float = _setting(

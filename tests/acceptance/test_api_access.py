@@ -37,7 +37,7 @@ def token(tcp: RunningServer) -> str:
 
 def any_request(method: str) -> Any:
     fields = METHODS[method].input_type.fields_by_name
-    more: dict[str, Any] = {name: "x" for name in ("title", "prompt") if name in fields}
+    more: dict[str, Any] = {name: "x" for name in ("title", "prompt", "hold_id") if name in fields}
     more |= {name: 1 for name in ("number",) if name in fields}
     ids = {name: NOBODY for name in ("task_id", "task_list_id") if name in fields}
     return request(method, **ids, **more)

@@ -5,6 +5,7 @@ The model is a scripted API on loopback; HOME is scratch and the key a dummy.
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -15,10 +16,10 @@ from typing import Any
 import pytest
 
 import taskgrove
-from support import claude_cli, repositories
+from support import claude_cli, repositories, tasks_gates
 from support.model_api import ModelApi, Step
 from support.server import RunningServer
-from taskgrove import FailureKind, Run, RunConfig, Task, TaskList, run_config
+from taskgrove import FailureKind, Hold, Run, RunConfig, Task, TaskList, run_config
 
 KEY = "sk-test-acceptance"
 
@@ -134,16 +135,25 @@ def test_a_failure_is_retried_once_in_the_same_session(world: World) -> None:
     assert second.first_line == first.line_count + 1
 
 
-def test_a_refused_key_is_not_retried(world: World) -> None:
+def test_a_refused_key_is_held_and_is_the_failure_of_no_task(world: World) -> None:
     started = time.monotonic()
-    refused = Step(status=401, error="authentication_error", message="invalid x-api-key", repeat=None)
-    task = world.run("Anything", refused)
-    assert task.state == Task.STATE_FAILED
-    assert (task.failure.kind, task.failure.http_status) == (FailureKind.FAILURE_KIND_AUTH, 401)
-    assert not task.failure.retryable
-    assert len(world.runs(task)) == 1
+    world.api.script(Step(status=401, error="authentication_error", message="invalid x-api-key", repeat=None), key=KEY)
+    task_id = world.client.enqueue(world.project.id, "Anything").id
+    (hold,) = tasks_gates.until(lambda: world.client.get_server_info().holds, "a hold", patience=60)
     # Left alone, Claude Code tries a refused key for three minutes.
     assert time.monotonic() - started < 60
+    assert (hold.kind, hold.subject) == (Hold.KIND_AGENT, "claude")
+    assert hold.failure_kind == FailureKind.FAILURE_KIND_AUTH
+    assert "ANTHROPIC_API_KEY" in hold.reason
+    (run,) = itertools.islice(world.client.list_runs(task_id), 1)
+    assert (run.state, run.failure.kind, run.failure.http_status) == (
+        Run.STATE_FAILED,
+        FailureKind.FAILURE_KIND_AUTH,
+        401,
+    )
+    assert not run.failure.retryable
+    world.client.cancel(task_id)
+    assert world.client.wait(task_id).state == Task.STATE_CANCELLED
 
 
 def test_an_unknown_model_is_not_retried(world: World) -> None:
@@ -303,9 +313,14 @@ def test_denied_permissions_are_reported_and_fail_nothing(world: World) -> None:
 def test_a_program_that_is_missing_is_said_so(repository: Path) -> None:
     with RunningServer("--claude", "/nowhere/claude") as server, server.client() as client:
         project = client.create_task_list("project", working_dir=str(repository))
-        task = client.wait(client.enqueue(project.id, "Anything").id)
-        assert (task.state, task.failure.kind) == (Task.STATE_FAILED, FailureKind.FAILURE_KIND_AGENT_NOT_FOUND)
-        assert "/nowhere/claude" in task.failure.message
+        task_id = client.enqueue(project.id, "Anything").id
+        (hold,) = tasks_gates.until(lambda: client.get_server_info().holds, "a hold")
+        assert hold.failure_kind == FailureKind.FAILURE_KIND_AGENT_NOT_FOUND
+        assert "/nowhere/claude" in hold.reason
+        assert client.get_task(task_id).state == Task.STATE_QUEUED
+        # Nothing was run, and nothing is left behind.
+        assert list(client.list_runs(task_id)) == []
+        assert repositories.worktree_paths(repository) == []
 
 
 def test_the_agent_gets_an_allow_listed_environment(world: World) -> None:

@@ -8,18 +8,22 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from support import tasks_gates
+from taskgrove_server.agents import registry
 from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.errors import StoreUnavailable
+from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.run import Outcome
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.runner.dispatcher import Dispatcher
+from taskgrove_server.runner.holding import Holding
 from taskgrove_server.runner.mailbox import Mailbox
 from taskgrove_server.runner.space import FreeSpace
 from taskgrove_server.signals.commits import Commits
@@ -46,7 +50,9 @@ class Room:
         self._list = self.store.task_lists.create(task_list).result(PATIENCE)
 
     def dispatch(self, slots: int, work: Work) -> Dispatcher:
-        dispatcher = Dispatcher(self.store, slots, FreeSpace(Path(), 0), work)
+        space = FreeSpace(Path(), 0)
+        holding = Holding(self.store, registry.shipped(), space, timedelta(seconds=1))
+        dispatcher = Dispatcher(self.store, slots, space, holding, work)
         self.commits.listen(dispatcher.changed)
         self._stack.callback(dispatcher.wait, PATIENCE)
         self._stack.callback(dispatcher.stop, stop_runs=False)
@@ -162,8 +168,8 @@ def test_a_cancel_between_the_claim_and_the_slot_is_heard(room: Room, monkeypatc
     cancelled = threading.Event()
     claim = room.store.slots.claim
 
-    def claim_and_cancel(slot: int) -> Future[Task | None]:
-        claimed = claim(slot)
+    def claim_and_cancel(task_id: TaskId, slot: int) -> Future[Task | None]:
+        claimed = claim(task_id, slot)
         if task := claimed.result(PATIENCE):
             room.store.tasks.cancel(task.id).result(PATIENCE)
         return claimed
@@ -215,7 +221,7 @@ def test_what_no_commit_told_of_is_found_by_itself(room: Room) -> None:
     [OSError(errno.EMFILE, "Too many open files"), MemoryError(), RuntimeError("scripted"), StoreUnavailable("away")],
     ids=lambda error: type(error).__name__,
 )
-@pytest.mark.parametrize("step", ["waiting", "claim", "cancelled"])
+@pytest.mark.parametrize("step", ["next", "claim", "cancelled"])
 def test_the_dispatcher_outlives_whatever_a_step_raises(
     room: Room, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support import repositories
+from support import claims, repositories
 from taskgrove_server.domain import clock, errors, ids
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.ids import TaskId
@@ -58,7 +58,7 @@ class Room:
         now = clock.now()
         task = Task(ids.new_task_id(), self._list.id, "Do it", "", (), RunConfig(), TaskState.QUEUED, now, now)
         self.store.tasks.enqueue(task).result(PATIENCE)
-        self.store.slots.claim(1).result(PATIENCE)
+        claims.claim(self.store, 1)
         worktree = self.worktrees.create(str(self.repository), task.id, task.title)
         Path(worktree.path, "file").write_text("text")
         new = NewRun(

@@ -15,6 +15,7 @@ from pathlib import Path
 import peewee
 import pytest
 
+from support import claims
 from taskgrove_server.domain import clock, errors, ids
 from taskgrove_server.domain.config import Command, RunConfig
 from taskgrove_server.domain.event import EventBounds, EventFilter, EventKind
@@ -118,7 +119,7 @@ def begin(store: Store, task: Task) -> Run:
 
 def claimed(store: Store, task_list: TaskList) -> Task:
     store.tasks.enqueue(new_task(task_list)).result(10)
-    task = store.slots.claim(1).result(10)
+    task = claims.claim(store, 1)
     assert task is not None
     return task
 
@@ -239,7 +240,7 @@ def test_runs_are_numbered_and_their_lines_follow_each_other(store: Store, task_
 
 def test_a_worktree_is_stored_and_its_head_recorded_at_rest(store: Store, task_list: TaskList) -> None:
     store.tasks.enqueue(new_task(task_list)).result(10)
-    task = store.slots.claim(3).result(10)
+    task = claims.claim(store, 3)
     assert task is not None
     worktree = Worktree("/w", "taskgrove/x", "a" * 40)
     run = store.runs.begin(new_run(task, worktree), "/logs").result(10)
@@ -252,11 +253,16 @@ def test_a_worktree_is_stored_and_its_head_recorded_at_rest(store: Store, task_l
     assert (rested.state, rested.result, rested.slot) == (TaskState.SUCCEEDED, "done", None)
 
 
-def test_the_oldest_task_is_claimed_first_and_by_one_slot(store: Store, task_list: TaskList) -> None:
+def test_the_oldest_task_is_claimed_first(store: Store, task_list: TaskList) -> None:
     tasks = [store.tasks.enqueue(new_task(task_list, f"{n}")).result(10) for n in range(10)]
-    claims = [store.slots.claim(slot) for slot in range(1, 13)]
-    claimed = [task.id for claim in claims if (task := claim.result(10))]
+    claimed = [task.id for slot in range(1, 13) if (task := claims.claim(store, slot))]
     assert claimed == [task.id for task in tasks]
+
+
+def test_a_task_is_claimed_by_one_slot(store: Store, task_list: TaskList) -> None:
+    task = store.tasks.enqueue(new_task(task_list)).result(10)
+    tries = [store.slots.claim(task.id, slot) for slot in range(1, 5)]
+    assert [found and found.slot for found in (claim.result(10) for claim in tries)] == [1, None, None, None]
 
 
 def test_a_continued_task_goes_to_the_end_of_the_queue(store: Store, task_list: TaskList) -> None:
@@ -266,15 +272,15 @@ def test_a_continued_task_goes_to_the_end_of_the_queue(store: Store, task_list: 
     second = store.tasks.enqueue(new_task(task_list)).result(10)
     continued = store.tasks.continue_(first.id, "go on").result(10)
     assert (continued.state, continued.failure, continued.next_prompt) == (TaskState.QUEUED, None, "go on")
-    claims = [store.slots.claim(1).result(10), store.slots.claim(2).result(10)]
-    assert [task and task.id for task in claims] == [second.id, first.id]
+    found = [claims.claim(store, 1), claims.claim(store, 2)]
+    assert [task and task.id for task in found] == [second.id, first.id]
 
 
 def test_a_requeued_task_keeps_its_place(store: Store, task_list: TaskList) -> None:
     tasks = [store.tasks.enqueue(new_task(task_list)).result(10) for _ in range(2)]
-    store.slots.claim(1).result(10)
+    claims.claim(store, 1)
     store.slots.requeue(tasks[0].id).result(10)
-    task = store.slots.claim(1).result(10)
+    task = claims.claim(store, 1)
     assert task is not None
     assert task.id == tasks[0].id
 
@@ -442,7 +448,7 @@ def test_a_change_after_the_close_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "db", lambda _: None)
     store.close()
     with pytest.raises(errors.StoreUnavailable):
-        store.slots.claim(1)
+        store.slots.claim(ids.new_task_id(), 1)
 
 
 def test_a_database_locked_by_another_process_is_a_clear_error_and_no_loss(

@@ -136,6 +136,18 @@ def _prune_worktrees(server: RunningServer, root: Path) -> Generator[Change]:
         yield Change(message, {"rested_for": {"seconds": 1}}, project.path)
 
 
+@contextlib.contextmanager
+def _lift_hold(server: RunningServer, root: Path) -> Generator[Change]:
+    with server.client() as client, tasks_gates.Gate(root / "gate") as gate:
+        # A task that is tried again is held, for itself alone, until it rests.
+        command = f'[ "$TASKGROVE_RESUMES" = 1 ] || exit 75; {gate.pass_through}'
+        task = client.enqueue(client.create_task_list("Held").id, "Waits", overrides=tasks_work.shell(command))
+        gate.wait_for_arrivals()
+        yield Change(request("LiftHold", hold_id=f"task:{task.id}", request_id="once"), {"hold_id": "machine"})
+        gate.open()
+        tasks_work.rest(client, task.id)
+
+
 CHANGES: dict[str, Prepare] = {
     "UpdateTask": _update_task,
     "UpdateSubtask": _update_subtask,
@@ -146,4 +158,5 @@ CHANGES: dict[str, Prepare] = {
     "PushBranch": _push_branch,
     "DiscardWorktree": _discard_worktree,
     "PruneWorktrees": _prune_worktrees,
+    "LiftHold": _lift_hold,
 }

@@ -18,7 +18,7 @@ from support.tasks_land import IDENTITY, Project
 from taskgrove.v1.task_pb2 import Task
 
 #: Fields that a request needs besides those that name its subject.
-_NEEDED: dict[str, Any] = {"title": "Title", "prompt": "Go on", "number": 1}
+_NEEDED: dict[str, Any] = {"title": "Title", "prompt": "Go on", "number": 1, "hold_id": "agent:nobody"}
 
 Request = Callable[["World", str], Any]
 
@@ -341,7 +341,7 @@ class World:
 
 def _invalid(world: World, method: str) -> Any:
     known = METHODS[method].input_type.fields_by_name
-    wrong = {"task_id": "x", "task_list_id": "x", "title": "", "page_size": -1, "after_sequence": -1}
+    wrong = {"task_id": "x", "task_list_id": "x", "title": "", "page_size": -1, "after_sequence": -1, "hold_id": ""}
     name = next(name for name in wrong if name in known)
     return world.request(method, **{name: wrong[name]})
 
@@ -470,6 +470,7 @@ ASK: dict[str, Request] = {
     "WORK_NOT_SAVED": _not_saved,
     "GIT_FAILED": _subject("of_broken_repository"),
     "SETUP_LOG_NOT_FOUND": _fields(),
+    "HOLD_NOT_FOUND": _fields(),
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import shutil
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
@@ -12,10 +14,14 @@ import pytest
 
 
 @contextlib.contextmanager
-def mounted(path: Path, size: str) -> Generator[Path]:
-    """Mounts a disk of a size such as "256k" or "16m" at a path; skips the test where that is not allowed."""
+def mounted(path: Path, size: str, *, files: int = 0) -> Generator[Path]:
+    """Mounts a disk of a size such as "256k" or "16m" at a path; skips the test where that is not allowed.
+
+    It has room for so many `files`; 0: for as many as fit.
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(path)]
+    options = f"size={size},mode=0700,nr_inodes={files}"
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk takes root")
     try:
@@ -57,3 +63,17 @@ def full(disk: Path) -> Generator[Path]:
         yield fill
     finally:
         fill.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def without_files(disk: Path) -> Generator[None]:
+    """Takes all the room for files that is left on a disk, though not for bytes, until it is left."""
+    fill = disk / "files"
+    fill.mkdir()
+    with contextlib.suppress(OSError):
+        for number in itertools.count():
+            (fill / str(number)).touch()
+    try:
+        yield
+    finally:
+        shutil.rmtree(fill)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from taskgrove import requests
 from taskgrove.blocking.connected import Connected
 from taskgrove.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
 from taskgrove.v1.server_service_pb2_grpc import ServerServiceStub
@@ -20,3 +21,7 @@ class ServerCalls(Connected):
     def get_server_info(self) -> GetServerInfoResponse:
         """Returns what the server is, which agents it has and what they can do, and how busy it is."""
         return self._call(self._server.GetServerInfo, GetServerInfoRequest())
+
+    def lift_hold(self, hold_id: str, *, request_id: str | None = None) -> None:
+        """Lifts a hold of `get_server_info` before its time: what it holds back is tried at once."""
+        self._call(self._server.LiftHold, requests.lift_hold(hold_id, request_id))

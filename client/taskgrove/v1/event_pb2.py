@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from taskgrove.v1 import failure_pb2 as taskgrove_dot_v1_dot_failure__pb2
+from taskgrove.v1 import hold_pb2 as taskgrove_dot_v1_dot_hold__pb2
 from taskgrove.v1 import task_pb2 as taskgrove_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18taskgrove/v1/event.proto\x12\x0ctaskgrove.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ataskgrove/v1/failure.proto\x1a\x17taskgrove/v1/task.proto\"\xf0\x05\n\x05\x45vent\x12\x1a\n\x08sequence\x18\x01 \x01(\x03R\x08sequence\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x18.taskgrove.v1.Event.KindR\x04kind\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\x12 \n\x0ctask_list_id\x18\x04 \x01(\tR\ntaskListId\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x1d\n\ntask_title\x18\x06 \x01(\tR\ttaskTitle\x12\x37\n\ntask_state\x18\x07 \x01(\x0e\x32\x18.taskgrove.v1.Task.StateR\ttaskState\x12\x12\n\x04slot\x18\x08 \x01(\x05R\x04slot\x12\x1d\n\nrun_number\x18\t \x01(\x05R\trunNumber\x12\x19\n\x08is_retry\x18\n \x01(\x08R\x07isRetry\x12\x32\n\x08worktree\x18\x0b \x01(\x0b\x32\x16.taskgrove.v1.WorktreeR\x08worktree\x12<\n\x0c\x66\x61ilure_kind\x18\x0c \x01(\x0e\x32\x19.taskgrove.v1.FailureKindR\x0b\x66\x61ilureKind\x12-\n\x12repository_changes\x18\r \x03(\tR\x11repositoryChanges\"\xdd\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10KIND_TASK_QUEUED\x10\x01\x12\x15\n\x11KIND_TASK_STARTED\x10\x02\x12\x14\n\x10KIND_RUN_CREATED\x10\x03\x12\x15\n\x11KIND_TASK_UPDATED\x10\x04\x12\x19\n\x15KIND_WORKTREE_UPDATED\x10\x05\x12\x16\n\x12KIND_TASK_FINISHED\x10\x06\x12\x15\n\x11KIND_TASK_DELETED\x10\x07\x12\x1b\n\x17KIND_REPOSITORY_CHANGED\x10\x08\x42=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18taskgrove/v1/event.proto\x12\x0ctaskgrove.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ataskgrove/v1/failure.proto\x1a\x17taskgrove/v1/hold.proto\x1a\x17taskgrove/v1/task.proto\"\xc2\x06\n\x05\x45vent\x12\x1a\n\x08sequence\x18\x01 \x01(\x03R\x08sequence\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x18.taskgrove.v1.Event.KindR\x04kind\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\x12 \n\x0ctask_list_id\x18\x04 \x01(\tR\ntaskListId\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x1d\n\ntask_title\x18\x06 \x01(\tR\ttaskTitle\x12\x37\n\ntask_state\x18\x07 \x01(\x0e\x32\x18.taskgrove.v1.Task.StateR\ttaskState\x12\x12\n\x04slot\x18\x08 \x01(\x05R\x04slot\x12\x1d\n\nrun_number\x18\t \x01(\x05R\trunNumber\x12\x19\n\x08is_retry\x18\n \x01(\x08R\x07isRetry\x12\x32\n\x08worktree\x18\x0b \x01(\x0b\x32\x16.taskgrove.v1.WorktreeR\x08worktree\x12<\n\x0c\x66\x61ilure_kind\x18\x0c \x01(\x0e\x32\x19.taskgrove.v1.FailureKindR\x0b\x66\x61ilureKind\x12-\n\x12repository_changes\x18\r \x03(\tR\x11repositoryChanges\x12&\n\x04hold\x18\x0e \x01(\x0b\x32\x12.taskgrove.v1.HoldR\x04hold\"\x87\x02\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10KIND_TASK_QUEUED\x10\x01\x12\x15\n\x11KIND_TASK_STARTED\x10\x02\x12\x14\n\x10KIND_RUN_CREATED\x10\x03\x12\x15\n\x11KIND_TASK_UPDATED\x10\x04\x12\x19\n\x15KIND_WORKTREE_UPDATED\x10\x05\x12\x16\n\x12KIND_TASK_FINISHED\x10\x06\x12\x15\n\x11KIND_TASK_DELETED\x10\x07\x12\x1b\n\x17KIND_REPOSITORY_CHANGED\x10\x08\x12\x13\n\x0fKIND_HOLD_BEGAN\x10\t\x12\x13\n\x0fKIND_HOLD_ENDED\x10\nB=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +36,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'taskgrove.v1.event_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.taskgrove.v1P\001Z\030taskgrove/v1;taskgrovev1\252\002\014Taskgrove.V1'
-  _globals['_EVENT']._serialized_start=129
-  _globals['_EVENT']._serialized_end=881
-  _globals['_EVENT_KIND']._serialized_start=660
-  _globals['_EVENT_KIND']._serialized_end=881
+  _globals['_EVENT']._serialized_start=154
+  _globals['_EVENT']._serialized_end=988
+  _globals['_EVENT_KIND']._serialized_start=725
+  _globals['_EVENT_KIND']._serialized_end=988
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,7 @@ class FailureKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILURE_KIND_WORK_UNFINISHED: _ClassVar[FailureKind]
     FAILURE_KIND_LOG_LIMIT: _ClassVar[FailureKind]
     FAILURE_KIND_BLOCKED: _ClassVar[FailureKind]
+    FAILURE_KIND_MACHINE: _ClassVar[FailureKind]
 FAILURE_KIND_UNSPECIFIED: FailureKind
 FAILURE_KIND_AGENT: FailureKind
 FAILURE_KIND_AUTH: FailureKind
@@ -67,6 +68,7 @@ FAILURE_KIND_SETUP: FailureKind
 FAILURE_KIND_WORK_UNFINISHED: FailureKind
 FAILURE_KIND_LOG_LIMIT: FailureKind
 FAILURE_KIND_BLOCKED: FailureKind
+FAILURE_KIND_MACHINE: FailureKind
 
 class Failure(_message.Message):
     __slots__ = ("kind", "message", "retryable", "http_status", "retry_time")

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from taskgrove.v1 import hold_pb2 as _hold_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -9,12 +10,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class LiftHoldRequest(_message.Message):
+    __slots__ = ("hold_id", "request_id")
+    HOLD_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    hold_id: str
+    request_id: str
+    def __init__(self, hold_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class LiftHoldResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class GetServerInfoRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "api_revision", "start_time", "agents", "slots", "busy_slots", "queued_tasks", "git_version", "space_short", "allowed_roots")
+    __slots__ = ("version", "api_revision", "start_time", "agents", "slots", "busy_slots", "queued_tasks", "git_version", "space_short", "allowed_roots", "holds")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     API_REVISION_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +38,7 @@ class GetServerInfoResponse(_message.Message):
     GIT_VERSION_FIELD_NUMBER: _ClassVar[int]
     SPACE_SHORT_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_ROOTS_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
     version: str
     api_revision: int
     start_time: _timestamp_pb2.Timestamp
@@ -35,7 +49,8 @@ class GetServerInfoResponse(_message.Message):
     git_version: str
     space_short: bool
     allowed_roots: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., api_revision: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., slots: _Optional[int] = ..., busy_slots: _Optional[int] = ..., queued_tasks: _Optional[int] = ..., git_version: _Optional[str] = ..., space_short: bool = ..., allowed_roots: _Optional[_Iterable[str]] = ...) -> None: ...
+    holds: _containers.RepeatedCompositeFieldContainer[_hold_pb2.Hold]
+    def __init__(self, version: _Optional[str] = ..., api_revision: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., slots: _Optional[int] = ..., busy_slots: _Optional[int] = ..., queued_tasks: _Optional[int] = ..., git_version: _Optional[str] = ..., space_short: bool = ..., allowed_roots: _Optional[_Iterable[str]] = ..., holds: _Optional[_Iterable[_Union[_hold_pb2.Hold, _Mapping]]] = ...) -> None: ...
 
 class Agent(_message.Message):
     __slots__ = ("name", "available", "version", "path", "problem", "capabilities")

@@ -43,6 +43,11 @@ class ServerServiceStub(object):
                 request_serializer=taskgrove_dot_v1_dot_server__service__pb2.GetServerInfoRequest.SerializeToString,
                 response_deserializer=taskgrove_dot_v1_dot_server__service__pb2.GetServerInfoResponse.FromString,
                 _registered_method=True)
+        self.LiftHold = channel.unary_unary(
+                '/taskgrove.v1.ServerService/LiftHold',
+                request_serializer=taskgrove_dot_v1_dot_server__service__pb2.LiftHoldRequest.SerializeToString,
+                response_deserializer=taskgrove_dot_v1_dot_server__service__pb2.LiftHoldResponse.FromString,
+                _registered_method=True)
 
 
 class ServerServiceServicer(object):
@@ -62,6 +67,16 @@ class ServerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LiftHold(self, request, context):
+        """Lifts a hold before its time: what it holds back is tried at once. Says nothing about whether the cause is gone; if it
+        is not, the hold begins anew with the next task that meets it.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (HOLD_NOT_FOUND), ALREADY_EXISTS (REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ServerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -69,6 +84,11 @@ def add_ServerServiceServicer_to_server(servicer, server):
                     servicer.GetServerInfo,
                     request_deserializer=taskgrove_dot_v1_dot_server__service__pb2.GetServerInfoRequest.FromString,
                     response_serializer=taskgrove_dot_v1_dot_server__service__pb2.GetServerInfoResponse.SerializeToString,
+            ),
+            'LiftHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftHold,
+                    request_deserializer=taskgrove_dot_v1_dot_server__service__pb2.LiftHoldRequest.FromString,
+                    response_serializer=taskgrove_dot_v1_dot_server__service__pb2.LiftHoldResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -102,6 +122,33 @@ class ServerService(object):
             '/taskgrove.v1.ServerService/GetServerInfo',
             taskgrove_dot_v1_dot_server__service__pb2.GetServerInfoRequest.SerializeToString,
             taskgrove_dot_v1_dot_server__service__pb2.GetServerInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taskgrove.v1.ServerService/LiftHold',
+            taskgrove_dot_v1_dot_server__service__pb2.LiftHoldRequest.SerializeToString,
+            taskgrove_dot_v1_dot_server__service__pb2.LiftHoldResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,12 @@ class ServerServiceStub:
     Waits for no program: what agents and git tell of themselves is asked for in the background, when the server starts
     and when their programs change. What has not been told within a fraction of a second is left out until it is.
     """
+    LiftHold: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.LiftHoldRequest, _server_service_pb2.LiftHoldResponse]
+    """Lifts a hold before its time: what it holds back is tried at once. Says nothing about whether the cause is gone; if it
+    is not, the hold begins anew with the next task that meets it.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (HOLD_NOT_FOUND), ALREADY_EXISTS (REQUEST_ID_REUSED).
+    """
 
 @_typing.type_check_only
 class ServerServiceAsyncStub(ServerServiceStub):
@@ -58,6 +64,12 @@ class ServerServiceAsyncStub(ServerServiceStub):
 
     Waits for no program: what agents and git tell of themselves is asked for in the background, when the server starts
     and when their programs change. What has not been told within a fraction of a second is left out until it is.
+    """
+    LiftHold: _aio.UnaryUnaryMultiCallable[_server_service_pb2.LiftHoldRequest, _server_service_pb2.LiftHoldResponse]  # type: ignore[assignment]
+    """Lifts a hold before its time: what it holds back is tried at once. Says nothing about whether the cause is gone; if it
+    is not, the hold begins anew with the next task that meets it.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (HOLD_NOT_FOUND), ALREADY_EXISTS (REQUEST_ID_REUSED).
     """
 
 class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -77,6 +89,18 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Waits for no program: what agents and git tell of themselves is asked for in the background, when the server starts
         and when their programs change. What has not been told within a fraction of a second is left out until it is.
+        """
+
+    @_abc_1.abstractmethod
+    def LiftHold(
+        self,
+        request: _server_service_pb2.LiftHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_server_service_pb2.LiftHoldResponse, _abc.Awaitable[_server_service_pb2.LiftHoldResponse]]:
+        """Lifts a hold before its time: what it holds back is tried at once. Says nothing about whether the cause is gone; if it
+        is not, the hold begins anew with the next task that meets it.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (HOLD_NOT_FOUND), ALREADY_EXISTS (REQUEST_ID_REUSED).
         """
 
 def add_ServerServiceServicer_to_server(servicer: ServerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -39,7 +39,7 @@ const REPEATED = {
     ...["UpdateTask", "UpdateSubtask", "ReadLines", "RetryTask", "DeleteTask"],
   ],
   TaskListService: ["CreateTaskList", "GetTaskList", "ListTaskLists", "UpdateTaskList", "DeleteTaskList"],
-  ServerService: ["GetServerInfo"],
+  ServerService: ["GetServerInfo", "LiftHold"],
   WorktreeService: [
     ...["GetWorktreeStatus", "ListChangedFiles", "DiffWorktree", "ListCommits", "CheckLand"],
     ...["Land", "PushBranch", "DiscardWorktree", "PruneWorktrees", "ReadSetupLog"],

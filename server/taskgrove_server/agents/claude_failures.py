@@ -87,11 +87,9 @@ _OF_WORDS = {
 #: next prompt.
 _ADVICE = {
     FailureKind.AUTH: (
-        "Log Claude Code in as the server's user, or set `ANTHROPIC_API_KEY` in the server's environment; then "
-        "continue the task."
+        "Log Claude Code in as the server's user, or set `ANTHROPIC_API_KEY` in the server's environment."
     ),
-    FailureKind.BILLING: "Add credit to the account, or use another one; then continue the task.",
-    FailureKind.RATE_LIMITED: "Continue the task when the limit has been lifted.",
+    FailureKind.BILLING: "Add credit to the account, or use another one.",
     FailureKind.MODEL_NOT_FOUND: "Set a `model` that the account may use; then continue the task.",
     FailureKind.CONTEXT_FULL: "Enqueue the rest of the work as a new task, with less context.",
     FailureKind.MAX_TURNS: "Continue the task to give it more turns.",

@@ -88,6 +88,7 @@ class ClaudeParser:
             result=self._result_text(structured_output, failed=failure is not None),
             structured_output=structured_output,
             exit_code=-1 if exit.cancelled else exit.code,
+            answered=self.progress.answered,
             usage=self._total_usage(),
             permission_denials=tuple(self._denials),
             stderr=exit.stderr,

@@ -8,6 +8,7 @@ from typing import Any
 
 from taskgrove_server.agents import lines
 from taskgrove_server.agents.agent import Exit, Progress
+from taskgrove_server.domain import shortages
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.ids import SessionId
 from taskgrove_server.domain.run import Outcome
@@ -58,8 +59,10 @@ class CommandParser:
     def finish(self, exit: Exit) -> Outcome:  # noqa: A002 - the field's word
         """Returns how the run ended."""
         code = self._code(exit)
-        # The command holds no conversation that a retry could go on with: all kinds but one are final.
-        stopped_for = exit.stopped_for and dataclasses.replace(exit.stopped_for, final=True)
+        # The command holds no conversation that a retry could go on with: all kinds are final for which it is to blame.
+        stopped_for = exit.stopped_for
+        if stopped_for and stopped_for.kind is not FailureKind.MACHINE:
+            stopped_for = dataclasses.replace(stopped_for, final=True)
         failure = None if exit.cancelled else stopped_for or self._judge(code, exit.stderr)
         wants_output = self._structured and not failure and not exit.cancelled
         return Outcome(
@@ -69,6 +72,7 @@ class CommandParser:
             result=self._stdout.text(MAX_TAIL) or None,
             structured_output=self._structured_output if wants_output else None,
             exit_code=-1 if exit.cancelled else code,
+            answered=self.progress.answered,
             stderr=exit.stderr,
         )
 
@@ -80,8 +84,7 @@ class CommandParser:
         if code is None:
             return Failure(FailureKind.INTERRUPTED, "Nobody saw how the command ended.", final=True)
         if "error" in self._end:
-            message = f"The command could not be started: {lines.text(self._end['error'])}"
-            return Failure(FailureKind.AGENT_NOT_FOUND, lines.head(message, lines.MAX_MESSAGE))
+            return self._not_started(lines.text(self._end["error"]), self._end.get("errno"))
         if not self._end:
             return self._failed(FailureKind.CRASHED, f"The command was cut off (exit code {code})", stderr)
         if "signal" in self._end:
@@ -97,6 +100,12 @@ class CommandParser:
             message = f"The structured output is larger than {lines.MAX_STRUCTURED_OUTPUT} bytes."
             return Failure(FailureKind.OUTPUT_MISSING, message, final=True)
         return None
+
+    def _not_started(self, error: str, number: object) -> Failure:
+        message = lines.head(f"The command could not be started: {error}", lines.MAX_MESSAGE)
+        if shortages.of_errno(number if isinstance(number, int) else None):
+            return Failure(FailureKind.MACHINE, message)
+        return Failure(FailureKind.AGENT_NOT_FOUND, message, final=True)
 
     def _failed(self, kind: FailureKind, what: str, stderr: str, *, final: bool = True) -> Failure:
         # Standard error of the wrapper itself, the last resort, is empty unless it could not do its work.

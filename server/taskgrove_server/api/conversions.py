@@ -7,12 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import Message
 
-from taskgrove.v1 import event_pb2, failure_pb2, run_config_pb2, run_pb2, task_list_pb2, task_pb2, task_service_pb2
+from taskgrove.v1 import (
+    event_pb2,
+    failure_pb2,
+    hold_pb2,
+    run_config_pb2,
+    run_pb2,
+    task_list_pb2,
+    task_pb2,
+    task_service_pb2,
+)
 from taskgrove_server.api.texts import cut, from_time
 from taskgrove_server.api.worktree_conversions import from_command, from_settings, from_worktree, to_command, to_span
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.event import Event
 from taskgrove_server.domain.failures import Failure, FailureKind
+from taskgrove_server.domain.hold import Hold
 from taskgrove_server.domain.ids import TaskListId
 from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.run import Outcome, Run
@@ -187,13 +197,28 @@ def from_event(event: Event) -> event_pb2.Event:
         task_list_id=event.task_list_id,
         create_time=from_time(event.create_time),
         task_title=event.task_title,
-        task_state=f"STATE_{event.task_state.name}",
+        task_state=f"STATE_{event.task_state.name}" if event.task_state else None,
         slot=event.slot or 0,
         run_number=event.run_number or 0,
         is_retry=event.is_retry,
         worktree=from_worktree(event.worktree),
         failure_kind=f"FAILURE_KIND_{event.failure_kind.name}" if event.failure_kind else None,
         repository_changes=event.repository_changes,
+        hold=from_hold(event.hold) if event.hold else None,
+    )
+
+
+def from_hold(hold: Hold) -> hold_pb2.Hold:
+    """Returns the wire's hold."""
+    return hold_pb2.Hold(
+        id=hold.id,
+        kind=f"KIND_{hold.cause.kind.name}",
+        subject=hold.cause.subject,
+        reason=hold.cause.reason,
+        failure_kind=f"FAILURE_KIND_{hold.cause.failure_kind.name}",
+        attempts=hold.attempts,
+        create_time=from_time(hold.create_time),
+        next_try_time=from_time(hold.next_try_time),
     )
 
 

@@ -44,6 +44,7 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.BranchNotFound: (_Code.NOT_FOUND, "BRANCH_NOT_FOUND"),
     errors.RemoteNotFound: (_Code.NOT_FOUND, "REMOTE_NOT_FOUND"),
     errors.SetupLogNotFound: (_Code.NOT_FOUND, "SETUP_LOG_NOT_FOUND"),
+    errors.HoldNotFound: (_Code.NOT_FOUND, "HOLD_NOT_FOUND"),
     errors.NoWorktree: (_Code.FAILED_PRECONDITION, "NO_WORKTREE"),
     errors.WorkMissing: (_Code.FAILED_PRECONDITION, "WORK_MISSING"),
     errors.WorktreeBusy: (_Code.ABORTED, "WORKTREE_BUSY"),

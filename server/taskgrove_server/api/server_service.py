@@ -11,9 +11,12 @@ from taskgrove.v1 import server_service_pb2_grpc
 from taskgrove_server.agents.agent import Agent, Installation
 from taskgrove_server.agents.registry import Registry
 from taskgrove_server.agents.versions import Known, Versions
-from taskgrove_server.api.front import Reads
+from taskgrove_server.api import conversions
+from taskgrove_server.api.front import Reads, request_key, stored
 from taskgrove_server.api.texts import from_time
+from taskgrove_server.api.validation import server as valid
 from taskgrove_server.domain import clock
+from taskgrove_server.domain.hold import HoldId
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.programs import GIT
 from taskgrove_server.store.store import Store
@@ -24,6 +27,9 @@ API_REVISION = 1
 
 #: Waiting tasks are counted up to here.
 MOST_QUEUED = 10_000
+
+#: Holds that are told of: tasks may be held one by one.
+MOST_HOLDS = 1000
 
 #: Seconds for which a caller waits for what programs tell: enough for a look at their files, and for a quick answer.
 PATIENCE = 0.3
@@ -59,6 +65,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     ) -> messages.GetServerInfoResponse:
         """Returns what the server is, what it can do, and how busy it is."""
         queued = await self._reads(self._store.slots.waiting, MOST_QUEUED)
+        holds = await self._reads(self._store.holds.all)
         looks = [asyncio.wrap_future(look) for look in self._versions.look()]
         await asyncio.wait(looks, timeout=PATIENCE)
         git = self._versions.of(GIT)
@@ -73,7 +80,14 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             git_version=git.version if git else "",
             space_short=self._dispatcher.space_short,
             allowed_roots=self._roots.directories,
+            holds=map(conversions.from_hold, holds[:MOST_HOLDS]),
         )
+
+    async def LiftHold(self, request: messages.LiftHoldRequest, context: Any) -> messages.LiftHoldResponse:
+        """Ends a hold before its time."""
+        valid.lift_hold(request)
+        await stored(self._store.holds.lift(HoldId(request.hold_id), request_key("LiftHold", request)))
+        return messages.LiftHoldResponse()
 
     def _describe(self, agent: Agent) -> messages.Agent:
         known = self._versions.of(agent.name) or _LOOKED_FOR

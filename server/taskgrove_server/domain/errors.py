@@ -10,7 +10,8 @@
     │   ├── SubtaskNotFound
     │   ├── BranchNotFound
     │   ├── RemoteNotFound
-    │   └── SetupLogNotFound
+    │   ├── SetupLogNotFound
+    │   └── HoldNotFound
     ├── WrongState
     │   ├── TaskActive
     │   ├── NoPreviousRun
@@ -156,6 +157,13 @@ class SetupLogNotFound(NotFound):
         super().__init__(
             f"Task {task_id} has no setup log: its list has no setup command, or it has not begun yet.", task_id=task_id
         )
+
+
+class HoldNotFound(NotFound):
+    """There is no such hold."""
+
+    def __init__(self, hold_id: str) -> None:
+        super().__init__(f"There is no hold {hold_id!r}: it has ended, or never was.", hold_id=hold_id)
 
 
 class WrongState(TaskgroveError):

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from taskgrove_server.domain.failures import FailureKind
+from taskgrove_server.domain.hold import Hold
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import TaskState
 from taskgrove_server.domain.worktree import Worktree
@@ -23,11 +24,13 @@ class EventKind(StrEnum):
     TASK_FINISHED = "task_finished"
     TASK_DELETED = "task_deleted"
     REPOSITORY_CHANGED = "repository_changed"
+    HOLD_BEGAN = "hold_began"
+    HOLD_ENDED = "hold_ended"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, as it is stored. What its kind does not set is None."""
+    """One thing that happened, as it is stored. What its kind does not set is None, or empty."""
 
     sequence: int
     kind: EventKind
@@ -36,13 +39,14 @@ class Event:
     create_time: datetime
     task_title: str
     #: After the event.
-    task_state: TaskState
+    task_state: TaskState | None
     slot: int | None = None
     run_number: int | None = None
     is_retry: bool = False
     worktree: Worktree | None = None
     failure_kind: FailureKind | None = None
     repository_changes: tuple[str, ...] = ()
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)

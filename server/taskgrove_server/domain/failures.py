@@ -36,25 +36,39 @@ class FailureKind(StrEnum):
     SETUP = "setup"
     WORK_UNFINISHED = "work_unfinished"
     LOG_LIMIT = "log_limit"
+    MACHINE = "machine"
     BLOCKED = "blocked"
 
 
 class Retry(StrEnum):
-    """What the runner does by itself after a failure. It does so once for each prompt."""
+    """What the runner does by itself after a failure. Except for HELD, it does so once for each prompt."""
 
     NEVER = "never"
     #: Resumes the session with a prompt that quotes the error.
     RESUME = "resume"
-    #: As RESUME, after a pause.
+    #: As HELD, where an agent serves many tasks; else as RESUME, after a pause.
     RESUME_LATER = "resume_later"
     #: As RESUME, once the disk has room again.
     RESUME_WITH_ROOM = "resume_with_room"
     #: Starts a new session with the run's own prompt: the old session is gone.
     NEW_SESSION = "new_session"
+    #: Puts the task back, and holds what it depends on: the failure is none of the task's. See domain.hold.
+    HELD = "held"
 
 
-#: The runner's own answer to each kind. A kind that is not here is never retried: for credentials, models and
-#: limits a second run is a sure second failure.
+#: What passes by itself, or is mended by a person outside of the task. For none of these a task is to blame.
+_HELD = frozenset(
+    {
+        FailureKind.AGENT_NOT_FOUND,
+        FailureKind.AUTH,
+        FailureKind.BILLING,
+        FailureKind.MACHINE,
+        FailureKind.RATE_LIMITED,
+    }
+)
+
+#: The runner's own answer to each kind. A kind that is not here is never retried: for unknown models, budgets and the
+#: like a second run is a sure second failure.
 AUTOMATIC: dict[FailureKind, Retry] = {
     FailureKind.AGENT: Retry.RESUME,
     FailureKind.OVERLOADED: Retry.RESUME_LATER,
@@ -64,12 +78,14 @@ AUTOMATIC: dict[FailureKind, Retry] = {
     FailureKind.OUTPUT_MISSING: Retry.RESUME,
     FailureKind.WORK_UNFINISHED: Retry.RESUME,
     FailureKind.SESSION_LOST: Retry.NEW_SESSION,
+    **dict.fromkeys(_HELD, Retry.HELD),
 }
 
 #: Kinds after which a person or program may try again without changing anything first.
 _RETRYABLE = frozenset(
     {
-        *AUTOMATIC,
+        *(AUTOMATIC.keys() - _HELD),
+        FailureKind.MACHINE,
         FailureKind.RATE_LIMITED,
         FailureKind.MAX_TURNS,
         FailureKind.BUDGET,

@@ -22,6 +22,11 @@ def of_retry(failure: Failure) -> str:
     return f"The previous attempt failed with:\n\n{failure.message}\n\nTry again and fix the issues."
 
 
+def of_hold(failure: Failure) -> str:
+    """Returns the prompt with which a session goes on that was cut off by what has passed since."""
+    return f"You were cut off by something that has passed:\n\n{failure.message}\n\nGo on where you stopped."
+
+
 def of_new_session(task: Task, prompt: str) -> str:
     """Returns the prompt for a session that takes the place of a lost one, given what the lost one was told."""
     whole = of_task(task)

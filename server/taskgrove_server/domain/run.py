@@ -53,6 +53,8 @@ class Outcome:
     stderr: str = ""
     #: What happened meanwhile to what the repository shares with the worktree: a sentence each.
     repository_changes: tuple[str, ...] = ()
+    #: The model has answered, so that the session is worth resuming.
+    answered: bool = True
 
     @property
     def state(self) -> RunState:

@@ -16,8 +16,10 @@ from concurrent import futures
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.task import Task
+from taskgrove_server.runner.holding import Holding
 from taskgrove_server.runner.mailbox import Mailbox
 from taskgrove_server.runner.space import FreeSpace
+from taskgrove_server.store.slots import Waiting
 from taskgrove_server.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,11 @@ INTERVAL = 1.0
 class Dispatcher:
     """Claims tasks, oldest first, and runs each in a thread of the pool, one a slot."""
 
-    def __init__(self, store: Store, slots: int, space: FreeSpace, work: Callable[[Task, Mailbox], None]) -> None:
+    def __init__(
+        self, store: Store, slots: int, space: FreeSpace, holding: Holding, work: Callable[[Task, Mailbox], None]
+    ) -> None:
         self._store = store
+        self._holding = holding
         self._space = space
         self._short = False
         self._work = work
@@ -114,8 +119,8 @@ class Dispatcher:
             try:
                 self._pass_on_cancels()
                 self._put_back()
-                while not self._stopping and self._has_space() and self._is_awaited() and self._claim():
-                    pass
+                while not self._stopping and self._has_space() and (waiting := self._next()):
+                    self._claim(waiting)
                 self._trouble = ""
             except Exception as error:  # noqa: BLE001 - whatever it is, the next look may succeed
                 self._note(error)
@@ -156,30 +161,33 @@ class Dispatcher:
             self._store.slots.requeue(self._unplaced[-1]).result()
             self._unplaced.pop()
 
-    def _is_awaited(self) -> bool:
-        """Tells whether a slot is free and a task waits: that costs less than a claim that finds nothing."""
+    def _next(self) -> Waiting | None:
+        """Returns the task for which a slot is free; None when none is, or when none waits that may be claimed."""
         with self._lock:
             free = bool(self._free)
-        return free and self._store.slots.waiting(1) > 0
+        return self._holding.next() if free else None
 
     def _has_space(self) -> bool:
         short = self._space.short()
         if short != self._short:
             self._short = short
-            where = f"{self._space.directory} has {'less' if short else 'at least'} {self._space.least >> 20} MiB free"
-            log.warning("%s: %s", "No task is started" if short else "Tasks are started again", where)
+            log.warning(
+                "%s: the disk of %s has %s room",
+                "No task is started" if short else "Tasks are started again",
+                self._space.directory,
+                "too little" if short else "enough",
+            )
         return not short
 
-    def _claim(self) -> bool:
+    def _claim(self, waiting: Waiting) -> None:
+        """Has a thread do the work of a task, unless it waits no longer."""
         slot = self._take_slot()
-        if slot is None:
-            return False
         task = None
         try:
             # Before the claim: there may be no descriptors left for it.
             mailbox = Mailbox()
             try:
-                task = self._store.slots.claim(slot).result()
+                task = self._store.slots.claim(waiting.task_id, slot).result()
             finally:
                 if task is None:
                     mailbox.close()
@@ -187,7 +195,8 @@ class Dispatcher:
             if task is None:
                 self._give_back(slot)
         if task is None:
-            return False
+            return
+        self._holding.claimed(waiting)
         with self._lock:
             self._mailboxes[task.id] = mailbox
             # A cancel that came since the claim found no mailbox: the next look, which is at once, does.
@@ -198,11 +207,11 @@ class Dispatcher:
         except Exception:
             self._unplaced.append(task.id)
             raise
-        return True
 
-    def _take_slot(self) -> int | None:
+    def _take_slot(self) -> int:
+        # Only the dispatcher's own thread takes any once it has begun, so that there still is one.
         with self._lock:
-            return heapq.heappop(self._free) if self._free else None
+            return heapq.heappop(self._free)
 
     def _give_back(self, slot: int) -> None:
         with self._lock:
@@ -251,5 +260,6 @@ class Dispatcher:
             # A task that was continued the moment it came to rest may be in another slot already.
             if self._mailboxes.get(task.id) is mailbox:
                 del self._mailboxes[task.id]
+        self._holding.left(task.id)
         self._give_back(slot)
         mailbox.close()

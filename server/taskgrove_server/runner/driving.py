@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from taskgrove_server.agents.agent import Exit, Progress
-from taskgrove_server.domain import clock
+from taskgrove_server.domain import clock, shortages
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.run import Run
+from taskgrove_server.domain.shortages import Shortage
 from taskgrove_server.processes.ending import ProcessEnd
 from taskgrove_server.processes.supervised import Supervised
 from taskgrove_server.runner.mailbox import Detached, Mailbox
@@ -181,6 +182,9 @@ def _shown(size: int) -> str:
 
 
 def _own_failure(end: ProcessEnd, *, had_result: bool, cancelled: bool) -> Failure | None:
+    short = shortages.of_errno(end.spawn_errno)
+    if end.spawn_error is not None and (end.never_started or short in (Shortage.MACHINE, Shortage.ROOM)):
+        return Failure(FailureKind.MACHINE, f"The agent's program could not be started: {end.spawn_error}")
     if end.spawn_error is not None:
         message = f"The agent's program could not be started: {end.spawn_error}"
         return Failure(FailureKind.AGENT_NOT_FOUND, message)

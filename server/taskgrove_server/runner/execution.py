@@ -26,9 +26,10 @@ from taskgrove_server.processes import starting, sweeping
 from taskgrove_server.processes.ending import ProcessEnd
 from taskgrove_server.processes.spec import Graces, Spec
 from taskgrove_server.processes.supervised import Supervised
-from taskgrove_server.runner import driving, run_output
+from taskgrove_server.runner import driving, run_output, shortages
 from taskgrove_server.runner.driving import Drive, Limits
-from taskgrove_server.runner.insisting import NO_ROOM, insist
+from taskgrove_server.runner.holding import Holding, PutBack
+from taskgrove_server.runner.insisting import insist
 from taskgrove_server.runner.mailbox import Detached, Mailbox
 from taskgrove_server.store.runs import NewRun
 from taskgrove_server.store.store import Store
@@ -52,6 +53,12 @@ class Job:
     task_list: TaskList | None
     config: RunConfig
     mailbox: Mailbox
+    holding: Holding
+
+    @property
+    def agent(self) -> str:
+        """Returns the name of the agent that does it."""
+        return self.config.agent or config.DEFAULT_AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,10 @@ class Ending:
     limits: Limits
     graces: Graces
     least_free: int = 0
+
+
+#: Stands before the words of an error for which a run could not begin.
+_NOT_BEGUN = "The run could not be started: "
 
 
 class Surroundings(Protocol):
@@ -123,21 +134,35 @@ class Execution:
         self._surroundings = surroundings
 
     def execute(self, job: Job, attempt: Attempt) -> Run | None:
-        """Makes a new run and returns it when it has ended; None when the task was cancelled before."""
+        """Makes a new run and returns it when it has ended; None when the task was cancelled before.
+
+        Raises PutBack, with nothing recorded, when the run cannot begin at the moment.
+        """
         run_id = ids.new_run_id()
         launch: Launch | None = None
         refusal = Failure(FailureKind.INTERNAL, "")
         try:
-            launch = insist(lambda: self._launch(job, attempt, run_id), job.mailbox)
+            launch = self._launch(job, attempt, run_id)
         except LaunchRefused as refused:
             refusal = refused.failure
+            if cause := job.holding.of_refusal(job.agent, refusal):
+                raise PutBack(cause) from refused
+        except OSError as error:
+            short = shortages.of(error)
+            if short is None:
+                raise
+            raise PutBack(job.holding.of_shortage(short, _NOT_BEGUN + str(error), job.task, job.task_list)) from error
         run = self._begin(job, attempt, run_id, launch.model if launch else job.config.model)
         if run is None:
             shutil.rmtree(self._directory(run_id), ignore_errors=True)
             return None
         if launch is None:
-            return self._conclude(job, run, Outcome(failure=refusal))
-        return self._carry_out(job, run, launch, insist(lambda: self._follow(job, run), job.mailbox))
+            return self._conclude(job, run, Outcome(failure=refusal, answered=False))
+        try:
+            parser = self._follow(job, run)
+        except OSError as error:
+            return self._not_started(job, run, error)
+        return self._carry_out(job, run, launch, parser)
 
     def take_up(self, job: Job, run: Run) -> Callable[[], Run]:
         """Takes up a run that an earlier server began; returns what sees it through.
@@ -160,7 +185,7 @@ class Execution:
         directory = self._directory(run.id)
         # Before what is left of the run is ended, which may have it write something like a result.
         had_result = parser.progress.done
-        standing = starting.adopt(directory)
+        standing = insist(lambda: starting.adopt(directory), job.mailbox)
         if isinstance(standing, Supervised):
             return self._see_through(job, run, standing, parser)
         if isinstance(standing, ProcessEnd):
@@ -176,7 +201,7 @@ class Execution:
             launch = insist(lambda: self._launch(job, attempt, run.id), job.mailbox)
         except LaunchRefused as refused:
             insist(lambda: self._end_log(run), job.mailbox)
-            return self._conclude(job, run, Outcome(failure=refused.failure))
+            return self._conclude(job, run, Outcome(failure=refused.failure, answered=False))
         return self._carry_out(job, run, launch, parser)
 
     def _launch(self, job: Job, attempt: Attempt, run_id: RunId) -> Launch:
@@ -196,7 +221,7 @@ class Execution:
             run_directory=str(directory),
             environment=os.environ,
         )
-        return self._agents.find(job.config.agent or config.DEFAULT_AGENT).launch(request)
+        return self._agents.find(job.agent).launch(request)
 
     def _begin(self, job: Job, attempt: Attempt, run_id: RunId, model: str | None) -> Run | None:
         new = NewRun(
@@ -204,7 +229,7 @@ class Execution:
             task_id=job.task.id,
             is_retry=attempt.is_retry,
             prompt=attempt.prompt,
-            agent=job.config.agent or config.DEFAULT_AGENT,
+            agent=job.agent,
             model=model,
             session_id=attempt.session_id,
             resumes=attempt.resumes,
@@ -230,16 +255,19 @@ class Execution:
             sweep_grace=self._ending.graces.sweep,
         )
         directory = self._directory(run.id)
-        insist(lambda: self._surroundings.remember(job.task, directory), job.mailbox)
         try:
+            self._surroundings.remember(job.task, directory)
             process = starting.start(directory, spec)
         except OSError as error:
-            log.error("Run %s could not be started: %s", run.id, error)
-            insist(lambda: self._end_log(run), job.mailbox)
-            kind = FailureKind.DISK_FULL if error.errno in NO_ROOM else FailureKind.INTERNAL
-            failure = Failure(kind, f"The run could not be started: {error}")
-            return self._conclude(job, run, Outcome(failure=failure))
+            return self._not_started(job, run, error)
         return self._see_through(job, run, process, parser)
+
+    def _not_started(self, job: Job, run: Run, error: OSError) -> Run:
+        """Closes a run that was recorded, and for whose process the machine had no room."""
+        log.error("Run %s could not be started: %s", run.id, error)
+        insist(lambda: self._end_log(run), job.mailbox)
+        kind = FailureKind.INTERNAL if isinstance(error, FileExistsError) else FailureKind.MACHINE
+        return self._conclude(job, run, Outcome(failure=Failure(kind, _NOT_BEGUN + str(error)), answered=False))
 
     def _follow(self, job: Job, run: Run) -> Parser:
         before = self._store.runs.session_cost(run) if run.resumes else 0.0
@@ -248,10 +276,13 @@ class Execution:
             session_id=run.session_id or SessionId(""), structured=structured, session_cost_usd=before
         )
 
+        signs = job.holding.signs(job.task, job.task_list, run.agent)
+
         def feed(line: bytes) -> None:
             had_tools = bool(parser.progress.running_tools)
             parser.feed(line)
             progress = parser.progress
+            signs.line(answered=progress.answered)
             if progress.done or progress.hopeless or (had_tools and not progress.running_tools):
                 job.mailbox.nudge()
 

@@ -1,6 +1,8 @@
 """The flow of a task, from a slot to its rest.
 
     list -> directory -> run 1 -> (retry) -> commit -> rest
+              |            |         |
+              +------------+---------+-- what passes by itself --> back to the queue; see holding
 
 Every step is stored before the next one begins, so that a server that starts again goes on from there.
 """
@@ -11,7 +13,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from taskgrove_server.domain import config, errors, ids, prompt
 from taskgrove_server.domain.failures import Failure, FailureKind, Retry
@@ -19,8 +21,10 @@ from taskgrove_server.domain.run import Run, RunState
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.processes import starting
+from taskgrove_server.runner import shortages
 from taskgrove_server.runner.execution import Attempt, Execution, Job
-from taskgrove_server.runner.insisting import INTERVAL, insist
+from taskgrove_server.runner.holding import Holding, PutBack
+from taskgrove_server.runner.insisting import insist
 from taskgrove_server.runner.mailbox import Detached, Mailbox
 from taskgrove_server.runner.preparing import Preparation, SetupFailed
 from taskgrove_server.runner.space import FreeSpace
@@ -32,25 +36,24 @@ from taskgrove_server.worktrees.worktrees import Worktrees
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How many seconds pass before a retry of an overloaded agent, and the room that it takes."""
-
-    retry_pause: float
-    space: FreeSpace
-
-
 class Flow:
     """What a slot's thread does with a task. The work it hands out lets nothing but Detached out."""
 
     def __init__(
-        self, store: Store, preparation: Preparation, execution: Execution, worktrees: Worktrees, policy: Policy
+        self,
+        store: Store,
+        preparation: Preparation,
+        execution: Execution,
+        worktrees: Worktrees,
+        holding: Holding,
+        space: FreeSpace,
     ) -> None:
         self._store = store
         self._worktrees = worktrees
         self._preparation = preparation
         self._execution = execution
-        self._policy = policy
+        self._holding = holding
+        self._space = space
 
     def run(self, task: Task, mailbox: Mailbox) -> None:
         """Takes a claimed task to its rest."""
@@ -61,7 +64,7 @@ class Flow:
 
         The run's lines so far have been taken in when this returns.
         """
-        job = _job(task, self._find_list(task, mailbox), mailbox)
+        job = self._job(task, self._find_list(task, mailbox), mailbox)
         if run.config is not None:
             # As it was started, whatever task and list ask for by now.
             job = replace(job, config=run.config)
@@ -99,26 +102,42 @@ class Flow:
             return
         try:
             prepared = self._preparation.prepare(task, task_list, mailbox)
-        except SetupFailed as error:
+        except (SetupFailed, WorktreeFailed, OSError) as error:
             _leave_if_told(mailbox)
-            self._fail(task, mailbox, FailureKind.SETUP, str(error))
-            return
-        except (WorktreeFailed, OSError) as error:
-            _leave_if_told(mailbox)
-            if self._policy.space.short():
-                log.warning("Task %s goes back to the queue until there is room: %s", task.id, error)
-                insist(lambda: self._store.slots.requeue(task.id).result(), mailbox)
-                return
-            # If the task was cancelled, it rests as that, whatever is said here.
-            self._fail(task, mailbox, FailureKind.WORKTREE, f"Worktree creation failed: {error}")
+            self._unprepared(task, task_list, mailbox, error)
             return
         _leave_if_told(mailbox)
         log.info("Task %s begins in slot %s", task.id, task.slot)
-        job = _job(replace(task, directory=prepared.directory, worktree=prepared.worktree), task_list, mailbox)
-        run = self._execution.execute(job, self._first_attempt(task, mailbox))
-        if run is None and self._store.tasks.get(task.id).awaits_worktree:
-            self.discard(task)
+        job = self._job(replace(task, directory=prepared.directory, worktree=prepared.worktree), task_list, mailbox)
+        try:
+            run = self._execution.execute(job, self._first_attempt(task, mailbox))
+        except PutBack as put_back:
+            self._discard_unrecorded(task)
+            self._holding.put_back(task, put_back.cause, mailbox)
+            return
+        if run is None:
+            self._discard_unrecorded(task)
         self._pursue(job, run)
+
+    def _unprepared(
+        self, task: Task, task_list: TaskList, mailbox: Mailbox, error: SetupFailed | WorktreeFailed | OSError
+    ) -> None:
+        """Puts a task back for whose directory the machine was short of something, or brings it to rest.
+
+        If the task was cancelled, it rests as that, whatever is said here.
+        """
+        kind, message = FailureKind.WORKTREE, f"Worktree creation failed: {error}"
+        if isinstance(error, SetupFailed):
+            kind, message = FailureKind.SETUP, str(error)
+        short = shortages.of_preparation(error, self._space, task_list.working_dir)
+        if short is None:
+            self._fail(task, mailbox, kind, message)
+        else:
+            self._holding.put_back(task, self._holding.of_shortage(short, message, task, task_list), mailbox)
+
+    def _discard_unrecorded(self, task: Task) -> None:
+        if self._store.tasks.get(task.id).awaits_worktree:
+            self.discard(task)
 
     def _find_list(self, task: Task, mailbox: Mailbox) -> TaskList | None:
         try:
@@ -127,19 +146,44 @@ class Flow:
             return None
 
     def _first_attempt(self, task: Task, mailbox: Mailbox) -> Attempt:
-        if task.next_prompt is not None and not task.restart:
-            earlier = insist(lambda: self._store.runs.resumable(task.id), mailbox)
-            if earlier is not None and earlier.session_id is not None:
-                return Attempt(task.next_prompt, earlier.session_id, resumes=True)
+        if not task.restart:
+            if task.next_prompt is not None:
+                earlier = insist(lambda: self._store.runs.resumable(task.id), mailbox)
+                if earlier is not None and earlier.session_id is not None:
+                    return Attempt(task.next_prompt, earlier.session_id, resumes=True)
+            else:
+                put_back = insist(lambda: self._store.runs.latest(task.id), mailbox)
+                if put_back is not None and put_back.outcome and put_back.outcome.failure:
+                    return self._attempt_after_hold(task, put_back, put_back.outcome.failure, mailbox)
         return Attempt(prompt.of_task(task), ids.new_session_id(), resumes=False)
 
+    def _attempt_after_hold(self, task: Task, run: Run, failure: Failure, mailbox: Mailbox) -> Attempt:
+        """Goes on after a run when the task had been put back: a hold itself uses up no retry."""
+        if not self._holding.is_held(run):
+            return _attempt_after(task, run, failure, is_retry=True)
+        if run.outcome and run.outcome.answered:
+            return _attempt_after(task, run, failure, is_retry=run.is_retry)
+        # Nobody has read the prompt.
+        session_id = None
+        if run.resumes:
+            earlier = insist(lambda: self._store.runs.resumable(task.id), mailbox)
+            session_id = earlier.session_id if earlier else None
+        resumes = session_id is not None
+        return Attempt(run.prompt, session_id or ids.new_session_id(), resumes=resumes, is_retry=run.is_retry)
+
     def _pursue(self, job: Job, run: Run | None) -> None:
-        """Retries a run that failed where that is sensible, then brings the task to rest."""
-        retry = run and self._retry_of(job, run)
-        if run and retry:
-            log.info("Task %s: run %d failed, trying again", job.task.id, run.number)
-            run = self._execution.execute(job, retry) or run
-        if run is None or run.outcome is None or run.state is RunState.CANCELLED:
+        """Retries a run that failed where that is sensible, then brings the task to rest or back to the queue."""
+        try:
+            retry = run and self._retry_of(job, run)
+            if run and retry:
+                log.info("Task %s: run %d failed, trying again", job.task.id, run.number)
+                run = self._execution.execute(job, retry) or run
+            cause = self._holding.cause_of(job.task, job.task_list, run) if run else None
+        except PutBack as put_back:
+            cause = put_back.cause
+        if cause is not None:
+            self._holding.put_back(job.task, cause, job.mailbox)
+        elif run is None or run.outcome is None or run.state is RunState.CANCELLED:
             self._rest(job, TaskState.CANCELLED)
         elif run.outcome.failure is not None:
             self._rest(job, TaskState.FAILED, failure=run.outcome.failure)
@@ -147,23 +191,17 @@ class Flow:
             self._settle(job, run, run.outcome.result)
 
     def _retry_of(self, job: Job, run: Run) -> Attempt | None:
+        """Returns what is tried at once after a run that failed; None when nothing is."""
         failure = run.outcome.failure if run.outcome else None
-        if failure is None or run.is_retry or run.outcome is None or job.mailbox.cancelled or job.mailbox.stopped:
+        if failure is None or run.is_retry or job.mailbox.cancelled or job.mailbox.stopped:
             return None
-        if failure.automatic is Retry.NEVER:
+        if failure.automatic in (Retry.NEVER, Retry.HELD, Retry.RESUME_LATER):
             return None
-        if failure.automatic is Retry.RESUME_LATER:
-            job.mailbox.pause(self._policy.retry_pause)
-        elif failure.automatic is Retry.RESUME_WITH_ROOM:
-            while self._policy.space.short() and not job.mailbox.told:
-                job.mailbox.pause(INTERVAL)
+        if failure.automatic is Retry.RESUME_WITH_ROOM and self._space.short():
+            return None
         if job.mailbox.detached:
             raise Detached
-        if failure.automatic is Retry.NEW_SESSION or run.outcome.session_id is None:
-            return Attempt(
-                prompt.of_new_session(job.task, run.prompt), ids.new_session_id(), resumes=False, is_retry=True
-            )
-        return Attempt(prompt.of_retry(failure), run.outcome.session_id, resumes=True, is_retry=True)
+        return _attempt_after(job.task, run, failure, is_retry=True)
 
     def _settle(self, job: Job, run: Run, result: str | None) -> None:
         head_commit = None
@@ -200,6 +238,11 @@ class Flow:
         rested = insist(lambda: self._store.slots.rest(task.id, TaskState.FAILED, failure=failure).result(), mailbox)
         log.warning("Task %s rests: %s: %s", task.id, rested.state, message)
 
+    def _job(self, task: Task, task_list: TaskList | None, mailbox: Mailbox) -> Job:
+        defaults = task_list.defaults if task_list else config.RunConfig()
+        resolved = config.resolve(task.overrides, defaults)
+        return Job(task=task, task_list=task_list, config=resolved, mailbox=mailbox, holding=self._holding)
+
     def _guarded(self, task: Task, mailbox: Mailbox, work: Callable[[], None]) -> None:
         try:
             work()
@@ -208,24 +251,36 @@ class Flow:
         except Exception as error:
             log.exception("Task %s: unhandled error", task.id)
             with contextlib.suppress(Detached):
-                self._give_up(task, mailbox, f"Unhandled error: {error}")
+                self._give_up(task, mailbox, error)
         starting.standby.renew()
 
-    def _give_up(self, task: Task, mailbox: Mailbox, message: str) -> None:
+    def _give_up(self, task: Task, mailbox: Mailbox, error: Exception) -> None:
+        message = f"Unhandled error: {error}"
         try:
             run = insist(lambda: self._store.runs.latest(task.id), mailbox)
-            if run is None and self._store.tasks.get(task.id).awaits_worktree:
-                self.discard(task)
-            elif run is not None and run.state is RunState.RUNNING:
+            if run is None:
+                self._discard_unrecorded(task)
+            elif run.state is RunState.RUNNING:
                 self._execution.give_up(run, Failure(FailureKind.INTERNAL, message), mailbox)
-        finally:
-            # Whatever else goes wrong, the task comes to rest.
-            self._fail(task, mailbox, FailureKind.INTERNAL, message)
+            short = shortages.of(error)
+            if short and (run is None or run.state is RunState.FAILED):
+                cause = self._holding.of_shortage(short, message, task, self._find_list(task, mailbox))
+                self._holding.put_back(task, cause, mailbox)
+                return
+        except Exception:
+            log.exception("Task %s: what is left of it stays", task.id)
+        # Whatever else goes wrong, the task comes to rest.
+        self._fail(task, mailbox, FailureKind.INTERNAL, message)
 
 
-def _job(task: Task, task_list: TaskList | None, mailbox: Mailbox) -> Job:
-    defaults = task_list.defaults if task_list else config.RunConfig()
-    return Job(task=task, task_list=task_list, config=config.resolve(task.overrides, defaults), mailbox=mailbox)
+def _attempt_after(task: Task, run: Run, failure: Failure, *, is_retry: bool) -> Attempt:
+    """Returns what goes on with a run that has failed, in its session if that is there."""
+    session_id = run.outcome.session_id if run.outcome else None
+    if failure.automatic is Retry.NEW_SESSION or session_id is None:
+        new = prompt.of_new_session(task, run.prompt)
+        return Attempt(new, ids.new_session_id(), resumes=False, is_retry=is_retry)
+    told = prompt.of_retry(failure) if is_retry else prompt.of_hold(failure)
+    return Attempt(told, session_id, resumes=True, is_retry=is_retry)
 
 
 def _leave_if_told(mailbox: Mailbox) -> None:

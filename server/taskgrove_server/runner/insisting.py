@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Callable
 from typing import TypeVar
 
 from taskgrove_server.domain import errors
+from taskgrove_server.runner import shortages
 from taskgrove_server.runner.mailbox import Detached, Mailbox
 
 log = logging.getLogger(__name__)
@@ -17,20 +17,19 @@ T = TypeVar("T")
 #: Seconds between two attempts. A full disk or a locked database is mended by people, not by hurry.
 INTERVAL = 1.0
 
-#: What a disk says that has no room, or of which the user has had a fair share.
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-
 
 def insist(step: Callable[[], T], mailbox: Mailbox) -> T:
-    """Returns what the step returns, however long the store or the disk takes to have it done.
+    """Returns what the step returns, however long the store or the machine takes to have it done.
+
+    A cancel ends no such step: what it asks for is to be stored, too.
 
     Raises Detached when the server shuts down first: the next one finds the task as it is, and does the same.
     """
     while True:
         try:
             return step()
-        except (errors.StoreUnavailable, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in NO_ROOM:
+        except Exception as error:
+            if not isinstance(error, errors.StoreUnavailable) and shortages.of(error) is None:
                 raise
             log.error("A step waits to be done: %s", error)
             if mailbox.detached or mailbox.stopped:

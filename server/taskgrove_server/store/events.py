@@ -18,6 +18,7 @@ from peewee import fn
 from taskgrove_server.domain import clock, errors, ids
 from taskgrove_server.domain.event import Event, EventBounds, EventFilter, EventKind, EventPage
 from taskgrove_server.domain.failures import FailureKind
+from taskgrove_server.domain.hold import Hold
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.store import models, rows
 from taskgrove_server.store.refusing import reading
@@ -126,6 +127,18 @@ def record(
     changed.tasks.add(task.id)
 
 
+def record_hold(changed: Changed, kind: EventKind, hold: Hold) -> None:
+    """Stores that a hold began or ended. Belongs into the same transaction."""
+    models.Event.create(
+        kind=kind.value,
+        task_id="",
+        task_list_id="",
+        create_time=rows.from_time(clock.now()),
+        detail=json.dumps({"hold": rows.from_hold(hold)}, ensure_ascii=False),
+    )
+    changed.holds = True
+
+
 def _bounds() -> EventBounds:
     first = models.Event.select(fn.MIN(models.Event.sequence)).scalar()
     if first is None:
@@ -142,12 +155,13 @@ def _to_event(row: models.Event) -> Event:
         task_id=ids.TaskId(row.task_id),
         task_list_id=ids.TaskListId(row.task_list_id),
         create_time=rows.to_time(row.create_time),
-        task_title=detail["task_title"],
-        task_state=TaskState(detail["task_state"]),
+        task_title=detail.get("task_title", ""),
+        task_state=TaskState(detail["task_state"]) if "task_state" in detail else None,
         slot=detail.get("slot"),
         run_number=detail.get("run_number"),
         is_retry=detail.get("is_retry", False),
         worktree=rows.worktree_from(detail["worktree"]) if "worktree" in detail else None,
         failure_kind=FailureKind(failure_kind) if failure_kind else None,
         repository_changes=tuple(detail.get("repository_changes", ())),
+        hold=rows.to_hold(detail["hold"]) if "hold" in detail else None,
     )

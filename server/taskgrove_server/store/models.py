@@ -52,6 +52,9 @@ class Task(Table):
     directory = peewee.TextField(null=True)
     run_count = peewee.IntegerField(default=0)
     last_line = peewee.BigIntegerField(default=0)
+    #: How often a hold has put it back, and when it last did.
+    hold_count = peewee.IntegerField(default=0)
+    hold_time = peewee.BigIntegerField(null=True)
     create_time = peewee.BigIntegerField()
     update_time = peewee.BigIntegerField()
     start_time = peewee.BigIntegerField(null=True)
@@ -110,6 +113,7 @@ class Run(Table):
     permission_denials = peewee.TextField(default="[]")
     stderr = peewee.TextField(default="")
     repository_changes = peewee.TextField(default="[]")
+    answered = peewee.BooleanField(default=True)
     start_time = peewee.BigIntegerField()
     finish_time = peewee.BigIntegerField(null=True)
 
@@ -138,7 +142,22 @@ class Event(Table):
     detail = peewee.TextField()
 
 
-ALL: tuple[type[Table], ...] = (TaskList, Task, Worktree, Run, Request, Event)
+class Hold(Table):
+    """What holds tasks back."""
+
+    id = peewee.TextField(primary_key=True)
+    kind = peewee.TextField()
+    subject = peewee.TextField()
+    reason = peewee.TextField()
+    failure_kind = peewee.TextField()
+    attempts = peewee.IntegerField()
+    ends = peewee.BigIntegerField(null=True)
+    create_time = peewee.BigIntegerField()
+    failed_time = peewee.BigIntegerField()
+    next_try_time = peewee.BigIntegerField()
+
+
+ALL: tuple[type[Table], ...] = (TaskList, Task, Worktree, Run, Request, Event, Hold)
 
 
 def bind(database: peewee.Database) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.config import Command, RunConfig
 from taskgrove_server.domain.failures import Failure, FailureKind
+from taskgrove_server.domain.hold import Cause, Hold, HoldId, HoldKind
 from taskgrove_server.domain.run import Outcome, Run, RunState, Usage
 from taskgrove_server.domain.task import Subtask, Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
@@ -88,6 +89,36 @@ def to_failure(text: str | None) -> Failure | None:
     values["kind"] = FailureKind(values["kind"])
     values["retry_time"] = _to_time_or_none(values["retry_time"])
     return Failure(**values)
+
+
+def from_hold(hold: Hold) -> dict[str, Any]:
+    """Returns the columns of a hold."""
+    cause = hold.cause
+    return {
+        "id": hold.id,
+        "kind": cause.kind.value,
+        "subject": cause.subject,
+        "reason": cause.reason,
+        "failure_kind": cause.failure_kind.value,
+        "attempts": hold.attempts,
+        "ends": from_time(cause.ends) if cause.ends else None,
+        "create_time": from_time(hold.create_time),
+        "failed_time": from_time(hold.failed_time),
+        "next_try_time": from_time(hold.next_try_time),
+    }
+
+
+def to_hold(columns: dict[str, Any]) -> Hold:
+    """Returns the hold of its columns."""
+    kind, ends = FailureKind(columns["failure_kind"]), _to_time_or_none(columns["ends"])
+    return Hold(
+        id=HoldId(columns["id"]),
+        cause=Cause(HoldKind(columns["kind"]), columns["subject"], columns["reason"], kind, ends),
+        attempts=columns["attempts"],
+        create_time=to_time(columns["create_time"]),
+        failed_time=to_time(columns["failed_time"]),
+        next_try_time=to_time(columns["next_try_time"]),
+    )
 
 
 def from_subtasks(subtasks: tuple[Subtask, ...]) -> str:
@@ -212,6 +243,7 @@ def to_task(row: models.Task, worktree: models.Worktree | None) -> Task:
         directory=row.directory,
         run_count=row.run_count,
         last_line=row.last_line,
+        hold_time=_to_time_or_none(row.hold_time),
         start_time=_to_time_or_none(row.start_time),
         finish_time=_to_time_or_none(row.finish_time),
     )
@@ -229,6 +261,7 @@ def from_outcome(outcome: Outcome) -> dict[str, Any]:
         "permission_denials": json.dumps(outcome.permission_denials, ensure_ascii=False),
         "stderr": outcome.stderr,
         "repository_changes": json.dumps(outcome.repository_changes, ensure_ascii=False),
+        "answered": outcome.answered,
         **asdict(outcome.usage),
     }
 
@@ -247,6 +280,7 @@ def _to_outcome(row: models.Run) -> Outcome | None:
         permission_denials=tuple(json.loads(row.permission_denials)),
         stderr=row.stderr,
         repository_changes=tuple(json.loads(row.repository_changes)),
+        answered=row.answered,
     )
 
 

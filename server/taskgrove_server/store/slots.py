@@ -4,21 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from peewee import SQL
+from peewee import SQL, Value, fn
 
+from taskgrove_server.domain import clock
+from taskgrove_server.domain.config import DEFAULT_AGENT
 from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.failures import Failure
+from taskgrove_server.domain.hold import Cause, HoldKind
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.task import Task, TaskState
-from taskgrove_server.store import events, models, rows, task_rows
+from taskgrove_server.store import events, holds, models, rows, task_rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.writer import Changed, Writer
 
 #: Which tasks a slot may take. To the letter the condition of the index task_queue, with no parameter in it:
 #: otherwise SQLite does not use the index.
 CLAIMABLE = SQL("state = 'queued' AND slot IS NULL")
+
+#: The agent that a task itself asks for. To the letter that of the index task_tries, which saves reading every row.
+_AGENT = SQL("json_extract(overrides, '$.agent')")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What tasks that are held back depend on, and the time `now` at which they are."""
+
+    now: datetime
+    #: There is no hold at all, of whatever kind.
+    nothing: bool
+    agents: frozenset[str]
+    #: Repositories.
+    directories: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A task that waits for a slot, and what it depends on, as far as that had to be looked at."""
+
+    task_id: TaskId
+    agent: str = ""
+    directory: str = ""
+
+
+class _Needs:
+    """What the tasks of a list depend on, unless they say otherwise."""
+
+    def __init__(self, row: models.TaskList) -> None:
+        self.agent = rows.to_config(row.defaults).agent or DEFAULT_AGENT
+        self.directory: str = row.working_dir or ""
 
 
 class Slots:
@@ -27,16 +64,49 @@ class Slots:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def claim(self, slot: int) -> Future[Task | None]:
-        """Gives the slot to the task that waits longest; None when none waits."""
+    @reading()
+    def next(self, held: Held) -> Waiting | None:
+        """Returns the task that waits longest of those that nothing holds back; None when there is none.
+
+        While there are holds, those come first that were put back least often, so that a task for whose own fault
+        there is a hold is not the only one that tries.
+        """
+        if held.nothing:
+            row = models.Task.select(models.Task.id).where(CLAIMABLE).order_by(models.Task.queue_order).first()
+            return None if row is None else Waiting(TaskId(row.id))
+        task, hold = models.Task, models.Hold
+        lists = {row.id: _Needs(row) for row in models.TaskList.select()}
+        closed = [one for one, needs in lists.items() if needs.directory in held.directories]
+        by_default = [one for one, needs in lists.items() if needs.agent in held.agents]
+        now = rows.from_time(held.now)
+        own = hold.select().where(
+            hold.id == Value(f"{HoldKind.TASK}:").concat(task.id), hold.failed_time <= now, hold.next_try_time > now
+        )
+        query = (
+            task.select(task.id, task.task_list_id, _AGENT.alias("agent"))
+            .where(
+                CLAIMABLE,
+                task.task_list_id.not_in(closed),
+                (_AGENT.is_null() & task.task_list_id.not_in(by_default)) | _AGENT.not_in(list(held.agents)),
+                ~fn.EXISTS(own),
+            )
+            .order_by(task.hold_count, task.queue_order)
+        )
+        row = query.dicts().first()
+        if row is None:
+            return None
+        needs = lists.get(row["task_list_id"])
+        agent = row["agent"] or (needs.agent if needs else DEFAULT_AGENT)
+        return Waiting(TaskId(row["id"]), agent, needs.directory if needs else "")
+
+    def claim(self, task_id: TaskId, slot: int) -> Future[Task | None]:
+        """Gives the slot to a task that waits; None when it waits no longer."""
 
         def change(changed: Changed) -> Task | None:
-            query = models.Task.select(models.Task.id).where(CLAIMABLE).order_by(models.Task.queue_order)
-            row = query.first()
-            if row is None:
+            if not models.Task.select().where(CLAIMABLE, models.Task.id == task_id).exists():
                 return None
-            task_rows.update(changed, TaskId(row.id), slot=slot)
-            return task_rows.get(TaskId(row.id))
+            task_rows.update(changed, task_id, slot=slot)
+            return task_rows.get(task_id)
 
         return self._writer.submit(change)
 
@@ -54,14 +124,20 @@ class Slots:
 
         One that was cancelled meanwhile rests instead.
         """
+        return self._writer.submit(lambda changed: _requeue(changed, task_id))
+
+    def put_back(self, task_id: TaskId, cause: Cause, first_pause: timedelta) -> Future[Task]:
+        """As `requeue`, and has what the task depends on held: it begins to be, or goes on.
+
+        A task that was cancelled meanwhile rests instead, and nothing is held for it.
+        """
 
         def change(changed: Changed) -> Task:
             if task_rows.get(task_id).cancel_requested:
                 return _rest(changed, task_id, TaskState.CANCELLED)
-            task_rows.update(changed, task_id, state=TaskState.QUEUED.value, slot=None, start_time=None)
-            task = task_rows.get(task_id)
-            events.record(changed, EventKind.TASK_QUEUED, task)
-            return task
+            holds.begin(changed, cause, first_pause)
+            values = {"hold_count": models.Task.hold_count + 1, "hold_time": rows.from_time(clock.now())}
+            return _requeue(changed, task_id, **values)
 
         return self._writer.submit(change)
 
@@ -121,6 +197,15 @@ class Slots:
         return [rows.to_task(row, getattr(row, "worktree", None)) for row in query]
 
 
+def _requeue(changed: Changed, task_id: TaskId, **values: Any) -> Task:
+    if task_rows.get(task_id).cancel_requested:
+        return _rest(changed, task_id, TaskState.CANCELLED)
+    task_rows.update(changed, task_id, state=TaskState.QUEUED.value, slot=None, start_time=None, **values)
+    task = task_rows.get(task_id)
+    events.record(changed, EventKind.TASK_QUEUED, task)
+    return task
+
+
 def _rest(
     changed: Changed,
     task_id: TaskId,
@@ -141,6 +226,8 @@ def _rest(
         "settling": False,
         "next_prompt": None,
         "restart": False,
+        "hold_count": 0,
+        "hold_time": None,
         "finish_time": rows.end_time(task.start_time),
     }
     if state is TaskState.SUCCEEDED and not cancelled:
@@ -152,4 +239,5 @@ def _rest(
     if head_commit is not None:
         events.record(changed, EventKind.WORKTREE_UPDATED, task)
     events.record(changed, EventKind.TASK_FINISHED, task)
+    holds.end_of(changed, task_id)
     return task

@@ -8,6 +8,7 @@ from pathlib import Path
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.store.database import open_database
 from taskgrove_server.store.events import Events
+from taskgrove_server.store.holds import Holds
 from taskgrove_server.store.requests import Requests
 from taskgrove_server.store.runs import Runs
 from taskgrove_server.store.slots import Slots
@@ -29,6 +30,7 @@ class Store:
         self._writer = Writer(self._database, committed)
         self.tasks = Tasks(self._writer)
         self.slots = Slots(self._writer)
+        self.holds = Holds(self._writer)
         self.runs = Runs(self._writer)
         self.worktrees = Worktrees(self._writer)
         self.events = Events(self._writer, self._database)

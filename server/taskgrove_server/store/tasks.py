@@ -12,7 +12,7 @@ from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.task import Task, TaskEdit, TaskState
-from taskgrove_server.store import events, listing, models, requests, rows, runs, task_rows, worktrees
+from taskgrove_server.store import events, holds, listing, models, requests, rows, runs, task_rows, worktrees
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.writer import Changed, Writer
@@ -147,6 +147,7 @@ class Tasks:
                     restart=False,
                     finish_time=rows.from_time(clock.now()),
                 )
+                holds.end_of(changed, task_id)
             elif outcome is Cancelled.STOPPING:
                 task_rows.update(changed, task_id, cancel_requested=True)
             requests.record(request, task_id)

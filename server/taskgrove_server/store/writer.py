@@ -34,6 +34,8 @@ class Changed:
     """Collects the tasks that a change touched, whose watchers are woken once it is committed."""
 
     tasks: set[TaskId] = field(default_factory=set[TaskId])
+    #: A hold began or ended, which is of no task.
+    holds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class Writer:
                     waiting.future.set_exception(unstored)
             return
         # Whoever has an answer finds nothing that is older.
-        if changed.tasks:
+        if changed.tasks or changed.holds:
             self._committed(frozenset(changed.tasks))
         for waiting, value in done:
             waiting.future.set_result(value)
@@ -129,3 +131,4 @@ class Writer:
         else:
             done.append((waiting, value))
             changed.tasks |= mine.tasks
+            changed.holds |= mine.holds

@@ -46,6 +46,9 @@ def inspect(path: str) -> str:
         if _git.ask(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
             raise errors.RepositoryEmpty(path)
     except commands.GitFailed as failure:
+        if failure.status is None:
+            # It was not even asked.
+            raise errors.RepositoryFailed(str(failure)) from failure
         raise errors.NotARepository(path, _why(failure, directory)) from failure
     return directory
 

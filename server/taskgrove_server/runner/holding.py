@@ -1,0 +1,247 @@
+"""Puts tasks back that met something which passes, has it held, and says who may try meanwhile.
+
+a task meets it --> put back, and a hold begins --> after a pause one task tries --> its agent lives, or answers
+^                                   |                               |
++------------ not yet --------------+                 the hold ends, all others follow
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from taskgrove_server.agents.registry import Registry
+from taskgrove_server.domain import clock, errors, shortages
+from taskgrove_server.domain.failures import Failure, FailureKind, Retry
+from taskgrove_server.domain.hold import Cause, Hold, HoldId, HoldKind, hold_id
+from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.domain.run import Run
+from taskgrove_server.domain.shortages import Shortage
+from taskgrove_server.domain.task import Task
+from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.runner.insisting import insist
+from taskgrove_server.runner.mailbox import Mailbox
+from taskgrove_server.runner.shortages import has_no_room
+from taskgrove_server.runner.space import FreeSpace
+from taskgrove_server.store.slots import Held, Waiting
+from taskgrove_server.store.store import Store
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which a task that tries, and has neither failed nor got through, is joined by another: it may be busy
+#: with its setup, or with what prints nothing.
+_PATIENCE = 10.0
+
+
+class PutBack(Exception):
+    """What a task was about to do cannot be done at the moment, and nothing of it was recorded."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.reason)
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A task that finds out whether something is to be had again; `start` is by the monotonic clock."""
+
+    task_id: TaskId
+    start: float
+
+
+class Holding:
+    """Knows what is held. `first_pause` is that before the first try."""
+
+    def __init__(self, store: Store, agents: Registry, space: FreeSpace, first_pause: timedelta) -> None:
+        self._store = store
+        self._agents = agents
+        self._space = space
+        self._first_pause = first_pause
+        self._lock = threading.Lock()
+        #: As they were when last looked at.
+        self._holds: dict[HoldId, Hold] = {}
+        self._tries: dict[HoldId, _Try] = {}
+        #: The two tasks for which each agent has answered last, with when it did: of one task alone nothing can be
+        #: said about others.
+        self._worked: dict[str, dict[TaskId, datetime]] = {}
+
+    def renew(self) -> None:
+        """Reckons anew when tasks try again: an earlier server may have made other pauses."""
+        try:
+            self._store.holds.reckon(self._first_pause).result()
+        except errors.StoreUnavailable as error:
+            log.warning("Tasks that are held try again when the earlier server meant them to: %s", error)
+
+    def next(self) -> Waiting | None:
+        """Returns the task that is to be claimed next; None when none waits that nothing holds back."""
+        holds = self._store.holds.all()
+        now = clock.now()
+        with self._lock:
+            self._holds = {hold.id: hold for hold in holds}
+            closed = [hold for hold in holds if not hold.is_due(now) or self._is_tried(hold.id)]
+        if {hold.id for hold in closed} & self._of_all():
+            return None
+        held = Held(
+            now=now,
+            nothing=not holds,
+            agents=frozenset(hold.cause.subject for hold in closed if hold.cause.kind is HoldKind.AGENT),
+            directories=frozenset(hold.cause.subject for hold in closed if hold.cause.kind is HoldKind.DISK),
+        )
+        return self._store.slots.next(held)
+
+    def claimed(self, waiting: Waiting) -> None:
+        """Notes that a task was claimed, which tries what it depends on of what is held."""
+        needed = self._of_all() | {hold_id(HoldKind.AGENT, waiting.agent), hold_id(HoldKind.DISK, waiting.directory)}
+        with self._lock:
+            for held in needed & self._holds.keys():
+                self._tries[held] = _Try(waiting.task_id, time.monotonic())
+
+    def left(self, task_id: TaskId) -> None:
+        """Notes that a task has left its slot: another may try, if it has not got through."""
+        with self._lock:
+            for held in [held for held, tried in self._tries.items() if tried.task_id == task_id]:
+                del self._tries[held]
+
+    def put_back(self, task: Task, cause: Cause, mailbox: Mailbox) -> None:
+        """Takes a task back to its place in the queue, and has held what it met."""
+        put_back = insist(lambda: self._store.slots.put_back(task.id, cause, self._first_pause).result(), mailbox)
+        log.warning(
+            "Task %s is %s again, with %s held: %s",
+            task.id,
+            put_back.state,
+            cause.hold_id,
+            cause.reason.partition("\n")[0],
+        )
+
+    def signs(self, task: Task, task_list: TaskList | None, agent: str) -> Signs:
+        """Returns what the run of a task tells by what it does."""
+        return Signs(self, task.id, agent, (task_list and task_list.working_dir) or "")
+
+    def passed(self, *held: HoldId) -> None:
+        """Ends those of some holds that there are. Does not wait for it."""
+        with self._lock:
+            known = frozenset(held) & self._holds.keys()
+        if known:
+            self._store.holds.end(known)
+
+    def machine_works(self, repository: str) -> None:
+        """Notes that there was everything that it takes to have a process running."""
+        self.passed(*self._of_all(), hold_id(HoldKind.DISK, repository))
+
+    def agent_works(self, agent: str, task_id: TaskId) -> None:
+        """Notes that an agent has answered for a task."""
+        with self._lock:
+            worked = self._worked.setdefault(agent, {})
+            worked.pop(task_id, None)
+            worked[task_id] = clock.now()
+            while len(worked) > 2:
+                del worked[next(iter(worked))]
+        self.passed(hold_id(HoldKind.AGENT, agent), hold_id(HoldKind.TASK, task_id))
+
+    def cause_of(self, task: Task, task_list: TaskList | None, run: Run) -> Cause | None:
+        """Returns what a run has failed for that is none of its task's fault; None when the task is to rest."""
+        failure = run.outcome.failure if run.outcome else None
+        if failure is None:
+            return None
+        if self.is_held(run):
+            return self._of_held(task, task_list, run, failure)
+        if failure.automatic is Retry.RESUME_LATER and not run.is_retry:
+            return _of_failure(HoldKind.TASK, task.id, failure)
+        if failure.automatic is Retry.RESUME_WITH_ROOM and not run.is_retry and self._space.short():
+            return _of_failure(HoldKind.DISK, str(self._space.directory), failure)
+        return None
+
+    def _of_held(self, task: Task, task_list: TaskList | None, run: Run, failure: Failure) -> Cause | None:
+        if failure.kind is FailureKind.MACHINE:
+            known = shortages.of_words(failure.message)
+            return self.of_shortage(known or Shortage.MACHINE, failure.message, task, task_list)
+        if not self._is_own(task, run):
+            return _of_failure(HoldKind.AGENT, run.agent, failure)
+        # A limit may be that of one model.
+        alone = failure.kind is FailureKind.RATE_LIMITED
+        return _of_failure(HoldKind.TASK, task.id, failure) if alone else None
+
+    def is_held(self, run: Run) -> bool:
+        """Tells whether a run failed for something that its task is not to blame for, so that no retry is used up."""
+        failure = run.outcome.failure if run.outcome else None
+        if failure is None:
+            return False
+        if failure.automatic is Retry.RESUME_LATER:
+            return self._serves_many(run.agent)
+        return failure.automatic is Retry.HELD
+
+    def of_refusal(self, agent: str, failure: Failure) -> Cause | None:
+        """Returns why a run could not even begin, if that is none of its task's fault."""
+        held = failure.automatic is Retry.HELD and self._serves_many(agent)
+        return _of_failure(HoldKind.AGENT, agent, failure) if held else None
+
+    def of_shortage(self, short: Shortage, message: str, task: Task, task_list: TaskList | None) -> Cause:
+        """Returns what is to be held when something is short for a task."""
+        if short is Shortage.PROGRAM:
+            return Cause(HoldKind.TASK, task.id, message, FailureKind.MACHINE)
+        if short is Shortage.ROOM:
+            directory = self._fuller(task_list.working_dir if task_list else None)
+            reason = f"The disk of {directory} has no room. {message}"
+            return Cause(HoldKind.DISK, directory, reason, FailureKind.MACHINE)
+        return Cause(HoldKind.MACHINE, "", message, FailureKind.MACHINE)
+
+    def _serves_many(self, agent: str) -> bool:
+        """Tells whether an agent has one program and one account for all; commands are programs of their own."""
+        return self._agents.find(agent).capabilities.models
+
+    def _fuller(self, repository: str | None) -> str:
+        """Returns the directory whose disk it was that had no room."""
+        # When neither is full by now, rather the one of which fewer tasks hear: others that need it will find out.
+        if repository is None or (self._is_short() and not has_no_room(repository)):
+            return str(self._space.directory)
+        return repository
+
+    def _is_short(self) -> bool:
+        try:
+            return self._space.short()
+        except OSError:
+            return True
+
+    def _is_own(self, task: Task, run: Run) -> bool:
+        """Tells whether an agent fails for a task that it was put back for before, and works for others meanwhile."""
+        if task.hold_time is None or (run.outcome and run.outcome.answered):
+            return False
+        with self._lock:
+            worked = self._worked.get(run.agent, {})
+            return any(other != task.id and then > task.hold_time for other, then in worked.items())
+
+    def _is_tried(self, held: HoldId) -> bool:
+        tried = self._tries.get(held)
+        return tried is not None and time.monotonic() - tried.start < _PATIENCE
+
+    def _of_all(self) -> set[HoldId]:
+        """Returns the holds that every task meets."""
+        return {hold_id(HoldKind.MACHINE), hold_id(HoldKind.DISK, str(self._space.directory))}
+
+
+def _of_failure(kind: HoldKind, subject: str, failure: Failure) -> Cause:
+    return Cause(kind, subject, failure.message, failure.kind, failure.retry_time)
+
+
+class Signs:
+    """What the lines of a run tell about what is held. Called for each, so it has to be quick."""
+
+    def __init__(self, holding: Holding, task_id: TaskId, agent: str, repository: str) -> None:
+        self._holding = holding
+        self._task_id = task_id
+        self._agent = agent
+        self._repository = repository
+        self._lives = False
+        self._answers = False
+
+    def line(self, *, answered: bool) -> None:
+        """Notes that there is a line, and whether the agent has answered by now."""
+        if not self._lives:
+            self._lives = True
+            self._holding.machine_works(self._repository)
+        if answered and not self._answers:
+            self._answers = True
+            self._holding.agent_works(self._agent, self._task_id)
