@@ -63,6 +63,16 @@ def task_lists(
     return _items(ctx, incomplete, found)
 
 
+def holds(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[shell_completion.CompletionItem]:
+    """Completes the id of a hold."""
+
+    def found(client: taskgrove.Client) -> Iterator[tuple[str, str]]:
+        for hold in client.get_server_info().holds:
+            yield hold.id, hold.reason
+
+    return _items(ctx, incomplete, found)
+
+
 def _items(
     ctx: click.Context, incomplete: str, found: Callable[[taskgrove.Client], Iterator[tuple[str, str]]]
 ) -> list[shell_completion.CompletionItem]:

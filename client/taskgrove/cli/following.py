@@ -7,13 +7,13 @@ import functools
 import queue
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import FrameType
 from typing import Any, Protocol, Self, TypeVar
 
 import taskgrove
 from taskgrove import errors, watching
-from taskgrove.cli import elsewhere
+from taskgrove.cli import elsewhere, holds
 from taskgrove.v1 import task_pb2
 
 _Event = TypeVar("_Event")
@@ -62,6 +62,7 @@ def follow(
     """
     position = after_line
     opened = False
+    held = holds.News(client)
     with deferred_interrupts() as interrupts, view:
         while True:
             try:
@@ -77,8 +78,10 @@ def follow(
                                     position = line.number
                                 case watching.TaskChanged(task):
                                     view.changed(task)
+                                    _tell(view, held.of(task))
                                 case watching.Opened(task, _, last_line):
                                     view.changed(task) if opened else view.opened(task, last_line - position)
+                                    _tell(view, held.of(task))
                                     opened = True
                                 case watching.Rested(task):
                                     view.rested(task)
@@ -91,6 +94,11 @@ def follow(
                     goes_on = elsewhere.called(functools.partial(on_interrupt, position))
                 if not goes_on:
                     raise
+
+
+def _tell(view: View, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        view.notice(sentence)
 
 
 class Interrupts:

@@ -11,8 +11,8 @@ import click
 
 import taskgrove
 from taskgrove import errors
-from taskgrove.cli import completing, connecting, nested, output, parameters, views, words
-from taskgrove.cli.rendering import summary, terminal
+from taskgrove.cli import completing, connecting, holds, nested, output, parameters, views, words
+from taskgrove.cli.rendering import safety, summary, terminal
 from taskgrove.v1 import task_pb2, task_service_pb2
 
 _STATES = {
@@ -126,6 +126,7 @@ def ls(server: connecting.Server, /, *, limit: int, as_json: bool, **filters: Un
             return
         tasks = list(found)
         titles = {one: _list_title(client, one) for one in {task.task_list_id for task in tasks}}
+        held = client.get_server_info().holds if any(map(words.is_waiting, tasks)) else ()
     if not tasks:
         click.echo("There are no such tasks." if _narrows(filters) else "There are no tasks.", err=True)
         return
@@ -145,6 +146,8 @@ def ls(server: connecting.Server, /, *, limit: int, as_json: bool, **filters: Un
         ],
         flexible=2,
     )
+    for hold in held:
+        click.echo(safety.plain(holds.sentence(hold)), err=True)
 
 
 @click.command(
@@ -169,8 +172,11 @@ def show(server: connecting.Server, task_id: str, as_json: bool) -> None:
         title = _list_title(client, task.task_list_id)
         repository = views.repository_of(client, task)
         inside = _nested_repositories(client, task)
+        held = holds.News(client).of(task)
     screen = terminal.Screen()
     screen.print(*summary.of_task(task, title, inside))
+    for sentence in held:
+        screen.notice(sentence)
     for run in runs:
         screen.print(*summary.of_past_run(run))
     if task.state in words.RESTING:

@@ -15,6 +15,7 @@ from taskgrove.cli import (
     connecting,
     editing,
     exits,
+    holds,
     inspecting,
     landing,
     lists,
@@ -125,4 +126,5 @@ taskgrove.add_section("Work", working.run, working.enqueue, working.continue_, w
 taskgrove.add_section("Watch", inspecting.ls, inspecting.show, working.watch, reading.log, reading.events)
 taskgrove.add_section("Review and land", reviewing.diff, landing.land, landing.push, clearing.discard)
 taskgrove.add_section("Tasks and lists", editing.edit, editing.tick, lists.lists, clearing.prune, clearing.rm)
+taskgrove.add_section("What waits", holds.holds, holds.lift)
 taskgrove.add_section("Set-up", command.doctor, completing.completion, manual.help_)

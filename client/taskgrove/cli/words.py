@@ -41,6 +41,11 @@ def standing(task: task_pb2.Task) -> str:
     return task_state(task.state)
 
 
+def is_waiting(task: task_pb2.Task) -> bool:
+    """Tells whether a task waits for a slot."""
+    return task.state == task_pb2.Task.STATE_QUEUED and not task.slot
+
+
 def run_state(state: run_pb2.Run.State) -> str:
     """Returns the word for a run's state."""
     return _word(run_pb2.Run.State.items(), state, "STATE_")

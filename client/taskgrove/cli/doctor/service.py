@@ -9,7 +9,7 @@ from pathlib import Path
 
 import taskgrove
 from taskgrove import errors
-from taskgrove.cli import connecting, exits
+from taskgrove.cli import connecting, exits, holds
 from taskgrove.cli.doctor import findings, programs
 from taskgrove.cli.doctor.findings import Finding
 from taskgrove.v1.server_service_pb2 import GetServerInfoResponse
@@ -39,6 +39,12 @@ def examine(server: connecting.Server) -> Iterator[Finding]:
         yield findings.problem(
             "server's disk", "The server starts no task, for want of room", "Free some, or lower its min_free_space."
         )
+    for hold in answered.holds:
+        yield findings.warning(
+            f"hold {hold.id}",
+            holds.sentence(hold),
+            f"Once that is mended, tasks go on by themselves, or at once with: taskgrove lift {hold.id}",
+        )
     if answered.git_version and (finding := programs.too_old_git("server's git", f"Its git {answered.git_version}")):
         yield finding
     for agent in answered.agents:
@@ -48,7 +54,7 @@ def examine(server: connecting.Server) -> Iterator[Finding]:
         else:
             # The one that most people have need not be there for those who run commands.
             what = f"The server's agent {agent.name} cannot be started: {agent.problem.rstrip('.')}"
-            yield findings.warning(f"agent {agent.name}", what, "Tasks of this agent will fail until then.")
+            yield findings.warning(f"agent {agent.name}", what, "Tasks of this agent wait until then, or fail.")
 
 
 def _ask(server: connecting.Server) -> GetServerInfoResponse | Finding:

@@ -18,8 +18,8 @@ def of_event(event: event_pb2.Event) -> Row:
     row: Row = [
         (f"{words.local_time(event.create_time)}  ", "dim"),
         (f"{words.event_kind(event.kind):<{_WIDEST_KIND}}  ", words.STYLES.get(state, "")),
-        (f"{event.task_id}  ", "bold"),
-        (rows.one_line(event.task_title, 80), ""),
+        (f"{event.task_id or event.hold.id}  ", "bold"),
+        (rows.one_line(event.task_title or event.hold.reason, 80), ""),
     ]
     if detail := _detail(event, state):
         row.append((f"  {detail}", "dim"))
