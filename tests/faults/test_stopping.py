@@ -91,7 +91,9 @@ def test_a_cancel_after_the_supervisor_was_killed(
     # The server ends what is left by itself, and may be through with it. A cancel that it took is a cancel.
     (run,) = tasks_work.runs(client, task)
     if outcome == taskgrove.CancelResponse.OUTCOME_STOPPING:
-        assert (task.state, run.state) == (Task.STATE_CANCELLED, Run.STATE_CANCELLED)
+        assert task.state == Task.STATE_CANCELLED
+        # It may have come in the moment between the end of the run and the rest of the task.
+        assert run.state == Run.STATE_CANCELLED or run.failure.kind == taskgrove.FailureKind.FAILURE_KIND_INTERRUPTED
     else:
         assert outcome == taskgrove.CancelResponse.OUTCOME_ALREADY_RESTED
         assert (task.state, run.state) == (Task.STATE_FAILED, Run.STATE_FAILED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taskgrove_server.domain import clock
 from taskgrove_server.domain.config import RunConfig
@@ -92,16 +92,22 @@ class Runs:
     def finish(
         self, run: Run, outcome: Outcome, line_count: int, log_size: int, *, log_lost: bool = False
     ) -> Future[Run]:
-        """Closes a run: once only, a later call changes nothing. `log_size` is in bytes."""
+        """Closes a run: once only, a later call changes nothing. `log_size` is in bytes.
+
+        A failure that comes after a cancel is none: the task rests as cancelled, and so does its run.
+        """
 
         def change(changed: Changed) -> Run:
+            what = outcome
+            if outcome.failure is not None and task_rows.get(run.task_id).cancel_requested:
+                what = replace(outcome, failure=None, cancelled=True, exit_code=-1)
             closed = (
                 models.Run.update(
                     line_count=line_count,
                     log_size=log_size,
                     log_lost=log_lost,
                     finish_time=rows.end_time(run.start_time),
-                    **rows.from_outcome(outcome),
+                    **rows.from_outcome(what),
                 )
                 .where(models.Run.id == run.id, models.Run.state == RunState.RUNNING.value)
                 .execute()
