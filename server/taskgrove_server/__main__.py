@@ -6,8 +6,13 @@ import logging
 import os
 import sys
 
+#: gRPC looks for it when it is imported. Else it ends its threads before each fork, and starts them again afterwards:
+#: where the system grants none at that moment, it never serves again (grpcio 1.80).
+_FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"
+
+os.environ[_FORK_SUPPORT] = "0"
 try:
-    from taskgrove_server import app, settings, tokens
+    from taskgrove_server import app, guarding, settings, tokens
     from taskgrove_server.api.addresses import AddressUnusable
     from taskgrove_server.domain.errors import DirectoryRefused, StoreUnavailable
     from taskgrove_server.ownership import DataDirectoryUnusable
@@ -16,6 +21,8 @@ try:
 except ModuleNotFoundError as error:
     # The client alone installs this command as well, but not what it needs.
     sys.exit(f"taskgroved: the server needs the package {error.name!r}: pip install 'taskgrove[server]'")
+# For no other program.
+del os.environ[_FORK_SUPPORT]
 
 #: What makes a start impossible and is for a person to mend: a sentence, no trace.
 FOR_A_PERSON = (
@@ -43,6 +50,12 @@ def main() -> None:
         app.serve(loaded)
     except FOR_A_PERSON as error:
         sys.exit(f"taskgroved: {error}")
+    except Exception as error:
+        shortage = guarding.shortage_behind(error)
+        if shortage is None:
+            raise
+        told = guarding.told(shortage)
+        sys.exit(f"taskgroved: The machine is short of something that the server needs: {told}.")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from taskgrove_server.api.task_list_service import TaskListServicer
 from taskgrove_server.api.task_service import TaskServicer
 from taskgrove_server.api.watching import Watching
 from taskgrove_server.api.worktree_service import WorktreeServicer
+from taskgrove_server.guarding import Troubles
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.wakeups import Wakeups
 from taskgrove_server.ownership import DataDirectory
@@ -63,6 +64,7 @@ from taskgrove_server.signals.commits import Commits
 from taskgrove_server.store.store import Store
 from taskgrove_server.tls import Tls
 from taskgrove_server.tokens import Token
+from taskgrove_server.upkeep import Upkeep
 from taskgrove_server.worktrees import repositories
 from taskgrove_server.worktrees.commits import Author
 from taskgrove_server.worktrees.roots import AllowedRoots
@@ -102,12 +104,13 @@ class App:
         agents = registry.shipped(claude=settings.claude, pass_environment=settings.pass_environment)
         roots = AllowedRoots(settings.allowed_roots)
         tls_files = settings.tls_files
-        self._tls = Tls(tls_files) if tls_files else None
+        self._troubles = Troubles()
+        self._tls = Tls(tls_files, self._troubles) if tls_files else None
         self._wakeups = Wakeups()
         commits = Commits()
         commits.listen(self._wakeups.tasks)
-        self._store = Store(data.database, commits.tell)
-        self._journal = Journal(self._wakeups)
+        self._store = Store(data.database, commits.tell, self._troubles)
+        self._journal = Journal(self._wakeups, self._troubles)
         self._worktrees = Worktrees(
             data.worktrees,
             Author(settings.author_name, settings.author_email),
@@ -132,20 +135,20 @@ class App:
         space = FreeSpace(data.root, settings.min_free_space << 20)
         self._holding = Holding(self._store, agents, space, timedelta(seconds=settings.retry_pause))
         self._flow = Flow(self._store, preparation, execution, self._worktrees, self._holding, space)
-        self._dispatcher = Dispatcher(self._store, settings.slots, space, self._holding, self._flow.run)
+        self._dispatcher = Dispatcher(self._store, settings.slots, space, self._holding, self._flow.run, self._troubles)
         commits.listen(self._dispatcher.changed)
-        self._reads = Reads(self._store)
-        self._log_reads = LogReads(self._journal)
+        self._reads = Reads(self._store, self._troubles)
+        self._log_reads = LogReads(self._journal, self._troubles)
         self._listings = Listings()
         limit = StreamLimit(most_watchers)
         watching = Watching(self._store, self._reads, self._journal, self._log_reads, self._wakeups, limit)
         reading = Reading(self._store, self._reads, self._journal, self._log_reads, limit)
-        self._offloading = Offloading(self._store, self._worktrees.interrupt)
+        self._offloading = Offloading(self._store, self._worktrees.interrupt, self._troubles)
         patience = min(inquiries.PATIENCE, settings.git_timeout)
         self._inquiries = Inquiries(repositories.interrupt, patience)
         directories = Directories(self._inquiries, roots, settings.branch_prefix)
         repeats = Repeats(self._store, self._reads)
-        self._versions = programs.versions(agents)
+        self._versions = programs.versions(agents, self._troubles)
         self._servicers = Servicers(
             tasks=TaskServicer(
                 self._store,
@@ -168,7 +171,7 @@ class App:
                 Landings(self._store, works, self._operations, self._worktrees),
                 self._clearing,
             ),
-            server=ServerServicer(self._store, self._reads, self._dispatcher, agents, self._versions, roots),
+            server=ServerServicer(self._reads, self._dispatcher, agents, self._versions, roots, self._troubles),
         )
         chores = {
             "events": self._trim_events,
@@ -177,8 +180,9 @@ class App:
             "leftovers": self._leftovers.remove,
             "listings": self._drop_listings,
         }
-        self._housekeeping = Housekeeping(chores, self._store.close_connection)
-        self._interceptor = StatusInterceptor(Admission(Token(data.token).matches, self._wakeups))
+        self._housekeeping = Housekeeping(chores, self._store.close_connection, self._troubles)
+        self._interceptor = StatusInterceptor(Admission(Token(data.token, self._troubles).matches, self._wakeups))
+        self._upkeep = Upkeep(self._troubles)
 
     def run(self) -> None:
         """Serves until told to stop, then leaves everything as the next server needs it."""
@@ -232,16 +236,19 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told_to_stop.set)
         self._wakeups.attach(loop)
-        server = Server(self._interceptor, self._servicers)
+
+        server = Server(self._interceptor, self._servicers, self._troubles)
         try:
             target = await server.start(self._settings.address, self._tls)
             starting.standby.prepare()
             self._versions.start()
             self._dispatcher.start()
             self._housekeeping.start()
+            upkeep = asyncio.create_task(self._upkeep.run(server))
             _spare_the_collector()
             log.info("taskgroved is ready on %s", target)
             await told_to_stop.wait()
+            upkeep.cancel()
             log.info("taskgroved shuts down")
             await server.drain()
             self._wakeups.drain()

@@ -11,12 +11,14 @@ from typing import cast
 
 import grpc
 
+from taskgrove_server.guarding import Tellable, Troubles, guarded
+
 log = logging.getLogger(__name__)
 
 _Files = tuple[bytes, bytes, bytes | None]
 
 
-class TlsUnusable(Exception):
+class TlsUnusable(Tellable):
     """The files of TLS cannot be used; the message says which and why."""
 
 
@@ -32,8 +34,9 @@ class TlsFiles:
 class Tls:
     """Credentials of a server that follow their files, so that a renewed certificate needs no restart."""
 
-    def __init__(self, files: TlsFiles) -> None:
+    def __init__(self, files: TlsFiles, troubles: Troubles | None = None) -> None:
         self._files = files
+        self._troubles = troubles or Troubles()
         self._lock = threading.Lock()
         self._states = self._look()
         self._read()
@@ -41,26 +44,28 @@ class Tls:
     def credentials(self) -> grpc.ServerCredentials:
         """Returns what a port is opened with."""
         # Its types do not know that None means that nothing has changed.
-        fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", self._renewed)
+        fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", self._follow)
         wants_clients = self._files.client_ca is not None
         return grpc.dynamic_ssl_server_credentials(
             _configuration(self._read()), fetch, require_client_authentication=wants_clients
         )
 
+    def _follow(self) -> grpc.ServerCertificateConfiguration | None:
+        """Returns new certificates, None while there are none that can be used; gRPC asks for each connection."""
+        return guarded("certificates", self._renewed, self._troubles)
+
     def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Returns new certificates, None while the files are as they were; gRPC asks for each connection."""
         with self._lock:
             states = self._look()
             if states == self._states:
                 return None
+            try:
+                renewed = _configuration(self._read())
+            except TlsUnusable as error:
+                raise TlsUnusable(f"The certificates stay as they were: {error}") from error
             self._states = states
-        try:
-            read = self._read()
-        except TlsUnusable as error:
-            log.error("The certificates stay as they were: %s", error)
-            return None
         log.info("The certificates were renewed")
-        return _configuration(read)
+        return renewed
 
     def _look(self) -> tuple[object, ...]:
         paths = [self._files.cert, self._files.key, *filter(None, [self._files.client_ca])]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import taskgrove
-from support import tasks_gates, tasks_work
+from support import tasks_gates, tasks_work, troubles
 from support.certificates import Certificates
 from support.server import RunningServer
 from taskgrove.connection import Tls
@@ -110,6 +110,22 @@ def test_a_renewed_certificate_is_taken_without_a_restart(server: RunningServer,
                 return False
 
     tasks_gates.until(served, "the new certificate")
+
+
+def test_a_renewed_certificate_that_cannot_be_used_is_told_and_the_one_before_stays(
+    server: RunningServer, certificates: Certificates
+) -> None:
+    def told() -> str | None:
+        # Whoever connects has the server look for newer ones.
+        with connect(server, Tls(ca=certificates.ca)) as client:
+            return troubles.told(client).get("certificates")
+
+    certificate = certificates.directory / "server.pem"
+    good = certificate.read_bytes()
+    certificate.write_text("no certificate")
+    assert "The certificates stay as they were" in tasks_gates.until(told, "the trouble")
+    certificate.write_bytes(good)
+    tasks_gates.until(lambda: not told(), "the end of the trouble")
 
 
 def test_other_addresses_are_served_with_tls_only(certificates: Certificates) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import pkgutil
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -10,10 +11,12 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support import tasks_gates
+from taskgrove_server import guarding
 from taskgrove_server.agents import registry
 from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.config import RunConfig
@@ -22,6 +25,7 @@ from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.run import Outcome
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.guarding import Troubles
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.holding import Holding
 from taskgrove_server.runner.mailbox import Mailbox
@@ -43,7 +47,8 @@ class Room:
     def __init__(self, path: Path, stack: ExitStack) -> None:
         self._stack = stack
         self.commits = Commits()
-        self.store = Store(path, self.commits.tell)
+        self.troubles = Troubles()
+        self.store = Store(path, self.commits.tell, self.troubles)
         stack.callback(self.store.close)
         now = clock.now()
         task_list = TaskList(ids.new_task_list_id(), "A list", None, RunConfig(), now, now)
@@ -52,7 +57,7 @@ class Room:
     def dispatch(self, slots: int, work: Work) -> Dispatcher:
         space = FreeSpace(Path(), 0)
         holding = Holding(self.store, registry.shipped(), space, timedelta(seconds=1))
-        dispatcher = Dispatcher(self.store, slots, space, holding, work)
+        dispatcher = Dispatcher(self.store, slots, space, holding, work, self.troubles)
         self.commits.listen(dispatcher.changed)
         self._stack.callback(dispatcher.wait, PATIENCE)
         self._stack.callback(dispatcher.stop, stop_runs=False)
@@ -216,11 +221,14 @@ def test_what_no_commit_told_of_is_found_by_itself(room: Room) -> None:
     assert cancelled.wait(PATIENCE)
 
 
-@pytest.mark.parametrize(
+any_error = pytest.mark.parametrize(
     "error",
     [OSError(errno.EMFILE, "Too many open files"), MemoryError(), RuntimeError("scripted"), StoreUnavailable("away")],
     ids=lambda error: type(error).__name__,
 )
+
+
+@any_error
 @pytest.mark.parametrize("step", ["next", "claim", "cancelled"])
 def test_the_dispatcher_outlives_whatever_a_step_raises(
     room: Room, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
@@ -249,6 +257,52 @@ def test_the_dispatcher_outlives_whatever_a_step_raises(
     assert done.wait(PATIENCE)
     room.store.tasks.cancel(waits.id).result(PATIENCE)
     tasks_gates.until(lambda: sorted(dispatcher._free) == [1, 2], "both slots")
+
+
+@any_error
+@pytest.mark.parametrize(
+    "step",
+    [
+        "dispatcher.FreeSpace.short",
+        "dispatcher.Mailbox",
+        "dispatcher.Dispatcher._pass_on_cancels",
+        "dispatcher.Dispatcher._put_back",
+        "dispatcher.Dispatcher._take_slot",
+        "dispatcher.Dispatcher._is_awaited",
+        "dispatcher.threading.Event.wait",
+    ],
+)
+def test_what_the_dispatcher_has_trouble_with_is_told_and_every_task_is_done_once(
+    room: Room, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+) -> None:
+    done: queue.SimpleQueue[str] = queue.SimpleQueue()
+    fails = True
+    owner, _, name = f"taskgrove_server.runner.{step}".rpartition(".")
+    honest = getattr(pkgutil.resolve_name(owner), name)
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        # Others wait as well.
+        if fails and threading.current_thread().name == "dispatcher":
+            raise error
+        return honest(*arguments, **options)
+
+    def work(task: Task, mailbox: Mailbox) -> None:
+        room.run_and_rest(task)
+        done.put(task.title)
+
+    for number in range(5):
+        room.enqueue(f"Task {number}")
+    monkeypatch.setattr(f"{owner}.{name}", fail)
+    dispatcher = room.dispatch(2, work)
+    told = tasks_gates.until(lambda: {one.name: one for one in room.troubles.current()}.get("dispatcher"), "trouble")
+    assert told.vital
+    assert told.message == guarding.told(error)
+    assert done.empty()
+    fails = False
+    assert sorted(done.get(timeout=PATIENCE) for _ in range(5)) == [f"Task {number}" for number in range(5)]
+    tasks_gates.until(lambda: sorted(dispatcher._free) == [1, 2] and dispatcher.busy == 0, "both slots")
+    tasks_gates.until(lambda: not room.troubles.current(), "the end of the trouble")
+    assert done.empty()
 
 
 def test_a_task_for_which_there_is_no_thread_goes_back_to_its_place(

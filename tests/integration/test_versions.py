@@ -17,6 +17,7 @@ from support import tasks_gates, tasks_slow
 from taskgrove_server.agents import versions
 from taskgrove_server.agents.agent import Installation
 from taskgrove_server.agents.versions import Program
+from taskgrove_server.guarding import Troubles
 from taskgrove_server.processes import sweeping
 
 #: Seconds that a program has here that is to be given up.
@@ -45,7 +46,7 @@ def make(path: Path, asked: Path) -> Iterator[Make]:
 
     def begin(script: str, patience: float = tasks_gates.PATIENCE) -> Program:
         write(path, asked, script)
-        program = Program("test", lambda: find(path), sweeping.sweep_marked, patience)
+        program = Program("test", lambda: find(path), sweeping.sweep_marked, Troubles(), patience)
         made.append(program)
         program.start()
         return program
@@ -198,7 +199,7 @@ def test_git_tells_its_version() -> None:
     git = shutil.which("git")
     assert git
     program = Program(
-        "git", lambda: Installation(path=git, version_argv=(git, "version"), environment=os.environ), print
+        "git", lambda: Installation(path=git, version_argv=(git, "version"), environment=os.environ), print, Troubles()
     )
     program.start()
     assert looked(program).startswith("2.")

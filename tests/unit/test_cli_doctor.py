@@ -18,7 +18,7 @@ from support.cli_stand_in import StandIn, invoke
 from taskgrove import errors
 from taskgrove.cli import asking, connecting, exits
 from taskgrove.cli.doctor import findings, places, programs, service
-from taskgrove.v1.server_service_pb2 import Agent, GetServerInfoResponse
+from taskgrove.v1.server_service_pb2 import Agent, GetServerInfoResponse, Trouble
 
 
 @dataclass
@@ -169,6 +169,16 @@ def test_a_default_server_that_is_not_there_is_only_a_warning(monkeypatch: pytes
     (found,) = service.examine(connecting.Server(None, None))
     assert found.status == "warning"
     assert f"unix:{tmp_path}/taskgroved.sock (the default)" in found.what
+
+
+def test_what_the_server_has_trouble_with_is_a_problem(stand_in: StandIn) -> None:
+    trouble = Trouble(name="dispatcher", message="Too many open files", count=7)
+    trouble.begin_time.FromSeconds(1_700_000_000)
+    stand_in.info.troubles.append(trouble)
+    _, found = service.examine(SERVER)
+    assert found.status == "problem"
+    assert "dispatcher, 7 times since 2023-11-1" in found.what
+    assert found.what.endswith("Too many open files")
 
 
 def test_the_socket_must_be_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.agents.agent import Installation
+from taskgrove_server.guarding import Steady, Troubles
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,12 @@ class Program:
     """
 
     def __init__(
-        self, name: str, find: Callable[[], Installation], sweep: Callable[[str], object], patience: float = PATIENCE
+        self,
+        name: str,
+        find: Callable[[], Installation],
+        sweep: Callable[[str], object],
+        troubles: Troubles,
+        patience: float = PATIENCE,
     ) -> None:
         self.name = name
         self._find = find
@@ -81,7 +87,7 @@ class Program:
         self._looked: Future[None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name=f"version-{name}", daemon=True)
+        self._thread = Steady(f"version of {name}", self._answer, troubles)
 
     @property
     def known(self) -> Known | None:
@@ -105,27 +111,24 @@ class Program:
         """Ends the thread, with whatever the program does."""
         with self._lock:
             self._closed = True
+            self._thread.stop()
             self._wanted.set()
         if self._starting.acquire(timeout=_ENDING):
             if self._process is not None:
                 _kill(self._process)
             self._starting.release()
-        if self._thread.is_alive():
-            # One that hangs in the kernel ends with the server.
-            self._thread.join(_ENDING)
+        # One that hangs in the kernel ends with the server.
+        self._thread.join(_ENDING)
 
-    def _run(self) -> None:
-        while True:
-            self._wanted.wait()
-            with self._lock:
-                self._wanted.clear()
-                looked, self._looked = self._looked, None
-                if self._closed:
-                    return
-            try:
+    def _answer(self) -> None:
+        self._wanted.wait()
+        with self._lock:
+            self._wanted.clear()
+            looked, self._looked = self._looked, None
+        try:
+            if not self._closed:
                 self._look()
-            except Exception as error:
-                log.error("The program of %s cannot be looked at: %s", self.name, error, exc_info=error)
+        finally:
             with self._lock:
                 # Those who wait are of an event loop that may be gone once this is closed.
                 if looked is not None and not self._closed:
@@ -187,8 +190,14 @@ class Program:
 class Versions:
     """The programs of which the server tells."""
 
-    def __init__(self, programs: dict[str, Callable[[], Installation]], sweep: Callable[[str], object]) -> None:
-        self._programs = {name: Program(name, find, sweep) for name, find in programs.items()}
+    def __init__(
+        self,
+        programs: dict[str, Callable[[], Installation]],
+        sweep: Callable[[str], object],
+        troubles: Troubles | None = None,
+    ) -> None:
+        kept = troubles or Troubles()
+        self._programs = {name: Program(name, find, sweep, kept) for name, find in programs.items()}
 
     def start(self) -> None:
         """Begins to look at all of them."""

@@ -18,7 +18,13 @@ DOMAIN = "taskgrove.dev"
 #: After how many seconds a caller should call again, of those errors that pass by themselves.
 RETRY_DELAY = 1
 
-PASSING = (errors.ServerDraining, errors.StoreUnavailable, errors.TooManyCalls, errors.TooManyWatchers)
+PASSING = (
+    errors.ServerDraining,
+    errors.StoreUnavailable,
+    errors.MachineShort,
+    errors.TooManyCalls,
+    errors.TooManyWatchers,
+)
 
 #: Bytes of a message, and of each value of an ErrorInfo, that are sent; a path may have 4096. Callers refuse an
 #: answer with more than 8 KiB of trailers, and a message travels twice, once with three bytes for some of its own.
@@ -83,6 +89,7 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.TokenInvalid: (_Code.UNAUTHENTICATED, "TOKEN_INVALID"),
     errors.ServerDraining: (_Code.UNAVAILABLE, "SERVER_DRAINING"),
     errors.StoreUnavailable: (_Code.UNAVAILABLE, "STORE_UNAVAILABLE"),
+    errors.MachineShort: (_Code.UNAVAILABLE, "STORE_UNAVAILABLE"),
 }
 
 INTERNAL = (_Code.INTERNAL, "INTERNAL")

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -16,9 +16,11 @@ from google.protobuf.message import Message
 from taskgrove.v1 import run_config_pb2
 from taskgrove_server.agents import output_schema
 from taskgrove_server.domain import errors
+from taskgrove_server.guarding import Troubles
 from taskgrove_server.store import requests
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.store import Store
+from taskgrove_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +43,12 @@ SHARED = 64
 class Reads:
     """Runs the store's blocking reads off the event loop."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
-        self._scanners = ThreadPoolExecutor(SCANNERS, thread_name_prefix="store-scanner")
+    def __init__(self, store: Store, troubles: Troubles | None = None) -> None:
+        self.store = store
+        self._pool = Workers(READERS, "store-reader", troubles)
+        self._scanners = Workers(SCANNERS, "store-scanner", troubles)
+        # Later there may be no descriptors for it, and calls are answered all the same.
+        self._in_each_thread(self.store.open_connection)
 
     async def __call__(self, read: Callable[..., T], *arguments: Any) -> T:
         """Returns what `read` returns."""
@@ -75,15 +79,20 @@ class Reads:
 
     def close(self) -> None:
         """Ends the threads, each with its connection."""
+        self._in_each_thread(self.store.close_connection)
+        for pool in (self._pool, self._scanners):
+            pool.shutdown()
+
+    def _in_each_thread(self, work: Callable[[], None]) -> None:
         for pool, count in ((self._pool, READERS), (self._scanners, SCANNERS)):
             together = threading.Barrier(count)  # so that no thread takes the part of another
             for _ in range(count):
-                pool.submit(self._leave, together)
-            pool.shutdown()
+                pool.submit(_wait_and_do, together, work)
 
-    def _leave(self, together: threading.Barrier) -> None:
-        together.wait(PATIENCE)
-        self._store.close_connection()
+
+def _wait_and_do(together: threading.Barrier, work: Callable[[], None]) -> None:
+    together.wait(PATIENCE)
+    work()
 
 
 def _forget_error(kept: dict[Any, Any], key: Any, answer: asyncio.Future[Any]) -> None:

@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
+from taskgrove_server import guarding
 from taskgrove_server.api import error_table
 from taskgrove_server.domain import errors
 from taskgrove_server.journal.wakeups import Wakeups
@@ -125,7 +126,10 @@ def _well_formed(request: Any) -> Any:
 
 
 async def _abort(context: Any, error: Exception, method: str) -> None:
-    if isinstance(error, errors.TaskgroveError):
+    if shortage := guarding.shortage_behind(error):
+        log.warning("%s is put off: %s", method, error)
+        error = errors.MachineShort(guarding.told(shortage))
+    elif isinstance(error, errors.TaskgroveError):
         log.debug("%s is refused: %s", method, error)
     else:
         log.error("%s has failed", method, exc_info=error)

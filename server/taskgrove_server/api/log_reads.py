@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from taskgrove_server.domain.ids import RunId
 from taskgrove_server.domain.run import Run
+from taskgrove_server.guarding import Troubles
 from taskgrove_server.journal.growing import Extent
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.line_index import LEAST, LineIndex
 from taskgrove_server.journal.reading import LogReader
 from taskgrove_server.journal.seeking import Scan, offset_behind
+from taskgrove_server.workers import Workers
 
 T = TypeVar("T")
 
@@ -28,9 +29,9 @@ KEPT = 64
 class LogReads:
     """Runs reads of logs in threads, in the order in which they were asked for. Lives on the event loop."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, troubles: Troubles | None = None) -> None:
         self._journal = journal
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="log-reader")
+        self._pool = Workers(THREADS, "log-reader", troubles)
         self._kept: OrderedDict[RunId, LineIndex] = OrderedDict()
         self._searches: dict[RunId, _Search] = {}
 

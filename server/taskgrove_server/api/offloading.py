@@ -7,11 +7,13 @@ import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from concurrent import futures
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from taskgrove_server.domain import errors
+from taskgrove_server.guarding import Troubles
 from taskgrove_server.store.store import Store
+from taskgrove_server.workers import Workers
 
 T = TypeVar("T")
 
@@ -65,9 +67,9 @@ class Work(Generic[T]):
 class _Threads:
     """A pool of threads, and what they do or are about to do."""
 
-    def __init__(self, store: Store, count: int, name: str) -> None:
+    def __init__(self, store: Store, count: int, name: str, troubles: Troubles | None) -> None:
         self._store = store
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._pool = Workers(count, name, troubles)
         self.working: set[Future[Any]] = set()
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
@@ -92,10 +94,10 @@ class _Threads:
 class Offloading:
     """Calls and streams, in threads. `interrupt` is called with a thread's identifier to end what it waits for."""
 
-    def __init__(self, store: Store, interrupt: Callable[[int], None]) -> None:
+    def __init__(self, store: Store, interrupt: Callable[[int], None], troubles: Troubles | None = None) -> None:
         self._interrupt = interrupt
-        self._calls = _Threads(store, THREADS, "offloaded")
-        self._batches = _Threads(store, STREAM_THREADS, "offloaded-stream")
+        self._calls = _Threads(store, THREADS, "offloaded", troubles)
+        self._batches = _Threads(store, STREAM_THREADS, "offloaded-stream", troubles)
         self._streams = 0
         #: What takes many steps should not begin another one.
         self.closing = False

@@ -25,6 +25,7 @@ from taskgrove.v1 import (
 )
 from taskgrove_server.api import addresses
 from taskgrove_server.api.interceptors import StatusInterceptor
+from taskgrove_server.guarding import Troubles
 from taskgrove_server.tls import Tls
 
 SERVICES = (
@@ -85,10 +86,11 @@ class Servicers:
 class Server:
     """A grpc.aio server of all services. Made, started and stopped on one event loop."""
 
-    def __init__(self, interceptor: StatusInterceptor, servicers: Servicers) -> None:
+    def __init__(self, interceptor: StatusInterceptor, servicers: Servicers, troubles: Troubles) -> None:
         logging.getLogger("grpc._cython.cygrpc").addFilter(_LEAVING)
         self._server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS)
         self._health = health.aio.HealthServicer()
+        self._troubles = troubles
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(servicers.tasks, self._server)
         task_list_service_pb2_grpc.add_TaskListServiceServicer_to_server(servicers.task_lists, self._server)
         event_service_pb2_grpc.add_EventServiceServicer_to_server(servicers.events, self._server)
@@ -104,9 +106,15 @@ class Server:
         """
         target = self._bind(address, tls)
         await self._server.start()
-        for name in ("", *SERVICES):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self.tell_health()
         return target
+
+    async def tell_health(self) -> None:
+        """Tells health checks how things are."""
+        vital = any(trouble.vital for trouble in self._troubles.current())
+        state = health_pb2.HealthCheckResponse.NOT_SERVING if vital else health_pb2.HealthCheckResponse.SERVING
+        for name in ("", *SERVICES):
+            await self._health.set(name, state)
 
     async def drain(self) -> None:
         """Tells health checks that the server is about to stop."""

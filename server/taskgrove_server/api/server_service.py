@@ -11,15 +11,15 @@ from taskgrove.v1 import server_service_pb2_grpc
 from taskgrove_server.agents.agent import Agent, Installation
 from taskgrove_server.agents.registry import Registry
 from taskgrove_server.agents.versions import Known, Versions
-from taskgrove_server.api import conversions
+from taskgrove_server.api import conversions, texts
 from taskgrove_server.api.front import Reads, request_key, stored
 from taskgrove_server.api.texts import from_time
 from taskgrove_server.api.validation import server as valid
 from taskgrove_server.domain import clock
-from taskgrove_server.domain.hold import HoldId
+from taskgrove_server.domain.hold import Hold, HoldId
+from taskgrove_server.guarding import Trouble, Troubles
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.programs import GIT
-from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees.roots import AllowedRoots
 
 #: Grows by one with each release that adds something to the protos.
@@ -34,6 +34,9 @@ MOST_HOLDS = 1000
 #: Seconds for which a caller waits for what programs tell: enough for a look at their files, and for a quick answer.
 PATIENCE = 0.3
 
+#: What is in trouble while the store cannot be read.
+READING = "store-reader"
+
 _LOOKED_FOR = Known(
     Installation(problem="The server is still looking for its program, whose file system may not answer: ask again.")
 )
@@ -44,28 +47,30 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
 
     def __init__(
         self,
-        store: Store,
         reads: Reads,
         dispatcher: Dispatcher,
         agents: Registry,
         versions: Versions,
         roots: AllowedRoots,
+        troubles: Troubles,
     ) -> None:
-        self._store = store
         self._reads = reads
         self._dispatcher = dispatcher
         self._agents = agents
         self._roots = roots
+        self._troubles = troubles
         self._versions = versions
         self._version = importlib.metadata.version("taskgrove")
         self._start_time = clock.now()
+        #: As they were when they could last be read.
+        self._queued = 0
+        self._holds: list[Hold] = []
 
     async def GetServerInfo(
         self, request: messages.GetServerInfoRequest, context: Any
     ) -> messages.GetServerInfoResponse:
         """Returns what the server is, what it can do, and how busy it is."""
-        queued = await self._reads(self._store.slots.waiting, MOST_QUEUED)
-        holds = await self._reads(self._store.holds.all)
+        await self._look_at_the_queue()
         looks = [asyncio.wrap_future(look) for look in self._versions.look()]
         await asyncio.wait(looks, timeout=PATIENCE)
         git = self._versions.of(GIT)
@@ -76,18 +81,32 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             agents=[self._describe(agent) for agent in self._agents.all],
             slots=self._dispatcher.slots,
             busy_slots=self._dispatcher.busy,
-            queued_tasks=queued,
+            queued_tasks=self._queued,
             git_version=git.version if git else "",
             space_short=self._dispatcher.space_short,
             allowed_roots=self._roots.directories,
-            holds=map(conversions.from_hold, holds[:MOST_HOLDS]),
+            holds=map(conversions.from_hold, self._holds[:MOST_HOLDS]),
+            troubles=[_trouble(trouble) for trouble in self._troubles.current()],
         )
 
     async def LiftHold(self, request: messages.LiftHoldRequest, context: Any) -> messages.LiftHoldResponse:
         """Ends a hold before its time."""
         valid.lift_hold(request)
-        await stored(self._store.holds.lift(HoldId(request.hold_id), request_key("LiftHold", request)))
+        await stored(self._reads.store.holds.lift(HoldId(request.hold_id), request_key("LiftHold", request)))
         return messages.LiftHoldResponse()
+
+    async def _look_at_the_queue(self) -> None:
+        """Counts the tasks that wait, and looks at what is held.
+
+        A server that cannot has to be able to tell what its trouble is.
+        """
+        try:
+            self._queued = await self._reads(self._reads.store.slots.waiting, MOST_QUEUED)
+            self._holds = await self._reads(self._reads.store.holds.all)
+        except Exception as error:  # noqa: BLE001 - what was found last is told
+            self._troubles.note(READING, error)
+        else:
+            self._troubles.clear(READING)
 
     def _describe(self, agent: Agent) -> messages.Agent:
         known = self._versions.of(agent.name) or _LOOKED_FOR
@@ -107,3 +126,12 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
                 interrupts=can.interrupts,
             ),
         )
+
+
+def _trouble(trouble: Trouble) -> messages.Trouble:
+    return messages.Trouble(
+        name=trouble.name,
+        message=texts.valid(trouble.message),
+        count=trouble.count,
+        begin_time=from_time(trouble.begin_time),
+    )

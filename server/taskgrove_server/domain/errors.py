@@ -58,7 +58,8 @@
     ├── TooManyCalls
     ├── TokenInvalid
     ├── ServerDraining
-    └── StoreUnavailable
+    ├── StoreUnavailable
+    └── MachineShort
 
 Each error carries `metadata`: the parts of its message that a program may want, by name. What stands in the way of a
 landing also carries `remedies`: ways out of it.
@@ -622,6 +623,13 @@ class StoreUnavailable(TaskgroveError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"The server's store is out of order: {why}")
+
+
+class MachineShort(TaskgroveError):
+    """The server's machine lacks something that the call needs: memory, threads, open files, processes."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The server's machine is short of something that the call needs ({why}): call again.")
 
 
 def _named(files: Sequence[str]) -> str:

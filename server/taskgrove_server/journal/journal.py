@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.run import Run
+from taskgrove_server.guarding import Steady, Troubles
 from taskgrove_server.journal.growing import Extent, GrowingLog
 from taskgrove_server.journal.line_index import LineIndex
 from taskgrove_server.journal.notices import Notices
@@ -23,14 +24,17 @@ log = logging.getLogger(__name__)
 class Journal:
     """The logs, by position. Every method may be called from any thread."""
 
-    def __init__(self, wakeups: Wakeups) -> None:
+    def __init__(self, wakeups: Wakeups, troubles: Troubles | None = None) -> None:
         self._wakeups = wakeups
         self._notices = Notices()
         self._lock = threading.Lock()
         self._by_key: dict[int, GrowingLog] = {}
         self._by_task: dict[TaskId, tuple[int, GrowingLog]] = {}
+        #: A log that is written faster than it can be read takes turns with the others, a block each.
+        self._unread: set[int] = set()
+        self._failed = False
         self._closed = False
-        self._thread = threading.Thread(target=self._follow_all, name="journal", daemon=True)
+        self._thread = Steady("journal", self._follow, troubles or Troubles(), vital=True)
         self._thread.start()
 
     def follow(self, run: Run, feed: Callable[[bytes], None]) -> None:
@@ -97,6 +101,7 @@ class Journal:
     def close(self) -> None:
         """Ends the thread. Logs that still grow are left as they are."""
         self._closed = True
+        self._thread.stop()
         self._notices.wake()
         self._thread.join()
         self._notices.close()
@@ -110,22 +115,32 @@ class Journal:
             self._notices.remove(key)
             growing.close()
 
-    def _follow_all(self) -> None:
-        # A log that is written faster than it can be read takes turns with the others, a block each.
-        unread: set[int] = set()
-        while True:
-            grown = self._notices.wait(block=not unread)
-            if self._closed:
-                return
-            with self._lock:
-                logs = {key: self._by_key[key] for key in grown | unread if key in self._by_key}
-            unread = {key for key, growing in logs.items() if _read(growing)}
+    def _follow(self) -> None:
+        # After a failure what was noticed may not have been read: then every log is looked at.
+        failed, self._failed = self._failed, True
+        grown = self._notices.wait(block=not (self._unread or failed))
+        if self._closed:
+            return
+        with self._lock:
+            keys = self._by_key.keys() if failed else grown | self._unread
+            logs = {key: self._by_key[key] for key in keys if key in self._by_key}
+        self._unread = set()
+        failure: Exception | None = None
+        for key, growing in logs.items():
+            try:
+                if growing.read():
+                    self._unread.add(key)
+            except Exception as error:  # noqa: BLE001 - the others are read all the same
+                failure = error
+        if failure is not None:
+            raise failure
+        self._failed = False
 
 
 def _read(growing: GrowingLog) -> bool:
     try:
         return growing.read()
     except Exception:
-        # One log that cannot be read must not end the reading of all others.
+        # The thread reads it as soon as it grows.
         log.exception("The log %s cannot be followed", growing.run.log_path)
         return False

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent import futures
 
-from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.task import Task
+from taskgrove_server.guarding import Steady, Troubles
 from taskgrove_server.runner.holding import Holding
 from taskgrove_server.runner.mailbox import Mailbox
 from taskgrove_server.runner.space import FreeSpace
@@ -33,7 +33,13 @@ class Dispatcher:
     """Claims tasks, oldest first, and runs each in a thread of the pool, one a slot."""
 
     def __init__(
-        self, store: Store, slots: int, space: FreeSpace, holding: Holding, work: Callable[[Task, Mailbox], None]
+        self,
+        store: Store,
+        slots: int,
+        space: FreeSpace,
+        holding: Holding,
+        work: Callable[[Task, Mailbox], None],
+        troubles: Troubles | None = None,
     ) -> None:
         self._store = store
         self._holding = holding
@@ -50,14 +56,14 @@ class Dispatcher:
         self._looked_at_all = 0.0
         #: Tasks that were claimed, and for which there was no thread.
         self._unplaced: list[TaskId] = []
-        self._trouble = ""
         self._working: set[futures.Future[None]] = set()
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._stopping = False
         # Taken-up tasks keep their threads even when the server now has fewer slots.
         self._pool = futures.ThreadPoolExecutor(max_workers=4096, thread_name_prefix="slot")
-        self._thread = threading.Thread(target=self._dispatch, name="dispatcher", daemon=True)
+        self._thread = Steady(
+            "dispatcher", self._look, troubles or Troubles(), vital=True, leave=store.close_connection
+        )
 
     @property
     def slots(self) -> int:
@@ -97,10 +103,9 @@ class Dispatcher:
 
     def stop(self, *, stop_runs: bool) -> None:
         """Claims no more, and tells the threads to leave what runs to the next server, or to stop it."""
-        self._stopping = True
+        self._thread.stop()
         self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
         with self._lock:
             mailboxes = list(self._mailboxes.values())
         for mailbox in mailboxes:
@@ -112,27 +117,13 @@ class Dispatcher:
             working = list(self._working)
         return not futures.wait(working, seconds).not_done
 
-    def _dispatch(self) -> None:
-        while not self._stopping:
-            self._wake.wait(INTERVAL)
-            self._wake.clear()
-            try:
-                self._pass_on_cancels()
-                self._put_back()
-                while not self._stopping and self._has_space() and (waiting := self._next()):
-                    self._claim(waiting)
-                self._trouble = ""
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may succeed
-                self._note(error)
-        self._store.close_connection()
-
-    def _note(self, error: Exception) -> None:
-        """Logs what keeps tasks from being claimed: once, and not with every look."""
-        trouble = f"{type(error).__name__}: {error}"
-        if trouble != self._trouble:
-            self._trouble = trouble
-            expected = isinstance(error, errors.StoreUnavailable)
-            log.error("No task can be claimed: %s", error, exc_info=None if expected else error)
+    def _look(self) -> None:
+        self._wake.wait(INTERVAL)
+        self._wake.clear()
+        self._pass_on_cancels()
+        self._put_back()
+        while not self._thread.stopped and self._has_space() and (waiting := self._next()):
+            self._claim(waiting)
 
     def _pass_on_cancels(self) -> None:
         """Tells threads that their task was cancelled: at once, and again with each look at everything.

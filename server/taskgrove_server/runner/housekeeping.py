@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+import functools
 import threading
 from collections.abc import Callable, Mapping
 
-log = logging.getLogger(__name__)
+from taskgrove_server.guarding import Steady, Troubles, guarded
 
 #: Seconds between two rounds.
 INTERVAL = 60.0
@@ -16,14 +16,19 @@ class Housekeeping:
     """Does chores in a thread of its own, one after the other, at once and then every so often.
 
     A chore is called with what tells whether the server stops, and should return soon once it does. One that fails
-    is logged and tried again in the next round.
+    is in trouble, and tried again in the next round.
     """
 
-    def __init__(self, chores: Mapping[str, Callable[[Callable[[], bool]], None]], leave: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        chores: Mapping[str, Callable[[Callable[[], bool]], None]],
+        leave: Callable[[], None],
+        troubles: Troubles,
+    ) -> None:
         self._chores = chores
-        self._leave = leave
+        self._troubles = troubles
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._thread = Steady("housekeeping", self._round, troubles, leave=leave)
 
     def start(self) -> None:
         """Begins the first round."""
@@ -32,17 +37,12 @@ class Housekeeping:
     def stop(self) -> None:
         """Begins nothing more, and waits for the chore that is being done."""
         self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.stop()
+        self._thread.join()
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            for name, chore in self._chores.items():
-                if self._stopped.is_set():
-                    break
-                try:
-                    chore(self._stopped.is_set)
-                except Exception as error:
-                    log.error("Housekeeping could not be done (%s): %s", name, error, exc_info=error)
-            self._stopped.wait(INTERVAL)
-        self._leave()
+    def _round(self) -> None:
+        for name, chore in self._chores.items():
+            if self._stopped.is_set():
+                break
+            guarded(f"housekeeping: {name}", functools.partial(chore, self._stopped.is_set), self._troubles)
+        self._stopped.wait(INTERVAL)

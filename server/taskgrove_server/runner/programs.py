@@ -9,6 +9,7 @@ from collections.abc import Callable
 from taskgrove_server.agents.agent import Agent, Installation
 from taskgrove_server.agents.registry import Registry
 from taskgrove_server.agents.versions import Versions
+from taskgrove_server.guarding import Troubles
 from taskgrove_server.processes import sweeping
 from taskgrove_server.worktrees import repositories
 
@@ -16,12 +17,12 @@ from taskgrove_server.worktrees import repositories
 GIT = "git"
 
 
-def versions(agents: Registry) -> Versions:
+def versions(agents: Registry, troubles: Troubles) -> Versions:
     """Returns what tells the versions of all."""
     programs: dict[str, Callable[[], Installation]] = {
         agent.name: functools.partial(_find, agent) for agent in agents.all
     }
-    return Versions({**programs, GIT: _find_git}, sweeping.sweep_marked)
+    return Versions({**programs, GIT: _find_git}, sweeping.sweep_marked, troubles)
 
 
 def _find(agent: Agent) -> Installation:

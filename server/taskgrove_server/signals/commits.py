@@ -6,12 +6,9 @@ it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from taskgrove_server.domain.ids import TaskId
-
-log = logging.getLogger(__name__)
 
 #: Is called with the tasks that a commit touched, on the thread that has committed: it must not block.
 Listener = Callable[[frozenset[TaskId]], None]
@@ -28,9 +25,12 @@ class Commits:
         self._listeners.append(listener)
 
     def tell(self, task_ids: frozenset[TaskId]) -> None:
-        """Tells all listeners of a commit; one that fails keeps nothing from the others."""
+        """Tells all listeners of a commit; raises what one has raised, once the others are told as well."""
+        failure: Exception | None = None
         for listener in self._listeners:
             try:
                 listener(task_ids)
-            except Exception:
-                log.exception("A commit could not be told of")
+            except Exception as error:  # noqa: BLE001 - one that fails keeps nothing from the others
+                failure = error
+        if failure is not None:
+            raise failure

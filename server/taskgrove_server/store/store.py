@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.guarding import Troubles
 from taskgrove_server.store.database import open_database
 from taskgrove_server.store.events import Events
 from taskgrove_server.store.holds import Holds
@@ -25,9 +26,11 @@ class Store:
     `committed` is called there with the tasks that a commit touched, and must neither block nor raise.
     """
 
-    def __init__(self, path: Path, committed: Callable[[frozenset[TaskId]], None]) -> None:
+    def __init__(
+        self, path: Path, committed: Callable[[frozenset[TaskId]], None], troubles: Troubles | None = None
+    ) -> None:
         self._database = open_database(path)
-        self._writer = Writer(self._database, committed)
+        self._writer = Writer(self._database, committed, troubles or Troubles())
         self.tasks = Tasks(self._writer)
         self.slots = Slots(self._writer)
         self.holds = Holds(self._writer)
@@ -36,6 +39,10 @@ class Store:
         self.events = Events(self._writer, self._database)
         self.task_lists = TaskLists(self._writer)
         self.requests = Requests(self._writer)
+
+    def open_connection(self) -> None:
+        """Opens the calling thread's connection, which else happens when it first reads."""
+        self._database.connect(reuse_if_open=True)
 
     def close_connection(self) -> None:
         """Closes the calling thread's connection, which a thread that ends must not leave behind."""

@@ -6,7 +6,6 @@ SQLite's lock, with 99th percentiles over a second on a real disk.
 
 from __future__ import annotations
 
-import logging
 import queue
 import sqlite3
 import threading
@@ -19,14 +18,20 @@ import peewee
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.guarding import Steady, Troubles, guarded
 from taskgrove_server.store import refusing
-
-log = logging.getLogger(__name__)
+from taskgrove_server.store.database import BUSY_TIMEOUT
 
 T = TypeVar("T")
 
 #: Changes that share one commit at most: bounds how long the first of them waits.
 GROUP = 128
+
+#: Seconds after which a database that was out of order is tried again, if no change comes meanwhile.
+PROBE_INTERVAL = 1.0
+
+#: What is in trouble while the database is out of order.
+STORE = "store"
 
 
 @dataclass(slots=True)
@@ -45,15 +50,19 @@ class _Waiting:
 
 
 class Writer:
-    """Runs changes in order. A future resolves only after its change is on disk."""
+    """Runs changes in order. A future resolves only after its change is on disk, and it does resolve."""
 
-    def __init__(self, database: peewee.SqliteDatabase, committed: Callable[[frozenset[TaskId]], None]) -> None:
+    def __init__(
+        self, database: peewee.SqliteDatabase, committed: Callable[[frozenset[TaskId]], None], troubles: Troubles
+    ) -> None:
         self._database = database
         self._committed = committed
+        self._troubles = troubles
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._out_of_order = False
+        self._thread = Steady("store-writer", self._work, troubles, vital=True, leave=database.close)
         self._thread.start()
 
     def submit(self, change: Callable[[Changed], T]) -> Future[T]:
@@ -76,46 +85,75 @@ class Writer:
                 self._queue.put(None)
         self._thread.join()
 
-    def _run(self) -> None:
-        with self._database.connection_context():
-            ends = False
-            while not ends:
-                group, ends = self._next_group()
-                self._commit(group)
-
-    def _next_group(self) -> tuple[list[_Waiting], bool]:
+    def _work(self) -> None:
+        """Makes the next changes. Whatever is raised, all of them are answered."""
         group: list[_Waiting] = []
-        waiting = self._queue.get()
+        try:
+            self._gather(group)
+            self._make_ready()
+            if group:
+                self._commit(group)
+            elif self._out_of_order:
+                self._probe()
+        except (peewee.PeeweeException, sqlite3.Error, OSError) as last:
+            # No pause: who asks next is to be told at once that the store is out of order.
+            error = refusing.first(last)
+            unstored = errors.StoreUnavailable(f"the change could not be stored: {error}")
+            self._troubles.note(STORE, unstored, vital=True)
+            _refuse(group, unstored)
+            self._out_of_order = True
+        except BaseException as error:
+            self._out_of_order = True
+            _refuse(group, errors.StoreUnavailable(f"the change may not have been stored: {type(error).__name__}"))
+            raise
+
+    def _gather(self, group: list[_Waiting]) -> None:
+        """Waits for changes and takes those that are there; none when the database is to be probed, or at the end."""
+        try:
+            waiting = self._queue.get(timeout=PROBE_INTERVAL if self._out_of_order else None)
+        except queue.Empty:
+            return
         while waiting is not None:
             if waiting.future.set_running_or_notify_cancel():
                 group.append(waiting)
             if len(group) >= GROUP or self._queue.empty():
-                return group, False
+                return
             waiting = self._queue.get()
-        return group, True
+        self._thread.stop()
+
+    def _make_ready(self) -> None:
+        """Has a connection with no transaction open: one that could not be undone keeps the next from beginning."""
+        self._database.connect(reuse_if_open=True)
+        connect: Callable[[], sqlite3.Connection] = self._database.connection
+        if (connection := connect()).in_transaction:
+            connection.rollback()
 
     def _commit(self, group: list[_Waiting]) -> None:
-        if not group:
-            return
         changed = Changed()
         done: list[tuple[_Waiting, Any]] = []
-        try:
-            with self._database.atomic("IMMEDIATE"):
-                for waiting in group:
-                    self._change(waiting, changed, done)
-        except (peewee.PeeweeException, sqlite3.Error, OSError) as last:
-            error = refusing.first(last)
-            log.error("A group of %d changes could not be committed: %s", len(group), error)
+        with self._database.atomic("IMMEDIATE"):
             for waiting in group:
-                if not waiting.future.done():
-                    unstored = errors.StoreUnavailable(f"the change could not be stored: {error}")
-                    waiting.future.set_exception(unstored)
-            return
+                self._change(waiting, changed, done)
+        self._note_order()
         # Whoever has an answer finds nothing that is older.
         if changed.tasks or changed.holds:
-            self._committed(frozenset(changed.tasks))
+            guarded("wake-ups", lambda: self._committed(frozenset(changed.tasks)), self._troubles)
         for waiting, value in done:
             waiting.future.set_result(value)
+
+    def _probe(self) -> None:
+        """Makes a change that changes nothing. It waits for no other process, or who asks meanwhile would wait, too."""
+        self._database.pragma("busy_timeout", 0)
+        try:
+            with self._database.atomic("IMMEDIATE"):
+                self._database.pragma("user_version", self._database.pragma("user_version"))
+        finally:
+            self._database.pragma("busy_timeout", int(BUSY_TIMEOUT * 1000))
+        self._note_order()
+
+    def _note_order(self) -> None:
+        self._out_of_order = False
+        self._troubles.clear(STORE)
 
     def _change(self, waiting: _Waiting, changed: Changed, done: list[tuple[_Waiting, Any]]) -> None:
         mine = Changed()
@@ -132,3 +170,9 @@ class Writer:
             done.append((waiting, value))
             changed.tasks |= mine.tasks
             changed.holds |= mine.holds
+
+
+def _refuse(group: list[_Waiting], error: errors.StoreUnavailable) -> None:
+    for waiting in group:
+        if not waiting.future.done():
+            waiting.future.set_exception(error)

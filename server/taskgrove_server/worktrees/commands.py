@@ -183,9 +183,9 @@ class Git:
             # Read beside its output, or git waits once the pipe is full.
             listening = threading.Thread(target=lambda: words.append(process.stderr.read() if process.stderr else b""))
             deadline = threading.Timer(self._timeout, _signal, (process, signal.SIGKILL))
-            listening.start()
-            deadline.start()
             try:
+                listening.start()
+                deadline.start()
                 if process.stdout is not None:
                     yield from process.stdout
                 status = process.wait()
@@ -193,7 +193,8 @@ class Git:
                 deadline.cancel()
                 if process.poll() is None:
                     _stop(process)
-                listening.join()
+                if listening.ident is not None:
+                    listening.join()
             if status:
                 raise _failed(arguments, status, words[0])
 

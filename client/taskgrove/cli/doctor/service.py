@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 
 import taskgrove
@@ -39,6 +40,10 @@ def examine(server: connecting.Server) -> Iterator[Finding]:
         yield findings.problem(
             "server's disk", "The server starts no task, for want of room", "Free some, or lower its min_free_space."
         )
+    for trouble in answered.troubles:
+        since = trouble.begin_time.ToDatetime(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        what = f"The server has trouble with {trouble.name}, {trouble.count} times since {since}: {trouble.message}"
+        yield findings.problem("server's troubles", what, "It tries again by itself; its log has more.")
     for hold in answered.holds:
         yield findings.warning(
             f"hold {hold.id}",
