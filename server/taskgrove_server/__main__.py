@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import os
 import sys
 
@@ -12,7 +12,7 @@ _FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"
 
 os.environ[_FORK_SUPPORT] = "0"
 try:
-    from taskgrove_server import app, guarding, settings, tokens
+    from taskgrove_server import app, guarding, logs, settings, tokens
     from taskgrove_server.api.addresses import AddressUnusable
     from taskgrove_server.domain.errors import DirectoryRefused, StoreUnavailable
     from taskgrove_server.ownership import DataDirectoryUnusable
@@ -39,6 +39,7 @@ FOR_A_PERSON = (
 
 def main() -> None:
     """Serves until told to stop, or makes a new token. Exit status 0, or 1 with a sentence on stderr when it cannot."""
+    logs.open_closed()
     try:
         loaded = settings.load(sys.argv[1:], os.environ)
         if settings.rotates_token(sys.argv[1:]):
@@ -46,16 +47,32 @@ def main() -> None:
             tokens.rotate(path)
             sys.stderr.write(f"There is a new token in {path}; the one before is worth nothing from now on.\n")
             return
-        logging.basicConfig(level=loaded.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        app.serve(loaded)
     except FOR_A_PERSON as error:
         sys.exit(f"taskgroved: {error}")
+    with logs.passed_on(loaded.log_level):
+        status = _serve(loaded)
+    sys.exit(status)
+
+
+def _serve(loaded: settings.Settings) -> int:
+    """Serves; returns the exit status. Says what there is to say while somebody passes it on."""
+    try:
+        app.serve(loaded)
+    except FOR_A_PERSON as error:
+        _say(f"taskgroved: {error}\n")
+        return 1
     except Exception as error:
         shortage = guarding.shortage_behind(error)
         if shortage is None:
             raise
-        told = guarding.told(shortage)
-        sys.exit(f"taskgroved: The machine is short of something that the server needs: {told}.")
+        _say(f"taskgroved: The machine is short of something that the server needs: {guarding.told(shortage)}.\n")
+        return 1
+    return 0
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode(errors="surrogateescape"))
 
 
 if __name__ == "__main__":

@@ -233,8 +233,10 @@ class App:
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         told_to_stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told_to_stop.set)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            # `nohup` has it ignored, so that the server outlives its terminal.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, told_to_stop.set)
         self._wakeups.attach(loop)
 
         server = Server(self._interceptor, self._servicers, self._troubles)
