@@ -181,8 +181,9 @@ class App:
             "listings": self._drop_listings,
         }
         self._housekeeping = Housekeeping(chores, self._store.close_connection, self._troubles)
-        self._interceptor = StatusInterceptor(Admission(Token(data.token, self._troubles).matches, self._wakeups))
-        self._upkeep = Upkeep(self._troubles)
+        token = Token(data.token, self._troubles)
+        self._interceptor = StatusInterceptor(Admission(token.matches, self._wakeups))
+        self._upkeep = Upkeep(data, token, self._troubles)
 
     def run(self) -> None:
         """Serves until told to stop, then leaves everything as the next server needs it."""

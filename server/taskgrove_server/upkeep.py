@@ -1,4 +1,4 @@
-"""What the server does for itself once a second: tells its health."""
+"""What the server does for itself once a second: tells its health, and restores its files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Awaitable
 
 from taskgrove_server.api.server import Server
 from taskgrove_server.guarding import Troubles
+from taskgrove_server.ownership import DataDirectory
+from taskgrove_server.tokens import Token
 
 #: Seconds between two rounds.
 INTERVAL = 1.0
@@ -15,7 +17,9 @@ INTERVAL = 1.0
 class Upkeep:
     """Goes its rounds on the event loop, whatever they raise."""
 
-    def __init__(self, troubles: Troubles) -> None:
+    def __init__(self, data: DataDirectory, token: Token, troubles: Troubles) -> None:
+        self._data = data
+        self._token = token
         self._troubles = troubles
 
     async def run(self, server: Server) -> None:
@@ -23,6 +27,13 @@ class Upkeep:
         while True:
             await asyncio.sleep(INTERVAL)
             await self._guarded("health", server.tell_health())
+            await self._guarded("files", self._restore_files(server))
+
+    async def _restore_files(self, server: Server) -> None:
+        """Makes again what others have removed, such as cleaners of temporary files."""
+        self._data.keep()
+        self._token.current()
+        await server.restore_socket()
 
     async def _guarded(self, name: str, step: Awaitable[None]) -> None:
         try:

@@ -13,9 +13,10 @@ import grpc
 import pytest
 
 import taskgrove
-from support import loose_server, repositories, tasks_gates, tasks_work, troubles
+from support import loose_server, repositories, tasks_following, tasks_gates, tasks_work, troubles
 from support.cli_shell import Shell
 from support.server import RunningServer
+from support.tasks_following import Follower
 from support.tasks_gates import Gate
 from support.troubles import NOT_SERVING, SERVING, Health
 from taskgrove import errors
@@ -156,6 +157,27 @@ def test_tasks_wait_while_no_thread_can_be_started(of_nobody: RunningServer) -> 
             check_that_tasks_wait(client, health, ids, "can't start new thread")
         check_that_tasks_are_done_once(client, ids)
         troubles.check_well(client, health)
+
+
+def test_a_data_directory_that_is_away_for_a_while_is_waited_for_and_not_made_anew(
+    server: RunningServer, client: taskgrove.Client, health: Health, gate: Gate
+) -> None:
+    task_list = tasks_work.make_list(client, f"echo begun; {gate.pass_through}; seq 100")
+    with Follower(client, client.enqueue(task_list.id, "Count").id) as follower:
+        follower.wait_for_text("begun")
+        away = server.root / "away"
+        server.data.rename(away)
+        told = tasks_gates.until(lambda: troubles.told(client).get("files"), "the trouble")
+        assert f"The data directory {server.data} is not at its place" in told
+        ids = [client.enqueue(task_list.id, f"Task {number}").id for number in range(6)]
+        check_that_tasks_wait(client, health, ids, "No such file or directory")
+        assert not server.data.exists()
+        away.rename(server.data)
+        gate.open()
+        check_that_tasks_are_done_once(client, [follower.task_id, *ids])
+        follower.rested()
+        assert tasks_following.texts(follower.events) == ["begun", *map(str, range(1, 101))]
+    troubles.check_well(client, health)
 
 
 def test_a_store_that_is_out_of_order_is_told_until_it_is_well_again(

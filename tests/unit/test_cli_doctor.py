@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import tomllib
@@ -169,6 +170,31 @@ def test_a_default_server_that_is_not_there_is_only_a_warning(monkeypatch: pytes
     (found,) = service.examine(connecting.Server(None, None))
     assert found.status == "warning"
     assert f"unix:{tmp_path}/taskgroved.sock (the default)" in found.what
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [errors.ServerUnavailable("No.", code=grpc.StatusCode.UNAVAILABLE), errors.DeadlineExceeded("Too late.")],
+)
+def test_who_holds_the_data_directory_of_a_server_that_does_not_answer_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: errors.TaskgroveError
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(taskgrove, "Client", fails)
+    server = connecting.Server(f"unix:{tmp_path}/taskgroved.sock", None)
+    lock = tmp_path / "lock"
+    for content in ("", "no number\n", "4194305\n", f"{os.getpid()}\n"):
+        lock.write_text(content)
+        (found,) = service.examine(server)
+        assert "holds the data directory" not in found.what
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        (found,) = service.examine(server)
+    assert found.status == "problem"
+    assert f"process {os.getpid()} holds the data directory {tmp_path}" in found.what
+    assert f"kill {os.getpid()}" in found.advice
 
 
 def test_what_the_server_has_trouble_with_is_a_problem(stand_in: StandIn) -> None:

@@ -51,7 +51,7 @@ def _sentence(error: errors.TaskgroveError, server: connecting.Server) -> str:
     if not isinstance(error, errors.ServerUnavailable) or error.reason is not None:
         return error.message
     where = f"the default server, {server.address}" if server.is_default else server.address
-    advice = " (start it with: taskgroved)" if server.is_default else ""
+    advice = " (start it with: taskgroved, or see what is wrong with: taskgrove doctor)" if server.is_default else ""
     return f"Cannot reach {where}{advice}: {error.message}"
 
 

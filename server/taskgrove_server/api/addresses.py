@@ -7,11 +7,13 @@ import os
 import socket
 from pathlib import Path
 
+from taskgrove_server.guarding import Tellable
+
 #: Bytes of the longest path that a Unix socket may have.
 LONGEST_SOCKET_PATH = 107
 
 
-class AddressUnusable(Exception):
+class AddressUnusable(Tellable):
     """The server cannot serve at the address; the message says why."""
 
 
@@ -49,16 +51,24 @@ def prepare_socket(path: str) -> None:
 def _remove_stale_socket(path: str) -> None:
     """Removes a socket that a killed server left. gRPC would take the place of one that is served, too."""
     with socket.socket(socket.AF_UNIX) as caller:
+        # One that is served, but by a server that is stopped, would keep the caller waiting.
+        caller.setblocking(False)
         try:
             caller.connect(path)
         except FileNotFoundError:
             return
+        except BlockingIOError:
+            raise _taken(path) from None
         except ConnectionRefusedError:
             if not Path(path).is_socket():
                 raise AddressUnusable(f"{path} is not a socket: choose another path with --listen unix:PATH.") from None
             Path(path).unlink()
         else:
-            raise AddressUnusable(f"Another server serves at unix:{path}: choose another path with --listen unix:PATH.")
+            raise _taken(path)
+
+
+def _taken(path: str) -> AddressUnusable:
+    return AddressUnusable(f"Another server serves at unix:{path}: choose another path with --listen unix:PATH.")
 
 
 def require_free(address: str, *, tls: bool) -> None:

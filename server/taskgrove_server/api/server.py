@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -25,6 +25,7 @@ from taskgrove.v1 import (
 )
 from taskgrove_server.api import addresses
 from taskgrove_server.api.interceptors import StatusInterceptor
+from taskgrove_server.api.socket_file import SocketFile
 from taskgrove_server.guarding import Troubles
 from taskgrove_server.tls import Tls
 
@@ -61,6 +62,9 @@ OPTIONS = (
 )
 
 
+log = logging.getLogger(__name__)
+
+
 class _Leaving(logging.Filter):
     """Drops the error, with its trace, that gRPC logs for each client that leaves while a message is on its way."""
 
@@ -88,26 +92,79 @@ class Server:
 
     def __init__(self, interceptor: StatusInterceptor, servicers: Servicers, troubles: Troubles) -> None:
         logging.getLogger("grpc._cython.cygrpc").addFilter(_LEAVING)
-        self._server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS)
+        self._interceptor = interceptor
+        self._servicers = servicers
         self._health = health.aio.HealthServicer()
         self._troubles = troubles
-        task_service_pb2_grpc.add_TaskServiceServicer_to_server(servicers.tasks, self._server)
-        task_list_service_pb2_grpc.add_TaskListServiceServicer_to_server(servicers.task_lists, self._server)
-        event_service_pb2_grpc.add_EventServiceServicer_to_server(servicers.events, self._server)
-        worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicers.worktrees, self._server)
-        server_service_pb2_grpc.add_ServerServiceServicer_to_server(servicers.server, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        _add_reflection(self._server)
+        self._server = self._make()
+        #: Those that went before. Whoever is connected to one stays so: a call that comes while it stops is cancelled.
+        self._earlier: list[grpc.aio.Server] = []
+        self._socket: SocketFile | None = None
 
     async def start(self, address: str, tls: Tls | None) -> str:
         """Serves at an address; returns the target that clients connect to. Raises AddressUnusable.
 
         A Unix socket has no use for TLS.
         """
-        target = self._bind(address, tls)
-        await self._server.start()
+        path = address.removeprefix("unix:")
+        if path != address:
+            self._socket = SocketFile(path)
+            await self._listen(self._server, self._socket)
+            target = address
+        else:
+            target = self._bind(address, tls)
+            await self._server.start()
         await self.tell_health()
         return target
+
+    async def restore_socket(self) -> None:
+        """Listens anew when others have taken the socket's file away; calls that go on do so to their end.
+
+        Raises AddressUnusable when it cannot.
+        """
+        if self._socket is None or self._socket.is_there():
+            return
+        server = self._make()
+        try:
+            await self._listen(server, self._socket)
+        except BaseException:
+            await server.stop(None)
+            raise
+        log.warning("The file of the socket was gone; it is there again")
+        self._earlier.append(self._server)
+        self._server = server
+
+    async def drain(self) -> None:
+        """Tells health checks that the server is about to stop."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace: float) -> None:
+        """Ends what goes on after `grace` seconds, then everything."""
+        if self._socket is not None:
+            self._socket.remove()
+        await asyncio.gather(*(server.stop(grace) for server in (self._server, *self._earlier)))
+
+    async def _listen(self, server: grpc.aio.Server, socket: SocketFile) -> None:
+        socket.prepare()
+        try:
+            server.add_insecure_port(socket.address)
+            await server.start()
+            # Another server may have come meanwhile.
+            socket.prepare()
+            socket.place()
+        except (RuntimeError, OSError) as error:
+            raise addresses.AddressUnusable(f"Cannot serve at {socket.target}: {error}") from error
+
+    def _make(self) -> grpc.aio.Server:
+        server = grpc.aio.server(interceptors=[self._interceptor], options=OPTIONS)
+        task_service_pb2_grpc.add_TaskServiceServicer_to_server(self._servicers.tasks, server)
+        task_list_service_pb2_grpc.add_TaskListServiceServicer_to_server(self._servicers.task_lists, server)
+        event_service_pb2_grpc.add_EventServiceServicer_to_server(self._servicers.events, server)
+        worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(self._servicers.worktrees, server)
+        server_service_pb2_grpc.add_ServerServiceServicer_to_server(self._servicers.server, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        _add_reflection(server)
+        return server
 
     async def tell_health(self) -> None:
         """Tells health checks how things are."""
@@ -116,32 +173,16 @@ class Server:
         for name in ("", *SERVICES):
             await self._health.set(name, state)
 
-    async def drain(self) -> None:
-        """Tells health checks that the server is about to stop."""
-        await self._health.enter_graceful_shutdown()
-
-    async def stop(self, grace: float) -> None:
-        """Ends what goes on after `grace` seconds, then everything."""
-        await self._server.stop(grace)
-
     def _bind(self, address: str, tls: Tls | None) -> str:
-        path = address.removeprefix("unix:")
-        on_socket = path != address
-        if on_socket:
-            addresses.prepare_socket(path)
-        else:
-            addresses.require_free(address, tls=tls is not None)
+        addresses.require_free(address, tls=tls is not None)
         try:
-            if tls is None or on_socket:
+            if tls is None:
                 port = self._server.add_insecure_port(address)
             else:
                 port = self._server.add_secure_port(address, tls.credentials())
         except RuntimeError as error:
             why = f"{error}; do certificate and key belong together?" if tls else error
             raise addresses.AddressUnusable(f"Cannot serve at {address}: {why}") from error
-        if on_socket:
-            Path(path).chmod(0o600)
-            return address
         return f"{address.rpartition(':')[0]}:{port}"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import taskgrove
 from taskgrove import errors
 from taskgrove.cli import connecting, exits, holds
-from taskgrove.cli.doctor import findings, programs
+from taskgrove.cli.doctor import findings, holder, programs
 from taskgrove.cli.doctor.findings import Finding
 from taskgrove.v1.server_service_pb2 import GetServerInfoResponse
 
@@ -78,6 +78,8 @@ def _ask(server: connecting.Server) -> GetServerInfoResponse | Finding:
     except errors.ServerUnavailable as error:
         if error.reason is not None:
             return findings.warning("server", f"The server at {where} is about to stop", "Try again in a moment.")
+        if held := holder.examine(server.address, where):
+            return held
         if server.is_default:
             return findings.warning(
                 "server",
@@ -85,6 +87,11 @@ def _ask(server: connecting.Server) -> GetServerInfoResponse | Finding:
                 "Start one with: taskgroved. `run` starts one for itself.",
             )
         return findings.problem("server", f"No server answers at {where}", "Check --target or TASKGROVE_TARGET.")
+    except errors.DeadlineExceeded as error:
+        slow = findings.problem(
+            "server", f"The server at {where} does not answer: {error.message}", "Look into its log."
+        )
+        return holder.examine(server.address, where) or slow
     except errors.TaskgroveError as error:
         return findings.problem("server", f"The server at {where} fails: {error.message}", "Look into its log.")
 
