@@ -36,7 +36,10 @@ from taskgrove_server.api.task_list_service import TaskListServicer
 from taskgrove_server.api.task_service import TaskServicer
 from taskgrove_server.api.watching import Watching
 from taskgrove_server.api.worktree_service import WorktreeServicer
+from taskgrove_server.domain.listing import Order, TaskFilter
+from taskgrove_server.domain.task import TaskState
 from taskgrove_server.guarding import Troubles
+from taskgrove_server.idling import Idling
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.wakeups import Wakeups
 from taskgrove_server.ownership import DataDirectory
@@ -182,8 +185,10 @@ class App:
         }
         self._housekeeping = Housekeeping(chores, self._store.close_connection, self._troubles)
         token = Token(data.token, self._troubles)
-        self._interceptor = StatusInterceptor(Admission(token.matches, self._wakeups))
-        self._upkeep = Upkeep(data, token, self._troubles)
+        admission = Admission(token.matches, self._wakeups)
+        self._interceptor = StatusInterceptor(admission)
+        idling = Idling(settings.idle_exit, admission.quiet, self._is_active, data.leave)
+        self._upkeep = Upkeep(data, token, idling, self._troubles)
 
     def run(self) -> None:
         """Serves until told to stop, then leaves everything as the next server needs it."""
@@ -240,6 +245,10 @@ class App:
                 loop.add_signal_handler(number, told_to_stop.set)
         self._wakeups.attach(loop)
 
+        def leave() -> None:
+            self._wakeups.drain()
+            told_to_stop.set()
+
         server = Server(self._interceptor, self._servicers, self._troubles)
         try:
             target = await server.start(self._settings.address, self._tls)
@@ -247,7 +256,7 @@ class App:
             self._versions.start()
             self._dispatcher.start()
             self._housekeeping.start()
-            upkeep = asyncio.create_task(self._upkeep.run(server))
+            upkeep = asyncio.create_task(self._upkeep.run(server, leave))
             _spare_the_collector()
             log.info("taskgroved is ready on %s", target)
             await told_to_stop.wait()
@@ -260,6 +269,12 @@ class App:
             await server.stop(GRACE)
             self._versions.close()
             self._wakeups.attach(None)
+
+    async def _is_active(self) -> bool:
+        if self._offloading.busy:
+            return True
+        active = TaskFilter(states=frozenset({TaskState.QUEUED, TaskState.RUNNING}))
+        return bool(await self._reads(self._store.tasks.page, active, Order.NEWEST_FIRST, None, 1))
 
 
 def _ending(settings: Settings) -> Ending:

@@ -73,6 +73,25 @@ class DataDirectory:
             ) from None
         return descriptor
 
+    def leave(self) -> bool:
+        """Tells whether no command relies on this server; then none does until this process has ended.
+
+        Commands that start a server where none answers hold the lock, shared, for as long as they rely on it.
+        """
+        try:
+            descriptor = os.open(self.root / "private-server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            # Nobody relies on a server whose directory is gone.
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                return False
+            raise
+        return True
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

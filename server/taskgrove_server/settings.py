@@ -201,6 +201,11 @@ class Settings:
     stop_runs: bool = _setting(
         _FLAG, False, "Stop running agents together with the server, instead of leaving them to the next one."
     )
+    idle_exit: float = _setting(
+        _PAUSE,
+        0.0,
+        "How long there may be no call and no task that waits or runs before the server ends by itself. 0: for ever.",
+    )
     log_level: str = _setting(_LEVEL, "info", "How much the server logs on stderr: debug, info, warning or error.")
 
     @property

@@ -1,14 +1,18 @@
-"""What the server does for itself once a second: tells its health, and restores its files."""
+"""What the server does for itself once a second: tells its health, restores its files, sees whether it is needed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from taskgrove_server.api.server import Server
 from taskgrove_server.guarding import Troubles
+from taskgrove_server.idling import Idling
 from taskgrove_server.ownership import DataDirectory
 from taskgrove_server.tokens import Token
+
+T = TypeVar("T")
 
 #: Seconds between two rounds.
 INTERVAL = 1.0
@@ -17,17 +21,22 @@ INTERVAL = 1.0
 class Upkeep:
     """Goes its rounds on the event loop, whatever they raise."""
 
-    def __init__(self, data: DataDirectory, token: Token, troubles: Troubles) -> None:
+    def __init__(self, data: DataDirectory, token: Token, idling: Idling, troubles: Troubles) -> None:
         self._data = data
         self._token = token
+        self._idling = idling
         self._troubles = troubles
 
-    async def run(self, server: Server) -> None:
-        """Goes round until it is cancelled."""
+    async def run(self, server: Server, leave: Callable[[], None]) -> None:
+        """Goes round until it is cancelled, or nobody needs the server: then it calls `leave` and returns."""
         while True:
             await asyncio.sleep(INTERVAL)
             await self._guarded("health", server.tell_health())
             await self._guarded("files", self._restore_files(server))
+            if await self._guarded("idle exit", self._idling.is_over()):
+                # At once: a call that came in between would be lost.
+                leave()
+                return
 
     async def _restore_files(self, server: Server) -> None:
         """Makes again what others have removed, such as cleaners of temporary files."""
@@ -35,10 +44,11 @@ class Upkeep:
         self._token.current()
         await server.restore_socket()
 
-    async def _guarded(self, name: str, step: Awaitable[None]) -> None:
+    async def _guarded(self, name: str, step: Awaitable[T]) -> T | None:
         try:
-            await step
+            value = await step
         except Exception as error:  # noqa: BLE001 -- tried again in the next round
             self._troubles.note(name, error)
-        else:
-            self._troubles.clear(name)
+            return None
+        self._troubles.clear(name)
+        return value

@@ -46,6 +46,7 @@ VALUES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "author_name": ({"Grace Hopper": "Grace Hopper"}, [""]),
     "author_email": ({"g@example.org": "g@example.org"}, [""]),
     "stop_runs": ({"true": True, "YES": True, "1": True, "false": False, "no": False, "0": False}, ["", "maybe", "2"]),
+    "idle_exit": ({"0": 0.0, "60": 60.0}, ["", "-1", "never"]),
     "log_level": ({"debug": "debug", "error": "error"}, ["", "INFO", "verbose"]),
 }
 

@@ -1,9 +1,13 @@
-"""A server that `taskgrove run` starts for itself when none answers, and stops when the work is done."""
+"""A server that `taskgrove run` starts for itself when none answers, and stops when the work is done.
+
+Where the command is ended before it can do that, the server ends by itself: see its setting idle_exit.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 import signal
 import socket
@@ -32,6 +36,9 @@ _PAUSE = 0.05
 
 #: Bytes of the log that are kept from one server to the next.
 _LARGEST_LOG = 1_000_000
+
+#: Seconds without calls and work after which a server ends by itself whose command could not stop it.
+_IDLE_EXIT = 30
 
 _ACTIVE = (task_pb2.Task.STATE_QUEUED, task_pb2.Task.STATE_RUNNING)
 
@@ -113,6 +120,7 @@ class PrivateServer:
                 process = subprocess.Popen(
                     # Both named, so that no settings of the user's own lead it elsewhere.
                     [program, "--data-dir", directory, "--listen", connection.default_target()],
+                    env={"TASKGROVE_IDLE_EXIT": str(_IDLE_EXIT), **os.environ},
                     stdin=subprocess.DEVNULL,
                     stdout=stderr,
                     stderr=stderr,
@@ -139,7 +147,8 @@ class PrivateServer:
     def release(self, use: int) -> None:
         """Stops the server, unless it has other work; `use` is the descriptor of the lock on its use."""
         if self.process.poll() is None and self._has_other_work(use):
-            click.echo(f"The server goes on with other work; stop it with: kill {self.process.pid}", err=True)
+            said = f"The server goes on with other work; stop it with: kill {self.process.pid}"
+            click.echo(f"{said} (it ends by itself once it is idle)", err=True)
         else:
             self._stop()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
 import grpc
@@ -29,9 +31,25 @@ class Admission:
     def __init__(self, is_token: Callable[[str], bool], wakeups: Wakeups) -> None:
         self._is_token = is_token
         self._wakeups = wakeups
+        self._open = 0
+        self._quiet_since = time.monotonic()
 
-    def check(self, context: Any) -> None:
-        """Raises TokenInvalid or ServerDraining."""
+    def quiet(self) -> float:
+        """Returns for how many seconds there has been no call."""
+        return 0.0 if self._open else time.monotonic() - self._quiet_since
+
+    @contextlib.contextmanager
+    def of(self, context: Any) -> Generator[None]:
+        """Lets a call in for as long as it lasts. Raises TokenInvalid or ServerDraining."""
+        self._check(context)
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+            self._quiet_since = time.monotonic()
+
+    def _check(self, context: Any) -> None:
         # Whoever can reach the socket is whom its 0700 directory lets in.
         if not context.peer().startswith("unix:"):
             given = str(dict(context.invocation_metadata() or ()).get("authorization", ""))
@@ -75,8 +93,8 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
     def _unary(self, call: Callable[[Any, Any], Awaitable[Any]], method: str) -> Callable[[Any, Any], Any]:
         async def answer(request: Any, context: Any) -> Any:
             try:
-                self._admission.check(context)
-                return await call(_well_formed(request), context)
+                with self._admission.of(context):
+                    return await call(_well_formed(request), context)
             except Exception as error:  # noqa: BLE001 - becomes the call's status
                 await _abort(context, error, method)
 
@@ -88,9 +106,9 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         # A cancelled call raises CancelledError through here, as it must: swallowed, it leaks (grpc/grpc#43360).
         async def answer(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
-                self._admission.check(context)
-                async for message in call(_well_formed(request), context):
-                    yield message
+                with self._admission.of(context):
+                    async for message in call(_well_formed(request), context):
+                        yield message
             except Exception as error:  # noqa: BLE001 - becomes the call's status
                 await _abort(context, error, method)
 

@@ -102,6 +102,11 @@ class Offloading:
         #: What takes many steps should not begin another one.
         self.closing = False
 
+    @property
+    def busy(self) -> bool:
+        """Tells whether something is being done. Who asked for it may have left."""
+        return bool(self._calls.working or self._batches.working)
+
     async def __call__(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Returns what `work` returns; a caller who leaves ends it. Raises TooManyCalls."""
         doing = Work(functools.partial(work, *arguments, **options), self._interrupt)
