@@ -268,7 +268,7 @@ def test_the_dispatcher_outlives_whatever_a_step_raises(
         "dispatcher.Dispatcher._pass_on_cancels",
         "dispatcher.Dispatcher._put_back",
         "dispatcher.Dispatcher._take_slot",
-        "dispatcher.Dispatcher._is_awaited",
+        "dispatcher.Dispatcher._next",
         "dispatcher.threading.Event.wait",
     ],
 )

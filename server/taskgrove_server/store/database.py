@@ -40,6 +40,8 @@ def open_database(path: Path) -> peewee.SqliteDatabase:
             "journal_mode": "wal",
             "synchronous": "full",
             "foreign_keys": 1,
+            # What SQLite sets aside within a statement is small, and takes neither a descriptor nor room in /tmp.
+            "temp_store": "memory",
             "busy_timeout": int(BUSY_TIMEOUT * 1000),
         },
         timeout=BUSY_TIMEOUT,
