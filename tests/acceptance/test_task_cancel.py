@@ -124,8 +124,12 @@ def test_a_cancel_between_a_failure_and_its_retry_ends_the_task(client: taskgrov
             lambda: [run.state for run in client.list_runs(follower.task_id)] == [Run.STATE_FAILED],
             "the end of the first run",
         )
-        # The server pauses for 60 seconds now.
-        assert client.cancel(follower.task_id).outcome == Outcome.OUTCOME_STOPPING
+        # The task waits for 60 seconds now, and holds no slot meanwhile.
+        tasks_gates.until(
+            lambda: client.get_task(follower.task_id).state == Task.STATE_QUEUED, "the task is back in the queue"
+        )
+        tasks_gates.until(lambda: client.get_server_info().busy_slots == 0, "the slot is free")
+        assert client.cancel(follower.task_id).outcome == Outcome.OUTCOME_CANCELLED
         task = follower.rested()
     assert task.state == Task.STATE_CANCELLED
     assert not task.HasField("failure")

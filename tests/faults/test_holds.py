@@ -176,6 +176,24 @@ def test_a_hold_outlives_a_restart_and_can_be_lifted(world: World) -> None:
         world.client.lift_hold(kept.id)
 
 
+def test_a_task_that_is_edited_while_it_is_held_is_told_so(world: World) -> None:
+    with answering(REFUSED, world):
+        (task_id,) = world.enqueue()
+        world.wait_for_hold()
+        edited = tasks_gates.until(lambda: _edited(world, task_id), "the task waits")
+        assert edited.title == "Another title"
+    world.check_all_done([task_id])
+    assert list(world.client.list_runs(task_id))[-1].prompt == "Another title"
+
+
+def _edited(world: World, task_id: str) -> Task | None:
+    try:
+        return world.client.update_task(task_id, title="Another title")
+    except taskgrove.TaskNotQueued:
+        # It tries again at this moment.
+        return None
+
+
 def test_what_a_task_has_begun_goes_on_in_its_session(world: World) -> None:
     tool = Step(tool="Bash", input={"command": "echo begun > work.txt"})
     world.api.script(tool, LIMITED, key=KEY)

@@ -163,13 +163,14 @@ class Flow:
             return _attempt_after(task, run, failure, is_retry=True)
         if run.outcome and run.outcome.answered:
             return _attempt_after(task, run, failure, is_retry=run.is_retry)
-        # Nobody has read the prompt.
+        # Nobody has read the prompt, and the task may have been edited since.
         session_id = None
         if run.resumes:
             earlier = insist(lambda: self._store.runs.resumable(task.id), mailbox)
             session_id = earlier.session_id if earlier else None
         resumes = session_id is not None
-        return Attempt(run.prompt, session_id or ids.new_session_id(), resumes=resumes, is_retry=run.is_retry)
+        told = run.prompt if run.resumes or run.is_retry else prompt.of_task(task)
+        return Attempt(told, session_id or ids.new_session_id(), resumes=resumes, is_retry=run.is_retry)
 
     def _pursue(self, job: Job, run: Run | None) -> None:
         """Retries a run that failed where that is sensible, then brings the task to rest or back to the queue."""
