@@ -112,11 +112,11 @@ class Flow:
         try:
             run = self._execution.execute(job, self._first_attempt(task, mailbox))
         except PutBack as put_back:
-            self._discard_unrecorded(task)
+            self._discard_unrecorded(task, mailbox)
             self._holding.put_back(task, put_back.cause, mailbox)
             return
         if run is None:
-            self._discard_unrecorded(task)
+            self._discard_unrecorded(task, mailbox)
         self._pursue(job, run)
 
     def _unprepared(
@@ -135,8 +135,8 @@ class Flow:
         else:
             self._holding.put_back(task, self._holding.of_shortage(short, message, task, task_list), mailbox)
 
-    def _discard_unrecorded(self, task: Task) -> None:
-        if self._store.tasks.get(task.id).awaits_worktree:
+    def _discard_unrecorded(self, task: Task, mailbox: Mailbox) -> None:
+        if insist(lambda: self._store.tasks.get(task.id), mailbox).awaits_worktree:
             self.discard(task)
 
     def _find_list(self, task: Task, mailbox: Mailbox) -> TaskList | None:
@@ -198,7 +198,7 @@ class Flow:
             return None
         if failure.automatic in (Retry.NEVER, Retry.HELD, Retry.RESUME_LATER):
             return None
-        if failure.automatic is Retry.RESUME_WITH_ROOM and self._space.short():
+        if failure.automatic is Retry.RESUME_WITH_ROOM and self._space.may_be_short():
             return None
         if job.mailbox.detached:
             raise Detached
@@ -256,18 +256,26 @@ class Flow:
         starting.standby.renew()
 
     def _give_up(self, task: Task, mailbox: Mailbox, error: Exception) -> None:
+        """Brings a task to rest for an error of the server's own, or back to the queue when that will pass."""
         message = f"Unhandled error: {error}"
+        short = shortages.of(error)
         try:
-            run = insist(lambda: self._store.runs.latest(task.id), mailbox)
-            if run is None:
-                self._discard_unrecorded(task)
-            elif run.state is RunState.RUNNING:
-                self._execution.give_up(run, Failure(FailureKind.INTERNAL, message), mailbox)
-            short = shortages.of(error)
-            if short and (run is None or run.state is RunState.FAILED):
+            if insist(lambda: self._store.tasks.get(task.id), mailbox).state is TaskState.QUEUED:
+                self._discard_unrecorded(task, mailbox)
+            else:
+                run = insist(lambda: self._store.runs.latest(task.id), mailbox)
+                if run is not None and run.state is RunState.RUNNING:
+                    kind = FailureKind.MACHINE if short else FailureKind.INTERNAL
+                    self._execution.give_up(run, Failure(kind, message), mailbox)
+                elif run is not None and run.state is RunState.SUCCEEDED:
+                    # It would be done again from the start.
+                    short = None
+            if short is not None:
                 cause = self._holding.of_shortage(short, message, task, self._find_list(task, mailbox))
                 self._holding.put_back(task, cause, mailbox)
                 return
+        except Detached:
+            raise
         except Exception:
             log.exception("Task %s: what is left of it stays", task.id)
         # Whatever else goes wrong, the task comes to rest.

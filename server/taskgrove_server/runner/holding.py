@@ -1,12 +1,15 @@
 """Puts tasks back that met something which passes, has it held, and says who may try meanwhile.
 
-a task meets it --> put back, and a hold begins --> after a pause one task tries --> its agent lives, or answers
-^                                   |                               |
-+------------ not yet --------------+                 the hold ends, all others follow
+    a task meets it --> put back, and a hold begins --> after a pause one task tries --> its agent lives, or answers
+                              ^                                   |                               |
+                              +------------ not yet --------------+                 the hold ends, all others follow
+
+Holds are stored; what is known here besides, who tries and who got through, is found out again after a restart.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -32,8 +35,9 @@ from taskgrove_server.store.store import Store
 log = logging.getLogger(__name__)
 
 #: Seconds after which a task that tries, and has neither failed nor got through, is joined by another: it may be busy
-#: with its setup, or with what prints nothing.
+#: with its setup, or with what prints nothing. A model may think for long before it answers.
 _PATIENCE = 10.0
+_PATIENCE_FOR_ANSWERS = 120.0
 
 
 class PutBack(Exception):
@@ -81,7 +85,7 @@ class Holding:
         now = clock.now()
         with self._lock:
             self._holds = {hold.id: hold for hold in holds}
-            closed = [hold for hold in holds if not hold.is_due(now) or self._is_tried(hold.id)]
+            closed = [hold for hold in holds if not hold.is_due(now) or self._is_tried(hold)]
         if {hold.id for hold in closed} & self._of_all():
             return None
         held = Held(
@@ -125,7 +129,9 @@ class Holding:
         with self._lock:
             known = frozenset(held) & self._holds.keys()
         if known:
-            self._store.holds.end(known)
+            # The server may be about to end: its successor finds out by itself.
+            with contextlib.suppress(errors.StoreUnavailable):
+                self._store.holds.end(known)
 
     def machine_works(self, repository: str) -> None:
         """Notes that there was everything that it takes to have a process running."""
@@ -150,7 +156,7 @@ class Holding:
             return self._of_held(task, task_list, run, failure)
         if failure.automatic is Retry.RESUME_LATER and not run.is_retry:
             return _of_failure(HoldKind.TASK, task.id, failure)
-        if failure.automatic is Retry.RESUME_WITH_ROOM and not run.is_retry and self._space.short():
+        if failure.automatic is Retry.RESUME_WITH_ROOM and not run.is_retry and self._space.may_be_short():
             return _of_failure(HoldKind.DISK, str(self._space.directory), failure)
         return None
 
@@ -195,15 +201,9 @@ class Holding:
     def _fuller(self, repository: str | None) -> str:
         """Returns the directory whose disk it was that had no room."""
         # When neither is full by now, rather the one of which fewer tasks hear: others that need it will find out.
-        if repository is None or (self._is_short() and not has_no_room(repository)):
+        if repository is None or (self._space.may_be_short() and not has_no_room(repository)):
             return str(self._space.directory)
         return repository
-
-    def _is_short(self) -> bool:
-        try:
-            return self._space.short()
-        except OSError:
-            return True
 
     def _is_own(self, task: Task, run: Run) -> bool:
         """Tells whether an agent fails for a task that it was put back for before, and works for others meanwhile."""
@@ -213,9 +213,10 @@ class Holding:
             worked = self._worked.get(run.agent, {})
             return any(other != task.id and then > task.hold_time for other, then in worked.items())
 
-    def _is_tried(self, held: HoldId) -> bool:
-        tried = self._tries.get(held)
-        return tried is not None and time.monotonic() - tried.start < _PATIENCE
+    def _is_tried(self, hold: Hold) -> bool:
+        tried = self._tries.get(hold.id)
+        patience = _PATIENCE_FOR_ANSWERS if hold.cause.kind is HoldKind.AGENT else _PATIENCE
+        return tried is not None and time.monotonic() - tried.start < patience
 
     def _of_all(self) -> set[HoldId]:
         """Returns the holds that every task meets."""

@@ -27,6 +27,13 @@ class FreeSpace:
         """Tells whether there is less room than that, or for hardly any file; raises OSError."""
         return self.least > 0 and _has_less(self.directory, self.least, _FILES)
 
+    def may_be_short(self) -> bool:
+        """As `short`; True when the disk cannot be asked."""
+        try:
+            return self.short()
+        except OSError:
+            return True
+
 
 def is_full(directory: str) -> bool:
     """Tells whether the disk of a directory has hardly any room, for bytes or files; False if it cannot be asked."""
