@@ -39,6 +39,13 @@ log = logging.getLogger(__name__)
 _PATIENCE = 10.0
 _PATIENCE_FOR_ANSWERS = 120.0
 
+#: How often an agent may refuse a task alone before that rests as failed: a login that comes and goes, or a provider
+#: that answers some and refuses others, looks the same for a while.
+_REFUSALS = 4
+
+#: What may concern one task alone, such as a limit of its model, and passes all the same.
+_ALONE = frozenset({FailureKind.RATE_LIMITED, FailureKind.OVERLOADED})
+
 
 class PutBack(Exception):
     """What a task was about to do cannot be done at the moment, and nothing of it was recorded."""
@@ -56,6 +63,14 @@ class _Try:
     start: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What a task last met at an agent: an answer, or a refusal."""
+
+    answer: bool
+    time: datetime
+
+
 class Holding:
     """Knows what is held. `first_pause` is that before the first try."""
 
@@ -68,9 +83,9 @@ class Holding:
         #: As they were when last looked at.
         self._holds: dict[HoldId, Hold] = {}
         self._tries: dict[HoldId, _Try] = {}
-        #: The two tasks for which each agent has answered last, with when it did: of one task alone nothing can be
-        #: said about others.
-        self._worked: dict[str, dict[TaskId, datetime]] = {}
+        #: The two tasks that each agent has answered or refused last: of one task alone nothing can be said about
+        #: others.
+        self._met: dict[str, dict[TaskId, _Met]] = {}
 
     def renew(self) -> None:
         """Reckons anew when tasks try again: an earlier server may have made other pauses."""
@@ -139,12 +154,7 @@ class Holding:
 
     def agent_works(self, agent: str, task_id: TaskId) -> None:
         """Notes that an agent has answered for a task."""
-        with self._lock:
-            worked = self._worked.setdefault(agent, {})
-            worked.pop(task_id, None)
-            worked[task_id] = clock.now()
-            while len(worked) > 2:
-                del worked[next(iter(worked))]
+        self._note(agent, task_id, answer=True)
         self.passed(hold_id(HoldKind.AGENT, agent), hold_id(HoldKind.TASK, task_id))
 
     def cause_of(self, task: Task, task_list: TaskList | None, run: Run) -> Cause | None:
@@ -164,11 +174,13 @@ class Holding:
         if failure.kind is FailureKind.MACHINE:
             known = shortages.of_words(failure.message)
             return self.of_shortage(known or Shortage.MACHINE, failure.message, task, task_list)
-        if not self._is_own(task, run):
+        suspected = self._refusals_alone(task, run)
+        if not (run.outcome and run.outcome.answered):
+            self._note(run.agent, task.id, answer=False)
+        if suspected is None:
             return _of_failure(HoldKind.AGENT, run.agent, failure)
-        # A limit may be that of one model.
-        alone = failure.kind is FailureKind.RATE_LIMITED
-        return _of_failure(HoldKind.TASK, task.id, failure) if alone else None
+        waits = failure.kind in _ALONE or suspected < _REFUSALS
+        return _of_failure(HoldKind.TASK, task.id, failure) if waits else None
 
     def is_held(self, run: Run) -> bool:
         """Tells whether a run failed for something that its task is not to blame for, so that no retry is used up."""
@@ -205,13 +217,29 @@ class Holding:
             return str(self._space.directory)
         return repository
 
-    def _is_own(self, task: Task, run: Run) -> bool:
-        """Tells whether an agent fails for a task that it was put back for before, and works for others meanwhile."""
-        if task.hold_time is None or (run.outcome and run.outcome.answered):
-            return False
+    def _note(self, agent: str, task_id: TaskId, *, answer: bool) -> None:
         with self._lock:
-            worked = self._worked.get(run.agent, {})
-            return any(other != task.id and then > task.hold_time for other, then in worked.items())
+            met = self._met.setdefault(agent, {})
+            met.pop(task_id, None)
+            met[task_id] = _Met(answer, clock.now())
+            while len(met) > 2:
+                del met[next(iter(met))]
+
+    def _refusals_alone(self, task: Task, run: Run) -> int | None:
+        """Returns how often an agent has refused a task before that it refuses alone; None when others fare no better.
+
+        Only a task that was put back before is refused alone, and only while the agent has answered another since,
+        and refused no other after that.
+        """
+        if task.hold_time is None or (run.outcome and run.outcome.answered):
+            return None
+        with self._lock:
+            own = self._holds.get(hold_id(HoldKind.TASK, task.id))
+            met = self._met.get(run.agent, {})
+            other = next((met[task_id] for task_id in reversed(met) if task_id != task.id), None)
+        if other is None or not other.answer or (own is None and other.time <= task.hold_time):
+            return None
+        return own.attempts if own else 0
 
     def _is_tried(self, hold: Hold) -> bool:
         tried = self._tries.get(hold.id)
