@@ -129,6 +129,27 @@ def test_open_files(repository: Path) -> None:
         check_all_done(client, task_ids)
 
 
+def test_open_files_when_a_run_ends(tmp_path: Path, repository: Path) -> None:
+    with (
+        RunningServer("--slots", str(SLOTS)) as server,
+        server.client() as client,
+        tasks_gates.Gate(tmp_path / "gate") as gate,
+    ):
+        task_list = tasks_work.make_list(client, f"{gate.pass_through}; echo work > work.txt", repository)
+        task_ids = [client.enqueue(task_list.id, f"Task {number}").id for number in range(SLOTS)]
+        gate.wait_for_arrivals(SLOTS)
+        before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        # Not one more: the numbers below are all taken.
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (8, before[1]))
+        gate.open()
+        tasks_gates.until(lambda: "A step waits to be done" in server.log.read_text(), "the shortage is met")
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+        for task_id in task_ids:
+            task = client.wait(task_id)
+            assert (task.state, task.run_count) == (Task.STATE_SUCCEEDED, 1), task.failure
+            assert task.worktree.head_commit
+
+
 def test_processes(repository: Path) -> None:
     with RunningServer("--slots", str(SLOTS)) as server, server.client() as client:
         task_list = tasks_work.make_list(client, "echo work > work.txt; echo done", repository)

@@ -15,6 +15,7 @@ from taskgrove_server.domain.run import Run
 from taskgrove_server.domain.shortages import Shortage
 from taskgrove_server.processes.ending import ProcessEnd
 from taskgrove_server.processes.supervised import Supervised
+from taskgrove_server.runner.insisting import insist
 from taskgrove_server.runner.mailbox import Detached, Mailbox
 
 
@@ -72,7 +73,8 @@ class Drive:
         # Before what is left of a run without its supervisor is ended: see exit_of.
         had_result = self._progress.done
         return exit_of(
-            self._process.result(),
+            # The work is done: what it takes to read of its end must not cost it.
+            insist(self._process.result, self._mailbox),
             had_result=had_result,
             # Told also when the process ended before this thread looked around.
             cancelled=self._mailbox.cancelled,
