@@ -24,6 +24,9 @@ NOW = datetime(2026, 11, 25, 13, 30, tzinfo=UTC)
         "5-hour limit reached ∙ resets 3pm",
         "Opus weekly limit reached ∙ resets Oct 6, 1pm",
         "API Error: usage limit reached",
+        "Claude usage limit reached. Your limit will reset at 9am (America/Chicago).",
+        "You've used your weekly limit",
+        "API Error: 400 You have reached your specified API usage limits.",
     ],
 )
 def test_words_that_tell_of_a_limit(words: str) -> None:
@@ -58,6 +61,9 @@ def test_words_that_tell_of_none(words: str) -> None:
         ("resets Jan 2 at 2am (UTC)", datetime(2027, 1, 2, 2, tzinfo=UTC)),
         ("resets Jan 2, 2028, 2am (UTC)", datetime(2028, 1, 2, 2, tzinfo=UTC)),
         ("Claude AI usage limit reached|1893456000", datetime(2030, 1, 1, tzinfo=UTC)),
+        ("Your limit will reset at 9am (America/Chicago).", datetime(2026, 11, 25, 15, tzinfo=UTC)),
+        ("You will regain access on 2027-01-01 at 00:00 UTC.", datetime(2027, 1, 1, tzinfo=UTC)),
+        ("You will regain access on 2027-13-01 at 00:00 UTC.", None),
         ("resets tomorrow", None),
         ("resets 3pm (Nowhere/Land)", None),
         ("resets Foo 1, 3pm (UTC)", None),

@@ -160,6 +160,23 @@ def test_a_result_that_is_no_success_has_a_kind(record: dict[str, Any], kind: Fa
     assert failure(outcome(INIT, result(None, is_error=True) | record)).kind is kind
 
 
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Failed to authenticate: OAuth session expired and could not be refreshed", FailureKind.AUTH),
+        ('API Error: 401 {"error":{"message":"OAuth token has expired."}} · Please run /login', FailureKind.AUTH),
+        ("Your ANTHROPIC_API_KEY belongs to a disabled organization · Update it", FailureKind.AUTH),
+        ("API Error: 400 Your credit balance is too low to access the API.", FailureKind.BILLING),
+        ("API Error: 400 You have reached your specified API usage limits.", FailureKind.RATE_LIMITED),
+        ('API Error: 429 {"type":"error","error":{"type":"rate_limit_error"}}', FailureKind.RATE_LIMITED),
+        ("API Error: Connection error.", FailureKind.OVERLOADED),
+        ("API Error: 400 messages: at least one message is required", FailureKind.AGENT),
+    ],
+)
+def test_an_error_that_is_told_in_words_alone(words: str, kind: FailureKind) -> None:
+    assert failure(outcome(INIT, stand_in(words), result(words, is_error=True))).kind is kind
+
+
 def test_a_result_that_does_not_say_whether_it_is_an_error_is_one() -> None:
     assert failure(outcome(INIT, {"type": "result", "subtype": "success", "result": "?"})).kind is FailureKind.AGENT
 
@@ -175,6 +192,7 @@ def test_what_is_left_to_a_person_says_what_to_do() -> None:
         (Exit(code=1, stderr="No conversation found with session ID: x"), FailureKind.SESSION_LOST),
         (Exit(code=1, stderr="Not logged in · Please run /login"), FailureKind.AUTH),
         (Exit(code=127, stderr="env: 'node': No such file or directory"), FailureKind.AGENT_NOT_FOUND),
+        (Exit(code=1, stderr="Error: Cannot find module '/usr/lib/claude/cli.js'"), FailureKind.AGENT_NOT_FOUND),
         (Exit(code=126), FailureKind.AGENT_NOT_FOUND),
         (Exit(code=137, stderr="Killed"), FailureKind.CRASHED),
         (Exit(code=1), FailureKind.CRASHED),

@@ -77,10 +77,20 @@ _OF_WORDS = {
     "No conversation found": FailureKind.SESSION_LOST,
     "Not logged in": FailureKind.AUTH,
     "Invalid API key": FailureKind.AUTH,
+    "Please run /login": FailureKind.AUTH,
+    "Failed to authenticate": FailureKind.AUTH,
+    "OAuth token has": FailureKind.AUTH,
+    "OAuth token revoked": FailureKind.AUTH,
+    "belongs to a disabled organization": FailureKind.AUTH,
+    "organization has been disabled": FailureKind.AUTH,
     "Prompt is too long": FailureKind.CONTEXT_FULL,
     "context window limit": FailureKind.CONTEXT_FULL,
     "Credit balance is too low": FailureKind.BILLING,
+    "credit balance is too low": FailureKind.BILLING,
+    "rate_limit_error": FailureKind.RATE_LIMITED,
     "Overloaded": FailureKind.OVERLOADED,
+    "API Error: Connection error": FailureKind.OVERLOADED,
+    "API Error: Request timed out": FailureKind.OVERLOADED,
 }
 
 #: What a person can do; kinds that the runner tries again by itself have none, as their message is the agent's
@@ -210,6 +220,9 @@ def of_exit(end: Exit, limit: Limit | None, *, begun: bool) -> Failure:
     if end.code is None:
         return _failure(FailureKind.INTERRUPTED, "Nobody saw how Claude Code ended, and it left no result.")
     known = None if begun else _of_words(stderr)
+    if not begun and "Cannot find module" in stderr:
+        # Node.js is there, and the files that it is to run are being replaced.
+        known = FailureKind.AGENT_NOT_FOUND
     if known:
         return _failure(known, f"Claude Code ended{quoted}")
     if not begun and end.code in {126, 127}:

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 #: How it begins: what a person or a hook wrote may be quoted further on.
 _REACHED = re.compile(
-    r"(?:API Error: )?(?:"
-    r"You(?:['\u2019]ve| have) (?:hit|reached) your (?:[^\n]{0,60} )?limit"
+    r"(?:API Error: (?:\d{3} )?)?(?:"
+    r"You(?:['\u2019]ve| have) (?:hit|reached|used(?: up)?) your (?:[^\n]{0,60} )?limit"
     r"|You(?:['\u2019]re| are) out of (?:extra )?usage"
     r"|(?:[\w.-]+ ){0,4}limit reached"
     r")",
@@ -23,9 +23,13 @@ _REACHED = re.compile(
 #: Seconds since 1970, as older releases have it: "Claude AI usage limit reached|1749924000".
 _SECONDS = re.compile(r"limit reached\|(\d{9,11})\b")
 
-#: "resets 3pm", "resets 3:30pm (Europe/Berlin)", "resets Oct 6, 1pm (UTC)", "resets Dec 31 at 2am".
+#: "You will regain access on 2027-01-01 at 00:00 UTC", as the API has it for limits that an organization sets itself.
+_REGAINED = re.compile(r"regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC")
+
+#: "resets 3pm", "resets 3:30pm (Europe/Berlin)", "resets Oct 6, 1pm (UTC)", "resets Dec 31 at 2am"; older releases have
+#: "Your limit will reset at 9am (America/Chicago)".
 _RESETS = re.compile(
-    r"resets (?:at )?(?:(?P<month>[A-Z][a-z]{2})[a-z]* (?P<day>\d{1,2})(?:, (?P<year>\d{4}))?(?:,| at)? )?"
+    r"resets? (?:at )?(?:(?P<month>[A-Z][a-z]{2})[a-z]* (?P<day>\d{1,2})(?:, (?P<year>\d{4}))?(?:,| at)? )?"
     r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))? ?(?P<half>am|pm)\b(?: \((?P<zone>[\w/+-]+)\))?"
 )
 
@@ -45,6 +49,8 @@ def end(words: str, now: datetime) -> datetime | None:
     try:
         if seconds := _SECONDS.search(words):
             return datetime.fromtimestamp(int(seconds[1]), UTC)
+        if regained := _REGAINED.search(words):
+            return datetime.fromisoformat(f"{regained[1]}T{regained[2]}+00:00")
         resets = _RESETS.search(words)
         return _time(resets, now).astimezone(UTC) if resets else None
     except (KeyError, ValueError, OverflowError, OSError):
