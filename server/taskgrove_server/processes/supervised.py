@@ -45,12 +45,15 @@ class Supervised:
         self._supervisor = supervisor
         self._since = time.monotonic()
         self._closed = False
+        self._over = False
         self._lock = threading.Lock()
         self._end: ProcessEnd | None = None
         self._reading = threading.Lock()
 
     def ended(self, timeout: float | None = 0) -> bool:
         """Tells whether the supervisor has ended; waits for it so many seconds, or for ever."""
+        if self._over:
+            return True
         poll = select.poll()
         poll.register(self.exit_fd, select.POLLIN)
         return bool(poll.poll(None if timeout is None else timeout * 1000))
@@ -103,19 +106,26 @@ class Supervised:
                     raise RuntimeError(f"Run {self.run_id} has not ended yet: wait for ended() first.")
                 if self._supervisor:
                     self._supervisor.wait()
+                # To read takes a descriptor: where there are none left, all that have ended would wait for each other.
+                self._over = True
+                self._let_go()
                 self._end = ending.of(self.run_directory, self.run_id)
             return self._end
 
     def close(self) -> None:
         """Lets go of the process, which goes on if it is running. Nothing else may be called after this."""
+        if self._let_go() and self._supervisor and self._supervisor.poll() is None:
+            _left_running.append(self._supervisor)
+
+    def _let_go(self) -> bool:
+        """Closes the descriptors; tells whether they were open."""
         with self._lock:
             if self._closed:
-                return
+                return False
             self._closed = True
             os.close(self.exit_fd)
             os.close(self._control)
-        if self._supervisor and self._supervisor.poll() is None:
-            _left_running.append(self._supervisor)
+            return True
 
     def _tell(self, message: dict[str, str]) -> None:
         with self._lock:
