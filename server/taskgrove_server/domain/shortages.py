@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from enum import Enum, auto
 
 
@@ -28,7 +29,8 @@ _OF_ERRNO = {
     errno.ETXTBSY: Shortage.PROGRAM,
 }
 
-#: In the words of git and of the interpreter, without numbers.
+#: In the words of git and of the interpreter, without numbers. They stand behind what was tried, and end what is said:
+#: elsewhere they may be part of a file's name, or of what a filter says of something else.
 _OF_WORDS = {
     "No space left on device": Shortage.ROOM,
     "Disk quota exceeded": Shortage.ROOM,
@@ -37,9 +39,15 @@ _OF_WORDS = {
     "Too many open files": Shortage.MACHINE,
     "No buffer space available": Shortage.MACHINE,
     "Text file busy": Shortage.PROGRAM,
-    "git could not be started": Shortage.MACHINE,
-    "can't start new thread": Shortage.MACHINE,
 }
+_REASON = re.compile(
+    rf"\[Errno \d+\] (?P<numbered>{'|'.join(_OF_WORDS)})"
+    rf"|(?:^|: )(?P<said>{'|'.join(_OF_WORDS)})(?:[.)]+(?=\s|$)|[ \t]*$)",
+    re.MULTILINE,
+)
+
+#: In our own words, and in those of the interpreter alone.
+_OWN_WORDS = re.compile(r"(?:^|: )(?:git could not be started\b|can't start new thread$)", re.MULTILINE)
 
 
 def of_errno(number: int | None) -> Shortage | None:
@@ -49,4 +57,6 @@ def of_errno(number: int | None) -> Shortage | None:
 
 def of_words(words: str) -> Shortage | None:
     """Returns what is short in the words of a program that failed; None when they tell of no shortage."""
-    return next((shortage for phrase, shortage in _OF_WORDS.items() if phrase in words), None)
+    if reason := _REASON.search(words):
+        return _OF_WORDS[reason["numbered"] or reason["said"]]
+    return Shortage.MACHINE if _OWN_WORDS.search(words) else None
