@@ -89,6 +89,11 @@ def end_of(changed: Changed, task_id: TaskId) -> None:
     _end(changed, domain.hold_id(HoldKind.TASK, task_id))
 
 
+def end_of_disk(changed: Changed, directory: str) -> None:
+    """Ends the hold of a directory's disk, if there is one. Belongs into a transaction."""
+    _end(changed, domain.hold_id(HoldKind.DISK, directory))
+
+
 def _end(changed: Changed, hold_id: HoldId) -> bool:
     row = models.Hold.select().where(models.Hold.id == hold_id).dicts().first()
     if row is None:

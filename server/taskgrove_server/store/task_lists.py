@@ -10,7 +10,7 @@ from taskgrove_server.domain.ids import TaskListId
 from taskgrove_server.domain.task import TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.domain.worktree import WorktreeSettings
-from taskgrove_server.store import models, requests, rows
+from taskgrove_server.store import holds, models, requests, rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.writer import Changed, Writer
@@ -82,10 +82,10 @@ class TaskLists:
         Raises TaskListNotFound, TaskListActive while a task of it is queued or running, and RequestIdReused.
         """
 
-        def change(_changed: Changed) -> None:
+        def change(changed: Changed) -> None:
             if requests.earlier(request):
                 return
-            _get(task_list_id)
+            working_dir = _get(task_list_id).working_dir
             active = models.Task.select(models.Task.id).where(
                 models.Task.task_list_id == task_list_id,
                 models.Task.state.in_([TaskState.QUEUED.value, TaskState.RUNNING.value]),
@@ -93,6 +93,9 @@ class TaskLists:
             if active.limit(1).first() is not None:
                 raise errors.TaskListActive(task_list_id)
             models.TaskList.delete().where(models.TaskList.id == task_list_id).execute()
+            if working_dir and not models.TaskList.select().where(models.TaskList.working_dir == working_dir).exists():
+                # Nobody is left who could find out that it has room again.
+                holds.end_of_disk(changed, working_dir)
             requests.record(request, task_list_id)
 
         return self._writer.submit(change)
