@@ -145,6 +145,8 @@ class Tasks:
                     cancel_requested=True,
                     next_prompt=None,
                     restart=False,
+                    hold_count=0,
+                    hold_time=None,
                     finish_time=rows.from_time(clock.now()),
                 )
                 holds.end_of(changed, task_id)
