@@ -27,6 +27,16 @@ def of_hold(failure: Failure) -> str:
     return f"You were cut off by something that has passed:\n\n{failure.message}\n\nGo on where you stopped."
 
 
+def was_changed(task: Task, told: str) -> bool:
+    """Tells whether a task reads otherwise than in the prompt with which its session began, ticks apart."""
+    return of_task(task).replace("\n- [x] ", "\n- [ ] ") != told.replace("\n- [x] ", "\n- [ ] ")
+
+
+def of_change(task: Task, prompt: str) -> str:
+    """Returns a prompt for a session that was told the task as it read before."""
+    return f"{prompt}\n\nThe task was changed meanwhile. Now it reads:\n\n{of_task(task)}"
+
+
 def of_new_session(task: Task, prompt: str) -> str:
     """Returns the prompt for a session that takes the place of a lost one, given what the lost one was told."""
     whole = of_task(task)

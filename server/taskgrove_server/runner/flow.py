@@ -162,15 +162,21 @@ class Flow:
         if not self._holding.is_held(run):
             return _attempt_after(task, run, failure, is_retry=True)
         if run.outcome and run.outcome.answered:
-            return _attempt_after(task, run, failure, is_retry=run.is_retry)
-        # Nobody has read the prompt, and the task may have been edited since.
+            attempt = _attempt_after(task, run, failure, is_retry=run.is_retry)
+            begun = insist(lambda: self._store.runs.of_session(task.id, attempt.session_id), mailbox)
+            if begun and not begun.is_retry and prompt.was_changed(task, begun.prompt):
+                return replace(attempt, prompt=prompt.of_change(task, attempt.prompt))
+            return attempt
+        # Nobody has read the prompt.
+        if not run.resumes and not run.is_retry:
+            # It was the task's own, whose words may have been changed since.
+            return Attempt(prompt.of_task(task), ids.new_session_id(), resumes=False)
         session_id = None
         if run.resumes:
             earlier = insist(lambda: self._store.runs.resumable(task.id), mailbox)
             session_id = earlier.session_id if earlier else None
         resumes = session_id is not None
-        told = run.prompt if run.resumes or run.is_retry else prompt.of_task(task)
-        return Attempt(told, session_id or ids.new_session_id(), resumes=resumes, is_retry=run.is_retry)
+        return Attempt(run.prompt, session_id or ids.new_session_id(), resumes=resumes, is_retry=run.is_retry)
 
     def _pursue(self, job: Job, run: Run | None) -> None:
         """Retries a run that failed where that is sensible, then brings the task to rest or back to the queue."""

@@ -155,6 +155,13 @@ class Runs:
         return None if row is None else rows.to_run(row)
 
     @reading()
+    def of_session(self, task_id: TaskId, session_id: SessionId) -> Run | None:
+        """Returns the run with which a session of a task began; None when no run has had it."""
+        query = models.Run.select().where(models.Run.task_id == task_id, models.Run.session_id == session_id)
+        row = query.order_by(models.Run.number).first()
+        return None if row is None else rows.to_run(row)
+
+    @reading()
     def session_cost(self, run: Run) -> float:
         """Returns what a run's session had cost in US dollars before the run."""
         query = models.Run.select(models.Run.session_cost_usd).where(
