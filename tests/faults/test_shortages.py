@@ -71,6 +71,23 @@ def test_the_disk_of_a_repository(
         check_all_done(client, task_ids)
 
 
+def test_the_disk_of_a_repository_that_no_list_has_any_more(tmp_path: Path) -> None:
+    with (
+        disks.mounted(tmp_path / "small", "16m") as disk,
+        RunningServer("--slots", str(SLOTS)) as server,
+        server.client() as client,
+    ):
+        repository = repositories.make_repository(disk / "repository", files={"README.md": "hello\n"})
+        with disks.full(disk):
+            (task_id,) = enqueue(client, repository, 1)
+            wait_for_hold(client, 1)
+            client.cancel(task_id)
+            task = client.wait(task_id)
+            assert task.state == Task.STATE_CANCELLED
+        client.delete_task_list(task.task_list_id)
+        assert not client.get_server_info().holds
+
+
 def test_room_for_files_on_the_disk_of_the_data_directory() -> None:
     server = RunningServer("--slots", str(SLOTS), "--min-free-space", "1")
     with disks.mounted(server.data, "64m", files=3000) as disk, server, server.client() as client:
@@ -148,6 +165,13 @@ def test_open_files_when_a_run_ends(tmp_path: Path, repository: Path) -> None:
             task = client.wait(task_id)
             assert (task.state, task.run_count) == (Task.STATE_SUCCEEDED, 1), task.failure
             assert task.worktree.head_commit
+
+
+def test_what_a_filter_says_of_something_else_is_no_shortage(repository: Path) -> None:
+    with RunningServer("--slots", "1") as server, server.client() as client:
+        tasks_work.add_filter(repository, clean="echo 'Too many open files.md is not for me' >&2; false")
+        task = tasks_work.run(client, "echo more >> a.filtered", repository)
+        assert (task.state, task.failure.kind) == (Task.STATE_FAILED, taskgrove.FailureKind.FAILURE_KIND_COMMIT)
 
 
 def test_processes(repository: Path) -> None:

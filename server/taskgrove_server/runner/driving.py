@@ -185,6 +185,8 @@ def _shown(size: int) -> str:
 
 def _own_failure(end: ProcessEnd, *, had_result: bool, cancelled: bool) -> Failure | None:
     short = shortages.of_errno(end.spawn_errno)
+    if end.spawn_stage == "directory" and short is None:
+        return Failure(FailureKind.WORKTREE, f"The agent could not be started: {end.spawn_error}")
     if end.spawn_error is not None and (end.never_started or short in (Shortage.MACHINE, Shortage.ROOM)):
         return Failure(FailureKind.MACHINE, f"The agent's program could not be started: {end.spawn_error}")
     if end.spawn_error is not None:

@@ -169,17 +169,17 @@ class Execution:
 
         Its lines so far have been taken in when this returns.
         """
-        parser = self._follow(job, run)
+        parser = self._follow(job, run, taken_up=True)
         # Not here: what resists when the rest of a run is ended would keep the server from serving for seconds.
         return lambda: self._adopt(job, run, parser)
 
-    def give_up(self, run: Run, failure: Failure, mailbox: Mailbox) -> None:
-        """Closes a run that an error of the server's own has cut off, after ending what is left of it."""
-        sweeping.sweep_run(run.id)
+    def give_up(self, run: Run, failure: Failure, mailbox: Mailbox) -> Run:
+        """Closes a run that an error of the server's own has cut off, after ending what is left of it; returns it."""
+        insist(lambda: sweeping.sweep_run(run.id), mailbox)
         insist(lambda: self._end_log(run), mailbox)
         changes = self._compared(run, mailbox)
         outcome = Outcome(failure=failure, session_id=run.session_id, repository_changes=changes)
-        self._finish(run, outcome, mailbox)
+        return self._finish(run, outcome, mailbox)
 
     def _adopt(self, job: Job, run: Run, parser: Parser) -> Run:
         directory = self._directory(run.id)
@@ -269,7 +269,7 @@ class Execution:
         kind = FailureKind.INTERNAL if isinstance(error, FileExistsError) else FailureKind.MACHINE
         return self._conclude(job, run, Outcome(failure=Failure(kind, _NOT_BEGUN + str(error)), answered=False))
 
-    def _follow(self, job: Job, run: Run) -> Parser:
+    def _follow(self, job: Job, run: Run, *, taken_up: bool = False) -> Parser:
         before = self._store.runs.session_cost(run) if run.resumes else 0.0
         structured = job.config.output_schema is not None
         parser = self._agents.find(run.agent).parser(
@@ -277,16 +277,20 @@ class Execution:
         )
 
         signs = job.holding.signs(job.task, job.task_list, run.agent)
+        # What was printed for an earlier server tells nothing of how things are now.
+        is_news = not taken_up
 
         def feed(line: bytes) -> None:
             had_tools = bool(parser.progress.running_tools)
             parser.feed(line)
             progress = parser.progress
-            signs.line(answered=progress.answered)
+            if is_news:
+                signs.line(answered=progress.answered)
             if progress.done or progress.hopeless or (had_tools and not progress.running_tools):
                 job.mailbox.nudge()
 
         self._journal.follow(run, feed)
+        is_news = True
         return parser
 
     def _see_through(self, job: Job, run: Run, process: Supervised, parser: Parser) -> Run:
