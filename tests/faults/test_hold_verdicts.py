@@ -39,6 +39,10 @@ how = next((how for name, how in json.loads(moods.read_text()).items() if name i
 say(type="system", subtype="init", model="m")
 if how == "refuses":
     fail("authentication_failed", "Invalid API key")
+elif how == "wants a model that is used up":
+    limit = {{"status": "rejected", "rateLimitType": "seven_day_opus", "resetsAt": time.time() + 600000}}
+    say(type="rate_limit_event", rate_limit_info=limit)
+    say(type="result", subtype="error_during_execution", is_error=True, num_turns=1)
 elif how == "overloaded":
     fail("overloaded", "Overloaded")
 else:
@@ -120,6 +124,18 @@ def test_an_agent_that_is_away_again_charges_nobody(world: World, mood: str) -> 
     world.set_moods()
     assert world.client.wait(task_id).state == Task.STATE_SUCCEEDED
     assert not world.client.get_server_info().holds
+
+
+def test_the_limit_of_one_model_holds_nobody_who_asks_for_another(world: World) -> None:
+    world.set_moods(Large="wants a model that is used up")
+    large = world.enqueue("Large")
+    world.wait_for_runs(large, 1)
+    assert world.client.wait(world.enqueue("Small")).state == Task.STATE_SUCCEEDED
+    (hold,) = world.client.get_server_info().holds
+    assert (hold.kind, hold.subject) == (Hold.KIND_TASK, large)
+    world.set_moods()
+    world.client.lift_hold(hold.id)
+    assert world.client.wait(large).state == Task.STATE_SUCCEEDED
 
 
 def test_what_an_agent_said_before_a_restart_blames_nobody(world: World) -> None:

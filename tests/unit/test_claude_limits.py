@@ -76,6 +76,27 @@ def test_the_end_of_a_limit(words: str, end: datetime | None) -> None:
     assert claude_limits.end(words, NOW) == end
 
 
+@pytest.mark.parametrize(
+    ("words", "of_model"),
+    [
+        ("Opus weekly limit reached ∙ resets Oct 6, 1pm", True),
+        ("You've hit your Sonnet limit", True),
+        ("You've hit your weekly limit · use Opus later", False),
+        ("5-hour limit reached ∙ resets 3pm", False),
+        ("I know the Opus limit.", False),
+    ],
+)
+def test_the_limit_of_one_model(words: str, of_model: bool) -> None:
+    assert claude_limits.are_of_model(words) == of_model
+
+
+@pytest.mark.parametrize(
+    ("name", "of_model"), [("seven_day_opus", True), ("seven_day_sonnet", True), ("five_hour", False), ("", False)]
+)
+def test_a_limit_is_named_for_a_model(name: str, of_model: bool) -> None:
+    assert claude_limits.is_of_model(name) == of_model
+
+
 def test_a_time_without_a_zone_is_that_of_the_machine() -> None:
     ends = claude_limits.end("You've hit your limit · resets 3pm", NOW)
     assert ends is not None

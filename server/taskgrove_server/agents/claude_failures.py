@@ -116,6 +116,8 @@ class Limit:
 
     #: None when that was not said.
     ends: datetime | None
+    #: Of one model alone.
+    of_model: bool = False
 
 
 def of_result(result: dict[str, Any], message: dict[str, Any], limit: Limit | None) -> Failure:
@@ -241,7 +243,9 @@ def _until(failure: Failure, words: str, limit: Limit | None) -> Failure:
     """Returns the failure with the time when the limit ends, if it is one and the time is known."""
     if failure.kind is not FailureKind.RATE_LIMITED:
         return failure
-    return replace(failure, retry_time=(limit and limit.ends) or claude_limits.end(words, clock.now()))
+    ends = (limit and limit.ends) or claude_limits.end(words, clock.now())
+    of_model = bool(limit and limit.of_model) or claude_limits.are_of_model(words)
+    return replace(failure, retry_time=ends, of_model=of_model)
 
 
 def _of_words(words: str) -> FailureKind | None:

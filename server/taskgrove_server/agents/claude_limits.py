@@ -20,6 +20,9 @@ _REACHED = re.compile(
     re.IGNORECASE,
 )
 
+#: What models are called in limits of their own, as in "seven_day_opus" and "You've hit your Opus limit".
+_MODEL = re.compile(r"(?:^|[\W_])(?:opus|sonnet|haiku)(?:$|[\W_])", re.IGNORECASE)
+
 #: Seconds since 1970, as older releases have it: "Claude AI usage limit reached|1749924000".
 _SECONDS = re.compile(r"limit reached\|(\d{9,11})\b")
 
@@ -42,6 +45,17 @@ _JUST_NOW = timedelta(hours=1)
 def are_meant(words: str) -> bool:
     """Tells whether words of Claude Code's own say that a limit is reached."""
     return bool(_REACHED.match(words))
+
+
+def are_of_model(words: str) -> bool:
+    """Tells whether the limit of which words tell is that of one model."""
+    reached = _REACHED.match(words)
+    return bool(reached and is_of_model(reached[0]))
+
+
+def is_of_model(limit: str) -> bool:
+    """Tells whether a limit of this name is that of one model."""
+    return bool(_MODEL.search(limit))
 
 
 def end(words: str, now: datetime) -> datetime | None:

@@ -151,10 +151,11 @@ class ClaudeParser:
     def _take_limit(self, info: dict[str, Any]) -> None:
         self._limit = None
         if info.get("status") == "rejected":
+            of_model = claude_limits.is_of_model(lines.text(info.get("rateLimitType")))
             try:
-                self._limit = Limit(datetime.fromtimestamp(info["resetsAt"], UTC))
+                self._limit = Limit(datetime.fromtimestamp(info["resetsAt"], UTC), of_model)
             except (KeyError, TypeError, ValueError, OverflowError, OSError):
-                self._limit = Limit(None)
+                self._limit = Limit(None, of_model)
 
     def _take_result(self, record: dict[str, Any]) -> None:
         self._turn.result = record

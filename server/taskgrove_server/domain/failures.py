@@ -105,6 +105,8 @@ class Failure:
     retry_time: datetime | None = None
     #: Rules out the automatic retry that the kind would have.
     final: bool = False
+    #: A limit of one model: the agent's others are to be had.
+    of_model: bool = False
 
     @property
     def retryable(self) -> bool:

@@ -174,6 +174,9 @@ class Holding:
         if failure.kind is FailureKind.MACHINE:
             known = shortages.of_words(failure.message)
             return self.of_shortage(known or Shortage.MACHINE, failure.message, task, task_list)
+        if failure.of_model:
+            # Which others ask for the same model is not known before they do.
+            return _of_failure(HoldKind.TASK, task.id, failure)
         suspected = self._refusals_alone(task, run)
         if not (run.outcome and run.outcome.answered):
             self._note(run.agent, task.id, answer=False)
