@@ -274,3 +274,19 @@ def test_the_agent_of_a_command_is_its_own(world: World) -> None:
     world.put_back(held, CLAUDE)
     free = world.enqueue(task_list.id)
     assert world.claim() == free
+
+
+def test_a_hold_changes_the_order_of_those_alone_that_depend_on_it(world: World) -> None:
+    commands = world.make_list(agent="command")
+    held = world.enqueue(world.make_list(agent="claude"))
+    early = world.enqueue(commands)
+    for task_id in (held, early):
+        assert world.claim() == task_id
+    world.put_back(early, Cause(HoldKind.TASK, early, "Not now.", FailureKind.OVERLOADED))
+    world.put_back(held, Cause(HoldKind.AGENT, "claude", "Not now.", FailureKind.AUTH))
+    late = world.enqueue(commands)
+    # Nobody may try yet.
+    assert world.claim() == late
+    latest = world.enqueue(commands)
+    world.now += SECOND
+    assert [world.claim() for _ in range(3)] == [held, early, latest]

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -103,11 +104,15 @@ class Holding:
             closed = [hold for hold in holds if not hold.is_due(now) or self._is_tried(hold)]
         if {hold.id for hold in closed} & self._of_all():
             return None
+        tried = [hold for hold in holds if hold not in closed]
         held = Held(
             now=now,
             nothing=not holds,
-            agents=frozenset(hold.cause.subject for hold in closed if hold.cause.kind is HoldKind.AGENT),
-            directories=frozenset(hold.cause.subject for hold in closed if hold.cause.kind is HoldKind.DISK),
+            agents=_subjects(closed, HoldKind.AGENT),
+            directories=_subjects(closed, HoldKind.DISK),
+            tried_agents=_subjects(tried, HoldKind.AGENT),
+            tried_directories=_subjects(tried, HoldKind.DISK),
+            all_try=bool({hold.id for hold in tried} & self._of_all()),
         )
         return self._store.slots.next(held)
 
@@ -252,6 +257,10 @@ class Holding:
     def _of_all(self) -> set[HoldId]:
         """Returns the holds that every task meets."""
         return {hold_id(HoldKind.MACHINE), hold_id(HoldKind.DISK, str(self._space.directory))}
+
+
+def _subjects(holds: Iterable[Hold], kind: HoldKind) -> frozenset[str]:
+    return frozenset(hold.cause.subject for hold in holds if hold.cause.kind is kind)
 
 
 def _of_failure(kind: HoldKind, subject: str, failure: Failure) -> Cause:

@@ -15,7 +15,7 @@ from taskgrove_server.domain.config import DEFAULT_AGENT
 from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.failures import Failure
 from taskgrove_server.domain.hold import Cause, HoldKind
-from taskgrove_server.domain.ids import TaskId
+from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.store import events, holds, models, rows, task_rows
 from taskgrove_server.store.refusing import reading
@@ -39,6 +39,10 @@ class Held:
     agents: frozenset[str]
     #: Repositories.
     directories: frozenset[str]
+    #: What is held as well, and may be tried: agents, repositories, or what everybody depends on.
+    tried_agents: frozenset[str] = frozenset()
+    tried_directories: frozenset[str] = frozenset()
+    all_try: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +72,33 @@ class Slots:
     def next(self, held: Held) -> Waiting | None:
         """Returns the task that waits longest of those that nothing holds back; None when there is none.
 
-        While there are holds, those come first that were put back least often, so that a task for whose own fault
-        there is a hold is not the only one that tries.
+        Of those that try something which is held, it is the one that was put back least often, so that a task for
+        whose own fault there is a hold is not the only one that tries. All others keep their order meanwhile.
         """
         if held.nothing:
             row = models.Task.select(models.Task.id).where(CLAIMABLE).order_by(models.Task.queue_order).first()
             return None if row is None else Waiting(TaskId(row.id))
         task, hold = models.Task, models.Hold
-        lists = {row.id: _Needs(row) for row in models.TaskList.select()}
+        lists = {TaskListId(row.id): _Needs(row) for row in models.TaskList.select()}
         closed = [one for one, needs in lists.items() if needs.directory in held.directories]
         by_default = [one for one, needs in lists.items() if needs.agent in held.agents]
         now = rows.from_time(held.now)
         own = hold.select().where(
             hold.id == Value(f"{HoldKind.TASK}:").concat(task.id), hold.failed_time <= now, hold.next_try_time > now
         )
-        query = (
-            task.select(task.id, task.task_list_id, _AGENT.alias("agent"))
-            .where(
-                CLAIMABLE,
-                task.task_list_id.not_in(closed),
-                (_AGENT.is_null() & task.task_list_id.not_in(by_default)) | _AGENT.not_in(list(held.agents)),
-                ~fn.EXISTS(own),
-            )
-            .order_by(task.hold_count, task.queue_order)
+        query = task.select(task.id, task.task_list_id, task.queue_order, _AGENT.alias("agent")).where(
+            CLAIMABLE,
+            task.task_list_id.not_in(closed),
+            (_AGENT.is_null() & task.task_list_id.not_in(by_default)) | _AGENT.not_in(list(held.agents)),
+            ~fn.EXISTS(own),
         )
-        row = query.dicts().first()
+        least, oldest = query.order_by(task.hold_count, task.queue_order), query.order_by(task.queue_order)
+        if held.all_try:
+            row = least.dicts().first()
+        else:
+            tries = _tries(held, lists)
+            found = (least.where(tries == 1).dicts().first(), oldest.where(tries == 0).dicts().first())
+            row = min(filter(None, found), key=lambda row: row["queue_order"], default=None)
         if row is None:
             return None
         needs = lists.get(row["task_list_id"])
@@ -195,6 +201,15 @@ class Slots:
         """Returns the tasks that hold a slot, which after a restart are those to be taken up again."""
         query = task_rows.joined().where(models.Task.slot.is_null(False)).order_by(models.Task.queue_order)
         return [rows.to_task(row, getattr(row, "worktree", None)) for row in query]
+
+
+def _tries(held: Held, lists: dict[TaskListId, _Needs]) -> Any:
+    """Returns an expression: 1 for tasks that depend on what is held and may be tried, 0 for others."""
+    task = models.Task
+    there = [one for one, needs in lists.items() if needs.directory in held.tried_directories]
+    by_default = [one for one, needs in lists.items() if needs.agent in held.tried_agents]
+    needs_agent = (_AGENT.is_null() & task.task_list_id.in_(by_default)) | _AGENT.in_(list(held.tried_agents))
+    return fn.IFNULL(task.task_list_id.in_(there) | needs_agent, 0)
 
 
 def _requeue(changed: Changed, task_id: TaskId, **values: Any) -> Task:
