@@ -116,6 +116,9 @@ def test_a_supervisor_that_is_killed_before_the_start_is_told_from_one_that_was_
     assert end.never_started
     assert end.spawn_error == "The supervisor ended before it had started the program."
     assert "/no/such/supervisor.py" in end.stderr
+    # As after a kill of the server before it has stored that.
+    assert end_of(handle) == end
+    assert isinstance(room.adopt(spec.run_id), NeverStarted)
     assert not (room.path / spec.run_id / files.ORDERS).exists()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.domain.ids import RunId
 from taskgrove_server.processes import files, sweeping
 
@@ -53,29 +54,23 @@ class ProcessEnd:
 def of(run_directory: Path, run_id: RunId) -> ProcessEnd:
     """Returns how the process of a supervisor that is gone ended.
 
-    If the supervisor did not say, first ends what is left of the run, which takes seconds if something resists.
+    If the supervisor did not say, first ends what is left of the run, which takes seconds if something resists. Raises
+    OSError, after which another call may succeed, while no file can be opened.
     """
-    if removed(run_directory / files.ORDERS):
+    stderr = _stderr(run_directory)
+    # They stay: a server that is killed before it has stored this is followed by one that asks the same.
+    if (run_directory / files.ORDERS).exists():
         return ProcessEnd(
             None,
             spawn_error="The supervisor ended before it had started the program.",
             never_started=True,
-            stderr=_stderr(run_directory),
+            stderr=stderr,
             supervised=False,
         )
-    return _read(run_directory) or unseen(run_directory, run_id)
+    return _read(run_directory, stderr) or unseen(run_directory, run_id)
 
 
-def removed(path: Path) -> bool:
-    """Removes a file, and tells whether it was there."""
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _read(run_directory: Path) -> ProcessEnd | None:
+def _read(run_directory: Path, stderr: str) -> ProcessEnd | None:
     try:
         end = json.loads((run_directory / files.EXIT).read_bytes())
     except FileNotFoundError:
@@ -86,7 +81,7 @@ def _read(run_directory: Path) -> ProcessEnd | None:
         spawn_error=end["spawn_error"],
         spawn_stage=end.get("spawn_stage"),
         spawn_errno=end.get("spawn_errno"),
-        stderr=_stderr(run_directory),
+        stderr=stderr,
         end_time=datetime.fromtimestamp(end["end_time"], UTC),
         stopped=end["stopped"],
         swept=end["swept"],
@@ -110,9 +105,7 @@ def _group(run_directory: Path) -> int | None:
 
 
 def _stderr(run_directory: Path) -> str:
-    try:
-        with (run_directory / files.STDERR).open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - files.STDERR_LIMIT))
-            return file.read(files.STDERR_LIMIT).decode(errors="replace")
-    except OSError:
-        return ""
+    with shortages.suppressing_others(), (run_directory / files.STDERR).open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - files.STDERR_LIMIT))
+        return file.read(files.STDERR_LIMIT).decode(errors="replace")
+    return ""

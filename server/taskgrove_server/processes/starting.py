@@ -49,8 +49,8 @@ def start(run_directory: Path, spec: Spec) -> Supervised:
             ending.unseen(directory, spec.run_id)
             raise
     except BaseException:
+        # The orders stay, by which it is known that nothing was started.
         os.close(control)
-        (directory / files.ORDERS).unlink(missing_ok=True)
         raise
     return Supervised(directory, spec.run_id, exit_fd=exit_fd, control=control, supervisor=supervisor)
 
@@ -76,7 +76,11 @@ def adopt(run_directory: Path) -> Supervised | ProcessEnd | NeverStarted:
             # The supervisor has just taken the lock, or another process is looking as well.
             time.sleep(0.005)
         # Whoever finds its orders gone starts nothing.
-        if ending.removed(directory / files.ORDERS) or not (holder := _holder(lock)):
+        holder = _holder(lock)
+        if holder is None or (directory / files.ORDERS).exists():
+            # First: a server that is killed in between is followed by one that finds the same.
+            os.ftruncate(lock, 0)
+            (directory / files.ORDERS).unlink(missing_ok=True)
             return NeverStarted()
     finally:
         os.close(lock)
@@ -107,12 +111,17 @@ def _supervised(directory: Path, lock: int) -> Supervised | None:
         exit_fd = exits.watch(pid, lambda: _wait_for_release(directory))
     except ProcessLookupError:
         return None
-    # The supervisor holds the lock while it lives, so if it does so still, the descriptor is of no later process
-    # with the same id.
-    if _locked(lock):
+    try:
+        # The supervisor holds the lock while it lives, so if it does so still, the descriptor is of no later process
+        # with the same id.
+        control = None if _locked(lock) else _open_control(directory)
+    except BaseException:
+        os.close(exit_fd)
+        raise
+    if control is None:
         os.close(exit_fd)
         return None
-    return Supervised(directory, run_id, exit_fd=exit_fd, control=_open_control(directory), supervisor=None)
+    return Supervised(directory, run_id, exit_fd=exit_fd, control=control, supervisor=None)
 
 
 def _holder(lock: int) -> tuple[int, RunId] | None:

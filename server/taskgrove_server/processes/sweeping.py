@@ -10,12 +10,16 @@ Uses nothing but the standard library, and little of that, as each run's supervi
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from collections.abc import Callable, Iterable
 
 from taskgrove_server.processes import files
+
+#: The process, or the machine, has no descriptor left.
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE})
 
 #: Where Linux shows processes.
 _PROC = "/proc"
@@ -158,10 +162,15 @@ def _look(pid: int) -> Process | None:
 
 
 def _read(path: str) -> bytes:
-    """Returns what a file of /proc holds; nothing if its process is gone or another user's."""
+    """Returns what a file of /proc holds; nothing if its process is gone or another user's.
+
+    Raises OSError when no file can be opened at the moment: a process that cannot be looked at is not gone.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
+    except OSError as error:
+        if error.errno in _SHORT:
+            raise
         return b""
     try:
         data = chunk = os.read(descriptor, 65536)

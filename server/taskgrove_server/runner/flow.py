@@ -87,12 +87,14 @@ class Flow:
         except errors.StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - must not keep the server from starting
-            cause = error
+            log.warning("Run %s is to be taken up once more: %s", run.id, error)
 
-        def fail() -> Run:
-            raise cause
+        def once_more() -> Run:
+            # In its slot, which can wait for what is short.
+            see_through = insist(lambda: self._execution.take_up(job, run), job.mailbox)
+            return see_through()
 
-        return fail
+        return once_more
 
     def _run(self, task: Task, mailbox: Mailbox) -> None:
         starting.standby.renew()
