@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
+from collections.abc import Generator
 from enum import Enum, auto
 
 
@@ -60,3 +62,13 @@ def of_words(words: str) -> Shortage | None:
     if reason := _REASON.search(words):
         return _OF_WORDS[reason["numbered"] or reason["said"]]
     return Shortage.MACHINE if _OWN_WORDS.search(words) else None
+
+
+@contextlib.contextmanager
+def suppressing_others() -> Generator[None]:
+    """Suppresses OSError, but raises it for a shortage: what cannot be read for that may well be there."""
+    try:
+        yield
+    except OSError as error:
+        if of_errno(error.errno):
+            raise

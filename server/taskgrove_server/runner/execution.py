@@ -34,6 +34,7 @@ from taskgrove_server.runner.mailbox import Detached, Mailbox
 from taskgrove_server.store.runs import NewRun
 from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees import subdirectories
+from taskgrove_server.worktrees.commands import GitFailed
 from taskgrove_server.worktrees.locks import WorktreeFailed
 
 log = logging.getLogger(__name__)
@@ -99,18 +100,24 @@ class Surroundings(Protocol):
     """Looks after what a run can change beyond its own directory, and what is not its own."""
 
     def remember(self, task: Task, run_directory: Path) -> None:
-        """Notes in a run's directory how all is before the run; raises OSError with ENOSPC while a disk is full."""
+        """Notes in a run's directory how all is before the run.
+
+        Raises OSError or GitFailed while the machine is short of something.
+        """
         ...
 
     def compare(self, run_directory: Path) -> tuple[str, ...] | None:
         """Sees to what has changed since, and returns sentences about it; None when that could not be found out.
 
-        Raises nothing. Done again, it returns the same.
+        Raises OSError or GitFailed while the machine is short of something. Done again, it returns the same.
         """
         ...
 
     def unfinished(self, worktree: Worktree) -> str | None:
-        """Returns what a run has left its worktree in the middle of, as the end of a sentence; None for nothing."""
+        """Returns what a run has left its worktree in the middle of, as the end of a sentence; None for nothing.
+
+        Raises as `compare` does.
+        """
         ...
 
 
@@ -258,11 +265,11 @@ class Execution:
         try:
             self._surroundings.remember(job.task, directory)
             process = starting.start(directory, spec)
-        except OSError as error:
+        except (OSError, GitFailed) as error:
             return self._not_started(job, run, error)
         return self._see_through(job, run, process, parser)
 
-    def _not_started(self, job: Job, run: Run, error: OSError) -> Run:
+    def _not_started(self, job: Job, run: Run, error: OSError | GitFailed) -> Run:
         """Closes a run that was recorded, and for whose process the machine had no room."""
         log.error("Run %s could not be started: %s", run.id, error)
         insist(lambda: self._end_log(run), job.mailbox)
@@ -333,7 +340,10 @@ class Execution:
         return self._finish(run, outcome, job.mailbox)
 
     def _left_unfinished(self, job: Job, run: Run) -> Failure | None:
-        left = self._surroundings.unfinished(job.task.worktree) if job.task.worktree else None
+        worktree = job.task.worktree
+        if worktree is None:
+            return None
+        left = insist(lambda: self._surroundings.unfinished(worktree), job.mailbox)
         if left is None:
             return None
         message = (
@@ -357,7 +367,7 @@ class Execution:
 
     def _compared(self, run: Run, mailbox: Mailbox) -> tuple[str, ...]:
         """Returns what was changed around a run. Its processes are gone, and nothing of its work is committed yet."""
-        changes = self._surroundings.compare(self._directory(run.id))
+        changes = insist(lambda: self._surroundings.compare(self._directory(run.id)), mailbox)
         if changes is not None:
             return changes
         if mailbox.detached or mailbox.stopped:

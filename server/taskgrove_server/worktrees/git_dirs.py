@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import commands
 
@@ -60,7 +61,9 @@ def read(path: str) -> GitDirs | None:
         shared = pointer(str(own / "commondir"))
         common = Path(own, shared).resolve() if shared else own
         whole = os.path.lexists(own / "HEAD") and (common / "objects").is_dir() and (common / "refs").is_dir()
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, OSError) and shortages.of_errno(error.errno):
+            raise
         # A link that leads to itself, a directory that cannot be read, a name that cannot be one.
         return None
     return GitDirs(own=str(own), common=str(common)) if whole else None
@@ -103,7 +106,9 @@ def pointer(file: str) -> str | None:
             return None
         with Path(file).open("rb") as opened:
             content = opened.read(_LONGEST)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and shortages.of_errno(error.errno):
+            raise
         return None
     text = os.fsdecode(content).rstrip("\r\n")
     return text if text and "\0" not in text and "\n" not in text else None

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePath
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.worktree import Worktree, WorktreeState
 from taskgrove_server.worktrees import branches, commands, filters, git_dirs, own_repository, saving
@@ -71,7 +72,7 @@ def has_branch(path: str, branch: str) -> bool:
     common = Path(dirs.common)
     if (common / ref).is_file() or (common / "reftable").is_dir():
         return True
-    with suppress(OSError):
+    with shortages.suppressing_others():
         return f" {ref}\n".encode(errors="surrogateescape") in (common / "packed-refs").read_bytes()
     return False
 
@@ -309,10 +310,9 @@ def _mend_branch(git: commands.Git, repository: str, worktree: Worktree) -> None
 
 def _last_head(git: commands.Git, repository: str, own: str) -> str | None:
     """Returns the commit that the log of a HEAD ends with."""
-    try:
+    lines = [b""]
+    with shortages.suppressing_others():
         lines = Path(own, "logs", "HEAD").read_bytes().removesuffix(b"\n").split(b"\n")
-    except OSError:
-        return None
     old, new, *_ = (*os.fsdecode(lines[-1]).split(" ", 2), "", "")
     # With zeros for the new one, its branch was deleted.
     last = new if new.strip("0") else old
@@ -322,11 +322,10 @@ def _last_head(git: commands.Git, repository: str, own: str) -> str | None:
 def _index_is_sound(own: str) -> bool:
     """Tells whether an index is there and whole."""
     file = Path(own, "index")
-    try:
+    with shortages.suppressing_others():
         found = file.stat()
         return _is_whole(file, found.st_ino, found.st_size, found.st_mtime_ns)
-    except OSError:
-        return False
+    return False
 
 
 @functools.lru_cache(maxsize=_INDEXES)

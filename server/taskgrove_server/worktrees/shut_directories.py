@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.worktrees import commands
 
 #: Asks for new files alone: git says of the others by itself when it cannot read them, and fails.
@@ -51,5 +52,5 @@ def _shut(top: str) -> Iterator[Path]:
         directory = waiting.pop()
         if not os.access(directory, os.R_OK | os.X_OK):
             yield directory
-        with suppress(OSError), os.scandir(directory) as entries:
+        with shortages.suppressing_others(), os.scandir(directory) as entries:
             waiting.extend(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))

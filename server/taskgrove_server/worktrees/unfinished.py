@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.domain.errors import Remedy
 from taskgrove_server.worktrees import commands, git_dirs, ways_out
 
@@ -123,6 +123,6 @@ def _checkout(git_dir: Path) -> str | None:
 
 
 def _text(path: Path) -> str:
-    with suppress(OSError):
+    with shortages.suppressing_others():
         return os.fsdecode(path.read_bytes()).strip()
     return ""

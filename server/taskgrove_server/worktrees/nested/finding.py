@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.domain.worktree import NestedKind
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.git_dirs import GitDirs
@@ -170,7 +171,7 @@ def _registered(common: str, worktree: str) -> Iterator[str]:
     """
     top = os.path.realpath(worktree)
     for entry in Path(common, "worktrees").glob("*/gitdir"):
-        with suppress(OSError, ValueError):
+        with shortages.suppressing_others(), suppress(ValueError):
             place = os.path.realpath(Path(entry.parent, os.fsdecode(entry.read_bytes().rstrip(b"\n"))).parent)
             if place.startswith(f"{top}/"):
                 yield worktree + place.removeprefix(top)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.domain.worktree import NestedKind
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.git_dirs import GitDirs
@@ -74,7 +74,7 @@ def without_filters(git: commands.Git, nested: Nested) -> Mapping[str, str]:
 
 def _may_define_filters(dirs: GitDirs) -> bool:
     for config in (Path(dirs.common, "config"), Path(dirs.own, "config.worktree")):
-        with suppress(OSError):
+        with shortages.suppressing_others():
             text = config.read_bytes().lower()
             if b"filter" in text or b"include" in text:
                 return True

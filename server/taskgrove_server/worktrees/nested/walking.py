@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
+from taskgrove_server.domain import shortages
+
 
 def walk(top: str) -> Iterator[tuple[str, list[str], set[str]]]:
     """Yields each directory, the top first, with the names of those in it that are entered next, and of all in it.
 
     Whoever is told may take some of the former out. Links, mounts and what is called .git are not entered. What cannot
-    be read is passed over.
+    be read is passed over; raises OSError while the machine is short of open files.
     """
     device = _device(top)
     # Not by os.walk, which recurses: an agent's directories may be deeper than Python allows.
@@ -20,7 +22,7 @@ def walk(top: str) -> Iterator[tuple[str, list[str], set[str]]]:
         directory = waiting.pop()
         entered: list[str] = []
         names: set[str] = set()
-        with suppress(OSError), os.scandir(directory) as entries:
+        with shortages.suppressing_others(), os.scandir(directory) as entries:
             for entry in entries:
                 names.add(entry.name)
                 if entry.name != ".git" and entry.is_dir(follow_symlinks=False) and _device(entry.path) == device:

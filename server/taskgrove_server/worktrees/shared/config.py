@@ -10,10 +10,10 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.worktrees import commands
 
 #: The shared file, and the one of the main checkout alone, which git reads when extensions.worktreeConfig says so.
@@ -54,17 +54,19 @@ class Content:
 
 
 def read(common_dir: str) -> dict[str, Content]:
-    """Returns what the files and HEAD hold, by their names."""
+    """Returns what the files and HEAD hold, by their names; raises OSError while the machine is short of open files."""
     return {name: _content(Path(common_dir, name)) for name in (*FILES, HEAD)}
 
 
 def is_sound(git: commands.Git, name: str, content: Content) -> bool:
-    """Tells whether git can read a file, whatever it says."""
+    """Tells whether git can read a file, whatever it says; raises GitFailed while git cannot be started."""
     if name == HEAD:
         return _SOUND_HEAD.fullmatch((content.data or b"").strip()) is not None
     try:
         parse(git, content)
-    except commands.GitFailed:
+    except commands.GitFailed as failure:
+        if shortages.of_words(str(failure)):
+            raise
         return False
     return True
 
@@ -149,6 +151,6 @@ def _effective(files: Mapping[str, Values]) -> Values:
 
 
 def _content(path: Path) -> Content:
-    with suppress(OSError):
+    with shortages.suppressing_others():
         return Content(path.read_bytes(), path.stat().st_mode & 0o777)
     return Content()

@@ -6,9 +6,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.worktrees.shared import sentences
 
 #: What else is looked at: what is ignored, attributes, where history ends, and where objects are borrowed from.
@@ -19,9 +19,12 @@ _MOST = 1000
 
 
 def read(common_dir: str) -> dict[str, str]:
-    """Returns the modes and hashes of the files, by their names in the git directory."""
+    """Returns the modes and hashes of the files, by their names in the git directory.
+
+    Raises OSError while the machine is short of open files.
+    """
     found: dict[str, str] = {}
-    for directory, _, names in os.walk(Path(common_dir, "hooks")):
+    for directory, _, names in os.walk(Path(common_dir, "hooks"), onerror=_raise_shortage):
         for name in sorted(names):
             # Examples that git itself puts there, and does not run.
             if not name.endswith(".sample") and len(found) < _MOST:
@@ -43,9 +46,14 @@ def told(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return found
 
 
+def _raise_shortage(error: OSError) -> None:
+    with shortages.suppressing_others():
+        raise error
+
+
 def _print_of(path: Path) -> str:
     """Returns a file's mode and hash, for a link its target; empty when there is none that can be read."""
-    with suppress(OSError):
+    with shortages.suppressing_others():
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
             return f"link {path.readlink()}"

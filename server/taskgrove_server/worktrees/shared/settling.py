@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.worktrees import commands
 from taskgrove_server.worktrees.shared import config, files, refs, sentences, stash
 from taskgrove_server.worktrees.shared.config import Content, Values
@@ -42,7 +43,9 @@ class Settling:
         told = self._settle_settings()
         try:
             now = Snapshot.take(self._git, self._common_dir)
-        except commands.GitFailed:
+        except commands.GitFailed as failure:
+            if shortages.of_words(str(failure)):
+                raise
             # As with a value that is none of its kind, or with nonsense in a file that is included.
             if not (different := [name for name in config.FILES if self._is_different(name)]):
                 raise

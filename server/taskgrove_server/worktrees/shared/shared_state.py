@@ -6,11 +6,11 @@ agent does to them it does to the person.
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 from pathlib import Path
 
+from taskgrove_server.domain import shortages
 from taskgrove_server.domain.task import Task
 from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.worktrees import commands, git_dirs, unfinished
@@ -20,8 +20,6 @@ from taskgrove_server.worktrees.shared.note import Note, Snapshot
 from taskgrove_server.worktrees.shared.settling import Settling
 
 log = logging.getLogger(__name__)
-
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class SharedState:
@@ -41,7 +39,8 @@ class SharedState:
     def remember(self, task: Task, run_directory: Path) -> None:
         """Looks at the repository of a task's worktree, if it has one; call it before the run's process starts.
 
-        Raises OSError with ENOSPC while a disk is full. Whatever else fails is told when the run has ended.
+        Raises OSError or GitFailed while the machine is short of something. Whatever else fails is told when the run
+        has ended.
         """
         worktree = task.worktree
         if worktree is None:
@@ -55,7 +54,7 @@ class SharedState:
                 if before.stash:
                     stash.pin(self._git, common_dir, run_directory.name, before.stash)
         except (commands.GitFailed, OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            if _passes(error):
                 raise
             _log_failure("before a run", error)
             Note.write_none(run_directory)
@@ -63,7 +62,8 @@ class SharedState:
     def compare(self, run_directory: Path) -> tuple[str, ...] | None:
         """Puts back what cannot have been meant and returns what to tell; None when that could not be found out.
 
-        Call it when the run's processes are gone, and in one thread for a run. Done again, it tells the same.
+        Call it when the run's processes are gone, and in one thread for a run. Done again, it tells the same. Raises
+        OSError or GitFailed while the machine is short of something.
         """
         try:
             note = Note.read(run_directory)
@@ -78,7 +78,10 @@ class SharedState:
                     note = Settling(self._git, Note.read(run_directory) or note, run_directory).settle()
             if note.before.stash:
                 stash.unpin(self._git, note.common_dir, run_directory.name)
-        except Exception as error:  # noqa: BLE001 - nothing of this may keep a task from its rest
+        except Exception as error:
+            # Nothing else of this may keep a task from its rest.
+            if _passes(error):
+                raise
             _log_failure("after a run", error)
             return None
         return sentences.told(note.told)
@@ -87,11 +90,13 @@ class SharedState:
         """Returns what a run has left its worktree in the middle of, as the end of a sentence; None for nothing.
 
         Call it after `compare`, which puts back what git cannot work with. What git cannot tell is for the commit to
-        tell.
+        tell. Raises as `compare` does.
         """
         try:
             begun = unfinished.in_worktree(self._git, worktree.path)
         except commands.GitFailed as error:
+            if _passes(error):
+                raise
             _log_failure("for what a run has left unfinished", error)
             return None
         return begun.state if begun else None
@@ -105,6 +110,13 @@ class SharedState:
             return False
         tasks = refs.TaskBranches(note.prefixes)
         return Snapshot.take(self._git, note.common_dir).without(tasks) == note.before.without(tasks)
+
+
+def _passes(error: Exception) -> bool:
+    """Tells whether a failure is for want of something that the machine is short of."""
+    if isinstance(error, OSError):
+        return shortages.of_errno(error.errno) is not None
+    return isinstance(error, commands.GitFailed) and shortages.of_words(str(error)) is not None
 
 
 def _log_failure(when: str, error: Exception) -> None:
