@@ -78,7 +78,7 @@ class Troubles:
                     trouble = replace(before, message=told(error), count=before.count + 1, vital=vital or before.vital)
                 self._by_name[name] = trouble
             if before is None:
-                trace = None if isinstance(error, _SAYS_ALL) else error
+                trace = None if isinstance(error, _SAYS_ALL) or is_shortage(error) else error
                 log.error("In trouble: %s: %s", name, trouble.message, exc_info=trace)
             elif trouble.count & (trouble.count - 1) == 0:
                 log.error("Still in trouble, for the %dth time: %s: %s", trouble.count, name, trouble.message)
