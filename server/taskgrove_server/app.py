@@ -46,6 +46,7 @@ from taskgrove_server.ownership import DataDirectory
 from taskgrove_server.processes import starting
 from taskgrove_server.processes.spec import Graces
 from taskgrove_server.runner import programs
+from taskgrove_server.runner.begun import Begun
 from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.driving import Limits
@@ -134,7 +135,8 @@ class App:
         self._operations = Operations(self._store, works, self._worktrees.git, self._worktrees.locks)
         self._leftovers = Leftovers((data.worktrees, data.sandboxes))
         self._clearing = Clearing(self._store, works, self._operations, self._worktrees, self._leftovers, data.logs)
-        preparation = Preparation(self._worktrees, self._clearing, data.sandboxes, settings.pass_environment)
+        begun = Begun(self._store, self._worktrees)
+        preparation = Preparation(self._worktrees, self._clearing, begun, data.sandboxes, settings.pass_environment)
         space = FreeSpace(data.root, settings.min_free_space << 20)
         self._holding = Holding(self._store, agents, space, timedelta(seconds=settings.retry_pause))
         self._flow = Flow(self._store, preparation, execution, self._worktrees, self._holding, space)
@@ -181,6 +183,7 @@ class App:
             "requests": self._trim_requests,
             "worktrees": self._prune_worktrees,
             "leftovers": self._leftovers.remove,
+            "begun": begun.remove,
             "listings": self._drop_listings,
         }
         self._housekeeping = Housekeeping(chores, self._store.close_connection, self._troubles)

@@ -172,3 +172,31 @@ def test_a_continue_that_was_acknowledged_is_carried_out(
     for task in tasks:
         rested = tasks_work.rest(client, task.id)
         assert (rested.state, rested.result, rested.run_count) == (Task.STATE_SUCCEEDED, "Go on.", 2)
+
+
+def test_what_was_begun_for_a_task_that_was_cancelled_is_removed_by_the_next_server(
+    server: RunningServer, client: taskgrove.Client, repository: Path, tmp_path: Path
+) -> None:
+    """As when a shortage kept git from removing it, and the task was cancelled where it waited."""
+    with Gate(tmp_path / "gate") as gate:
+        busy = tasks_work.make_list(client, gate.pass_through)
+        for _ in range(SLOTS):
+            client.enqueue(busy.id, "Take a slot")
+        gate.wait_for_arrivals(SLOTS)
+        task_list = tasks_work.make_list(client, "true", repository)
+        ids = [client.enqueue(task_list.id, "Never begins").id for _ in range(3)]
+        for task_id in ids:
+            client.cancel(task_id)
+    server.kill()
+    begun, without_worktree, worked_on = (f"taskgrove/{task_id}-never-begins" for task_id in ids)
+    place = server.data / "worktrees" / ids[0]
+    repositories.git(repository, "worktree", "add", "--quiet", "--lock", "-b", begun, str(place))
+    repositories.git(repository, "branch", without_worktree)
+    repositories.git(repository, "branch", worked_on)
+    aside = tmp_path / "aside"
+    repositories.git(repository, "worktree", "add", "--quiet", str(aside), worked_on)
+    repositories.commit(aside, {"work.txt": "work\n"}, "Somebody's work")
+    server.start()
+    tasks_gates.until(lambda: repositories.branches(repository) == ["main", worked_on], "the branches are removed")
+    assert repositories.worktree_paths(repository) == [str(aside)]
+    assert not place.exists()

@@ -17,8 +17,9 @@ from taskgrove_server.domain import errors
 from taskgrove_server.domain.config import Command
 from taskgrove_server.domain.task import Task
 from taskgrove_server.domain.task_list import TaskList
-from taskgrove_server.domain.worktree import SETUP_TIMEOUT, Worktree, WorktreeState
+from taskgrove_server.domain.worktree import SETUP_TIMEOUT, Worktree, WorktreeSettings, WorktreeState
 from taskgrove_server.processes import command
+from taskgrove_server.runner.begun import Begun
 from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.mailbox import Mailbox
 from taskgrove_server.runner.task_work import Place
@@ -51,9 +52,15 @@ class Preparation:
     """Makes directories. `pass_environment` names variables that setup commands get besides the allow-listed ones."""
 
     def __init__(
-        self, worktrees: Worktrees, clearing: Clearing, sandboxes: Path, pass_environment: Sequence[str]
+        self,
+        worktrees: Worktrees,
+        clearing: Clearing,
+        begun: Begun,
+        sandboxes: Path,
+        pass_environment: Sequence[str],
     ) -> None:
         self._worktrees = worktrees
+        self._begun = begun
         self._clearing = clearing
         self._sandboxes = sandboxes
         self._pass_environment = tuple(pass_environment)
@@ -82,14 +89,7 @@ class Preparation:
                 worktree = None
             made = worktree is None
             if worktree is None:
-                settings = task_list.worktree_settings
-                worktree = self._worktrees.create(
-                    repository,
-                    task.id,
-                    task.title,
-                    base_branch=settings.base_branch,
-                    branch_prefix=settings.branch_prefix,
-                )
+                worktree = self._create(task, repository, task_list.worktree_settings)
                 worktree = replace(worktree, saved_ref=saved_ref)
             else:
                 restored = self._worktrees.restore(repository, worktree)
@@ -107,8 +107,24 @@ class Preparation:
             raise
         return _prepared(task, worktree)
 
+    def _create(self, task: Task, repository: str, settings: WorktreeSettings) -> Worktree:
+        try:
+            return self._worktrees.create(
+                repository,
+                task.id,
+                task.title,
+                base_branch=settings.base_branch,
+                branch_prefix=settings.branch_prefix,
+            )
+        except BaseException:
+            # What it made could not be removed either, maybe.
+            self._begun.suspect()
+            raise
+
     def discard(self, task: Task, task_list: TaskList) -> None:
         """Removes a worktree that was made, or begun, and not recorded; raises WorktreeFailed."""
+        # If it cannot be removed now.
+        self._begun.suspect()
         if task_list.working_dir is not None:
             settings = task_list.worktree_settings
             common_dir = task.worktree.common_dir if task.worktree else None

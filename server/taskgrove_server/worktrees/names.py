@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from taskgrove_server.domain import ids
 from taskgrove_server.domain.ids import TaskId
 
 #: The longest slug, in characters.
@@ -18,6 +19,13 @@ def branch(prefix: str, task_id: TaskId, title: str) -> str:
     """Returns the name of a task's branch, such as "taskgrove/k3v9m2qxw7ab-fix-the-login"."""
     words = slug(title)
     return f"{prefix}{task_id}-{words}" if words else f"{prefix}{task_id}"
+
+
+def task_of(prefix: str, name: str) -> TaskId | None:
+    """Returns the task whose branch a name is that `branch` may have made; None for any other."""
+    task_id, _, _ = name.removeprefix(prefix).partition("-")
+    is_id = len(task_id) == ids.LENGTH and set(task_id) <= ids.ALPHABET
+    return TaskId(task_id) if name.startswith(prefix) and is_id else None
 
 
 def slug(title: str) -> str:

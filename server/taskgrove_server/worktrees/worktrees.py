@@ -152,13 +152,35 @@ class Worktrees:
 
         Raises WorktreeFailed.
         """
+        branch = names.branch(branch_prefix or self._branch_prefix, task_id, title)
+        self.remove_begun(repository, task_id, branch, base_branch=base_branch)
+
+    def begun(self, repository: str, branch_prefix: str = "") -> list[tuple[TaskId, str]]:
+        """Returns the tasks that have a branch in a repository, with that; raises GitFailed."""
+        prefix = branch_prefix or self._branch_prefix
+        found = commands.rows(self.git(repository, "for-each-ref", "--format=%(refname)", f"refs/heads/{prefix}*"))
+        named = ((names.task_of(prefix, name), name) for name in (ref.removeprefix("refs/heads/") for ref in found))
+        return [(task_id, name) for task_id, name in named if task_id is not None]
+
+    def remove_begun(
+        self,
+        repository: str,
+        task_id: TaskId,
+        branch: str,
+        *,
+        base_branch: str = "",
+        may: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Removes a branch that `create` made, and the worktree, unless they have commits of their own.
+
+        `may` is asked under the repository's lock. Raises WorktreeFailed.
+        """
         # Git that was told to end has removed the directory, but not the branch.
         path = str(self._root / task_id)
         with self.locks.exclusively(repository):
             start = self._start(repository, base_branch)
             base = self.git.ask(repository, "rev-parse", "--verify", "--quiet", f"{start}^{{commit}}")
-            if base is not None and self._clear_path(repository, path, base):
-                branch = names.branch(branch_prefix or self._branch_prefix, task_id, title)
+            if base is not None and may() and self._clear_path(repository, path, base):
                 self._clear_branch(repository, branch, base, path)
 
     def restore(self, repository: str, worktree: Worktree) -> bool:
