@@ -35,6 +35,10 @@ _OF_ERRNO = {
 #: elsewhere they may be part of a file's name, or of what a filter says of something else.
 _OF_WORDS = {
     "No space left on device": Shortage.ROOM,
+    # Of git, which does not always say why it cannot write.
+    "Out of diskspace": Shortage.ROOM,
+    "couldn't write '": Shortage.ROOM,
+    "nable to write new index file": Shortage.ROOM,
     "Disk quota exceeded": Shortage.ROOM,
     "Resource temporarily unavailable": Shortage.MACHINE,
     "Cannot allocate memory": Shortage.MACHINE,

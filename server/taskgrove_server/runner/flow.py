@@ -20,6 +20,7 @@ from taskgrove_server.domain.failures import Failure, FailureKind, Retry
 from taskgrove_server.domain.run import Run, RunState
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
+from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.processes import starting
 from taskgrove_server.runner import shortages
 from taskgrove_server.runner.execution import Attempt, Execution, Job
@@ -216,15 +217,7 @@ class Flow:
         head_commit = None
         if job.task.worktree is not None:
             try:
-                commit = functools.partial(
-                    self._worktrees.commit,
-                    job.task.worktree,
-                    title=job.task.title,
-                    task_id=job.task.id,
-                    task_list_title=job.task_list.title if job.task_list else "",
-                    run_number=run.number,
-                )
-                head_commit = insist(commit, job.mailbox)
+                head_commit = self._commit(job, run, job.task.worktree)
             except CommitFailed as error:
                 _leave_if_told(job.mailbox)
                 failure = Failure(FailureKind.COMMIT, f"The changes could not be committed: {error}")
@@ -237,6 +230,23 @@ class Flow:
             job.mailbox,
         )
         log.info("Task %s rests: %s", task.id, task.state)
+
+    def _commit(self, job: Job, run: Run, worktree: Worktree) -> str:
+        commit = functools.partial(
+            self._worktrees.commit,
+            worktree,
+            title=job.task.title,
+            task_id=job.task.id,
+            task_list_title=job.task_list.title if job.task_list else "",
+            run_number=run.number,
+        )
+        try:
+            return insist(commit, job.mailbox)
+        except CommitFailed as error:
+            _leave_if_told(job.mailbox)
+            log.info("Task %s: the commit is tried once more: %s", job.task.id, error)
+        # As with a worktree that is made: what was short may be there again before anybody can look for it.
+        return insist(commit, job.mailbox)
 
     def _rest(self, job: Job, state: TaskState, failure: Failure | None = None) -> None:
         task = insist(lambda: self._store.slots.rest(job.task.id, state, failure=failure).result(), job.mailbox)

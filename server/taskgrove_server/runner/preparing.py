@@ -89,7 +89,7 @@ class Preparation:
                 worktree = None
             made = worktree is None
             if worktree is None:
-                worktree = self._create(task, repository, task_list.worktree_settings)
+                worktree = self._create(task, repository, task_list.worktree_settings, mailbox)
                 worktree = replace(worktree, saved_ref=saved_ref)
             else:
                 restored = self._worktrees.restore(repository, worktree)
@@ -107,19 +107,25 @@ class Preparation:
             raise
         return _prepared(task, worktree)
 
-    def _create(self, task: Task, repository: str, settings: WorktreeSettings) -> Worktree:
+    def _create(self, task: Task, repository: str, settings: WorktreeSettings, mailbox: Mailbox) -> Worktree:
+        create = functools.partial(
+            self._worktrees.create,
+            repository,
+            task.id,
+            task.title,
+            base_branch=settings.base_branch,
+            branch_prefix=settings.branch_prefix,
+        )
         try:
-            return self._worktrees.create(
-                repository,
-                task.id,
-                task.title,
-                base_branch=settings.base_branch,
-                branch_prefix=settings.branch_prefix,
-            )
-        except BaseException:
+            return create()
+        except (WorktreeFailed, OSError) as error:
             # What it made could not be removed either, maybe.
             self._begun.suspect()
-            raise
+            if mailbox.told:
+                raise
+            log.info("Task %s: its worktree is tried once more: %s", task.id, error)
+        # What was short may be there again before anybody can look for it, and git does not always say.
+        return create()
 
     def discard(self, task: Task, task_list: TaskList) -> None:
         """Removes a worktree that was made, or begun, and not recorded; raises WorktreeFailed."""
