@@ -13,7 +13,7 @@ import pytest
 
 import taskgrove
 import taskgrove_server
-from support import disks, process_limits, repositories, tasks_gates, tasks_work
+from support import descriptors, disks, process_limits, repositories, tasks_gates, tasks_work
 from support.server import RunningServer
 from taskgrove import Hold, Task
 
@@ -122,15 +122,17 @@ def test_room_for_files_that_ends_in_the_middle(tmp_path: Path, least: str) -> N
 
 
 @contextlib.contextmanager
-def without_descriptors(server: RunningServer) -> Generator[None]:
+def without_descriptors(server: RunningServer, spare: int = 2) -> Generator[None]:
     """Lets a server open hardly anything more."""
-    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-    used = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used + 2, before[1]))
+    pid = server.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(descriptors.of(pid)) + spare, before[1]))
     try:
         yield
     finally:
-        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+        # Unless it was killed.
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def test_open_files(repository: Path) -> None:
@@ -146,25 +148,26 @@ def test_open_files(repository: Path) -> None:
         check_all_done(client, task_ids)
 
 
-def test_open_files_when_a_run_ends(tmp_path: Path, repository: Path) -> None:
-    with (
-        RunningServer("--slots", str(SLOTS)) as server,
-        server.client() as client,
-        tasks_gates.Gate(tmp_path / "gate") as gate,
-    ):
-        task_list = tasks_work.make_list(client, f"{gate.pass_through}; echo work > work.txt", repository)
-        task_ids = [client.enqueue(task_list.id, f"Task {number}").id for number in range(SLOTS)]
-        gate.wait_for_arrivals(SLOTS)
-        before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-        # Not one more: the numbers below are all taken.
-        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (8, before[1]))
-        gate.open()
-        tasks_gates.until(lambda: "A step waits to be done" in server.log.read_text(), "the shortage is met")
-        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
-        for task_id in task_ids:
-            task = client.wait(task_id)
-            assert (task.state, task.run_count) == (Task.STATE_SUCCEEDED, 1), task.failure
-            assert task.worktree.head_commit
+@pytest.mark.parametrize("restarts", [False, True])
+def test_open_files_at_the_end_of_a_run(repository: Path, tmp_path: Path, restarts: bool) -> None:
+    with RunningServer("--slots", str(SLOTS)) as server, server.client() as client:
+        before = tasks_work.snapshot(repository)
+        with tasks_gates.Gate(tmp_path / "gate") as gate:
+            command = f"echo work > work.txt; {gate.pass_through}; echo done"
+            task_list = tasks_work.make_list(client, command, repository)
+            task_ids = [client.enqueue(task_list.id, f"Task {number}").id for number in range(SLOTS)]
+            gate.wait_for_arrivals(SLOTS)
+            with without_descriptors(server, spare=0):
+                gate.open()
+                tasks_gates.until(lambda: "A step waits to be done" in server.log.read_text(), "the end of a run waits")
+                assert {client.get_task(task_id).state for task_id in task_ids} == {Task.STATE_RUNNING}
+                if restarts:
+                    server.kill()
+                    server.start()
+        check_all_done(client, task_ids)
+        assert {client.get_task(task_id).run_count for task_id in task_ids} == {1}
+        assert not any(run.repository_changes for task_id in task_ids for run in client.list_runs(task_id))
+        assert tasks_work.snapshot(repository) == before
 
 
 def test_what_a_filter_says_of_something_else_is_no_shortage(repository: Path) -> None:
