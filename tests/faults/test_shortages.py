@@ -194,6 +194,20 @@ def test_processes(repository: Path) -> None:
         check_all_done(client, task_ids)
 
 
+@pytest.mark.parametrize("filtered", ["smudge", "clean"])
+def test_git_fails_once_and_nobody_knows_why(repository: Path, tmp_path: Path, filtered: str) -> None:
+    """As on a disk that has room again before it is looked at: when a worktree is made, or when work is committed."""
+    tasks_work.add_filter(repository)
+    failed = tmp_path / "failed"
+    failing = f"test -e {failed} || {{ touch {failed}; exit 1; }}; cat"
+    tasks_work.set_filter(repository, **{filtered: failing})
+    with RunningServer("--slots", str(SLOTS)) as server, server.client() as client:
+        task = tasks_work.run(client, "cat a.filtered > b.filtered", repository)
+        assert (task.state, task.run_count, task.failure.message) == (Task.STATE_SUCCEEDED, 1, "")
+        assert failed.exists()
+        assert client.get_worktree_status(task.id).ahead == 1
+
+
 def test_git_away(tmp_path: Path, repository: Path) -> None:
     """As while it is replaced by another release."""
     programs = tmp_path / "bin"
