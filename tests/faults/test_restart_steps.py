@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,19 +185,24 @@ def test_what_was_begun_for_a_task_that_was_cancelled_is_removed_by_the_next_ser
             client.enqueue(busy.id, "Take a slot")
         gate.wait_for_arrivals(SLOTS)
         task_list = tasks_work.make_list(client, "true", repository)
-        ids = [client.enqueue(task_list.id, "Never begins").id for _ in range(3)]
+        ids = [client.enqueue(task_list.id, "Never begins").id for _ in range(5)]
         for task_id in ids:
             client.cancel(task_id)
     server.kill()
-    begun, without_worktree, worked_on = (f"taskgrove/{task_id}-never-begins" for task_id in ids)
-    place = server.data / "worktrees" / ids[0]
-    repositories.git(repository, "worktree", "add", "--quiet", "--lock", "-b", begun, str(place))
+    names = [f"taskgrove/{task_id}-never-begins" for task_id in ids]
+    _, without_branch, without_directory, without_worktree, worked_on = names
+    places = [server.data / "worktrees" / task_id for task_id in ids[:3]]
+    for branch, place in zip(names, places, strict=False):
+        repositories.git(repository, "worktree", "add", "--quiet", "--lock", "-b", branch, str(place))
+    repositories.git(repository, "update-ref", "-d", f"refs/heads/{without_branch}")
+    repositories.git(repository, "update-ref", "-d", f"refs/heads/{without_directory}")
+    shutil.rmtree(places[2])
     repositories.git(repository, "branch", without_worktree)
     repositories.git(repository, "branch", worked_on)
     aside = tmp_path / "aside"
     repositories.git(repository, "worktree", "add", "--quiet", str(aside), worked_on)
     repositories.commit(aside, {"work.txt": "work\n"}, "Somebody's work")
     server.start()
+    tasks_gates.until(lambda: repositories.worktree_paths(repository) == [str(aside)], "the worktrees are removed")
     tasks_gates.until(lambda: repositories.branches(repository) == ["main", worked_on], "the branches are removed")
-    assert repositories.worktree_paths(repository) == [str(aside)]
-    assert not place.exists()
+    assert not any(place.exists() for place in places)

@@ -155,23 +155,28 @@ class Worktrees:
         branch = names.branch(branch_prefix or self._branch_prefix, task_id, title)
         self.remove_begun(repository, task_id, branch, base_branch=base_branch)
 
-    def begun(self, repository: str, branch_prefix: str = "") -> list[tuple[TaskId, str]]:
-        """Returns the tasks that have a branch in a repository, with that; raises GitFailed."""
+    def begun(self, repository: str, branch_prefix: str = "") -> list[tuple[TaskId, str | None]]:
+        """Returns the tasks that have a branch in a repository, with that, or a worktree alone; raises GitFailed."""
         prefix = branch_prefix or self._branch_prefix
         found = commands.rows(self.git(repository, "for-each-ref", "--format=%(refname)", f"refs/heads/{prefix}*"))
-        named = ((names.task_of(prefix, name), name) for name in (ref.removeprefix("refs/heads/") for ref in found))
-        return [(task_id, name) for task_id, name in named if task_id is not None]
+        branches_of = [ref.removeprefix("refs/heads/") for ref in found]
+        places = [Path(path) for path in self._heads(repository)]
+        named: list[tuple[TaskId | None, str | None]] = [
+            *((names.task_of(prefix, name), name) for name in branches_of),
+            *((names.task_of("", place.name), None) for place in places if place.parent == self._root),
+        ]
+        return [(task_id, branch) for task_id, branch in named if task_id is not None]
 
     def remove_begun(
         self,
         repository: str,
         task_id: TaskId,
-        branch: str,
+        branch: str | None,
         *,
         base_branch: str = "",
         may: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Removes a branch that `create` made, and the worktree, unless they have commits of their own.
+        """Removes the worktree that `create` made, and its branch if known, unless they have commits of their own.
 
         `may` is asked under the repository's lock. Raises WorktreeFailed.
         """
@@ -180,7 +185,13 @@ class Worktrees:
         with self.locks.exclusively(repository):
             start = self._start(repository, base_branch)
             base = self.git.ask(repository, "rev-parse", "--verify", "--quiet", f"{start}^{{commit}}")
-            if base is not None and may() and self._clear_path(repository, path, base):
+            if base is None or not may() or not self._clear_path(repository, path, base):
+                return
+            # Of a directory that is gone, git may still have its entry.
+            head = self._heads(repository).get(path)
+            if head is not None and self._is_part_of(repository, head, base):
+                self._remove(repository, path)
+            if branch is not None:
                 self._clear_branch(repository, branch, base, path)
 
     def restore(self, repository: str, worktree: Worktree) -> bool:
