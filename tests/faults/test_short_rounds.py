@@ -274,6 +274,7 @@ def test_no_task_is_lost_done_twice_or_charged(world: World) -> None:
     world.server.start()
     check_all(world, stories)
     tasks_gates.until(lambda: not left_over(world, stories), "nothing is left of tasks that never ran")
+    assert list((world.server.data / "runs").iterdir()) == []
     assert [tasks_work.snapshot(repository) for repository in world.repositories] == before
     assert "Traceback" not in world.server.log.read_text()
 
@@ -337,7 +338,6 @@ def check_all(world: World, stories: list[tuple[Order, Story]]) -> None:
     assert not world.client.get_server_info().holds
     assert world.server.run_processes() == []
     assert tasks_processes.supervisors(world.server) == []
-    assert list((world.server.data / "runs").iterdir()) == []
 
 
 def check_charged(kind: Kind, story: Story, runs: list[Run]) -> None:

@@ -153,8 +153,10 @@ class Execution:
         except LaunchRefused as refused:
             refusal = refused.failure
             if cause := job.holding.of_refusal(job.agent, refusal):
+                shutil.rmtree(self._directory(run_id), ignore_errors=True)
                 raise PutBack(cause) from refused
         except OSError as error:
+            shutil.rmtree(self._directory(run_id), ignore_errors=True)
             short = shortages.of(error)
             if short is None:
                 raise
