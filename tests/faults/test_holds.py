@@ -23,10 +23,10 @@ from taskgrove import Event, FailureKind, Hold, Task, run_config
 
 KEY = "sk-test-holds"
 
-SLOTS = 3
+SLOTS = 2
 
 #: More than there are slots, so that some have never begun when the hold begins.
-TASKS = 7
+TASKS = 5
 
 REFUSED = Step(status=401, error="authentication_error", message="Your login has expired", repeat=None)
 LIMITED = Step(status=429, error="rate_limit_error", message="This request would exceed a limit", repeat=None)
