@@ -13,6 +13,9 @@ from taskgrove_server.domain.shortages import Shortage
     [
         ("fatal: cannot create directory at 'a': No space left on device", Shortage.ROOM),
         ("error: file write error\nfatal: Unable to create 'a.lock': Disk quota exceeded.\nhint: more", Shortage.ROOM),
+        ("fatal: sha1 file '/r/.git/index.lock' write error. Out of diskspace", Shortage.ROOM),
+        ("fatal: cannot update ref 'refs/heads/a': couldn't write '/r/.git/refs/heads/a.lock'\n", Shortage.ROOM),
+        ("error: something\nfatal: unable to write new index file", Shortage.ROOM),
         ("The run could not be started: [Errno 24] Too many open files: '/data/runs/1'", Shortage.MACHINE),
         ("error: cannot fork() for git-remote-https: Resource temporarily unavailable\n", Shortage.MACHINE),
         ("Cannot allocate memory", Shortage.MACHINE),
@@ -32,6 +35,8 @@ def test_a_shortage_is_known_by_its_words(words: str, short: Shortage) -> None:
         "fatal: pathspec 'No space left on device' did not match any files",
         "The task cannot start in 'Text file busy', which was not checked out.",
         "error: external filter 'echo: Cannot allocate memory to this' failed 1",
+        "fatal: Out of diskspace.md: clean filter 'test' failed",
+        "fatal: couldn't write 'a': clean filter 'test' failed",
         "hook: I can't start new threads here",
     ],
 )

@@ -35,10 +35,6 @@ _OF_ERRNO = {
 #: elsewhere they may be part of a file's name, or of what a filter says of something else.
 _OF_WORDS = {
     "No space left on device": Shortage.ROOM,
-    # Of git, which does not always say why it cannot write.
-    "Out of diskspace": Shortage.ROOM,
-    "couldn't write '": Shortage.ROOM,
-    "nable to write new index file": Shortage.ROOM,
     "Disk quota exceeded": Shortage.ROOM,
     "Resource temporarily unavailable": Shortage.MACHINE,
     "Cannot allocate memory": Shortage.MACHINE,
@@ -49,6 +45,13 @@ _OF_WORDS = {
 _REASON = re.compile(
     rf"\[Errno \d+\] (?P<numbered>{'|'.join(_OF_WORDS)})"
     rf"|(?:^|: )(?P<said>{'|'.join(_OF_WORDS)})(?:[.)]+(?=\s|$)|[ \t]*$)",
+    re.MULTILINE,
+)
+
+#: In words of git's where it does not say why it cannot write.
+_NOT_WRITTEN = re.compile(
+    r"^(?:fatal|error): (?:\w+ file '.*' write error\. Out of diskspace|(?:.*: )?couldn't write '.*'"
+    r"|(?:.*: )?[Uu]nable to write new index file)$",
     re.MULTILINE,
 )
 
@@ -65,6 +68,8 @@ def of_words(words: str) -> Shortage | None:
     """Returns what is short in the words of a program that failed; None when they tell of no shortage."""
     if reason := _REASON.search(words):
         return _OF_WORDS[reason["numbered"] or reason["said"]]
+    if _NOT_WRITTEN.search(words):
+        return Shortage.ROOM
     return Shortage.MACHINE if _OWN_WORDS.search(words) else None
 
 
