@@ -177,6 +177,11 @@ def states(world: World, task_ids: list[str], state: Task.State) -> list[str]:
     return [task_id for task_id in task_ids if world.client.get_task(task_id).state == state]
 
 
+def failed(world: World, task_id: str) -> bool:
+    """Tells whether a task has failed."""
+    return world.client.get_task(task_id).state == Task.STATE_FAILED
+
+
 def test_a_hold_outlives_a_restart_and_can_be_lifted(world: World) -> None:
     with answering(REFUSED, world):
         task_ids = world.enqueue(TASKS)
@@ -293,6 +298,12 @@ def test_a_task_that_fails_while_its_agent_works_for_others_is_to_blame(world: W
     others = world.enqueue(TASKS)
     for task_id in others:
         assert world.client.wait(task_id).state == Task.STATE_SUCCEEDED
+    # What it was refused counts once the agent has answered another while it waits alone.
+    tasks_gates.until(
+        lambda: any(hold.kind == Hold.KIND_TASK for hold in world.holds()) or failed(world, unlucky),
+        "a hold of its own",
+    )
+    world.client.wait(world.enqueue()[0])
     task = world.client.wait(unlucky)
     assert (task.state, task.failure.kind) == (Task.STATE_FAILED, FailureKind.FAILURE_KIND_AUTH)
     # It has tried alone for a while, and held up nobody.

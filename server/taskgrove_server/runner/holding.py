@@ -237,7 +237,7 @@ class Holding:
         """Returns how often an agent has refused a task before that it refuses alone; None when others fare no better.
 
         Only a task that was put back before is refused alone, and only while the agent has answered another since,
-        and refused no other after that.
+        and refused no other after that. None of its refusals counts before the agent answers another once more.
         """
         if task.hold_time is None or (run.outcome and run.outcome.answered):
             return None
@@ -247,7 +247,8 @@ class Holding:
             other = next((met[task_id] for task_id in reversed(met) if task_id != task.id), None)
         if other is None or not other.answer or (own is None and other.time <= task.hold_time):
             return None
-        return own.attempts if own else 0
+        # An answer of before it was refused alone says nothing about now: the login may have expired for all since.
+        return own.attempts if own and other.time > own.create_time else 0
 
     def _is_tried(self, hold: Hold) -> bool:
         tried = self._tries.get(hold.id)
