@@ -207,10 +207,15 @@ class Execution:
 
     def _restart(self, job: Job, run: Run, attempt: Attempt, parser: Parser) -> Run:
         try:
-            launch = insist(lambda: self._launch(job, attempt, run.id), job.mailbox)
+            launch = self._launch(job, attempt, run.id)
         except LaunchRefused as refused:
             insist(lambda: self._end_log(run), job.mailbox)
             return self._conclude(job, run, Outcome(failure=refused.failure, answered=False))
+        except OSError as error:
+            # Not insisted on: nothing would be lost, and a task that waits in the queue can be cancelled.
+            if shortages.of(error) is None:
+                raise
+            return self._not_started(job, run, error)
         return self._carry_out(job, run, launch, parser)
 
     def _launch(self, job: Job, attempt: Attempt, run_id: RunId) -> Launch:
