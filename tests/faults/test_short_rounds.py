@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import resource
 import sys
 import time
 import uuid
@@ -21,6 +20,7 @@ import taskgrove
 from support import (
     descriptors,
     disks,
+    process_limits,
     repositories,
     tasks_chance,
     tasks_gates,
@@ -163,19 +163,6 @@ class World:
             yield Order(kind, self.lists[kind.name, repository], repository, pause)
 
     @contextlib.contextmanager
-    def without_descriptors(self, spare: int) -> Generator[None]:
-        """Lets the server that runs now open hardly anything more."""
-        pid = self.server.pid
-        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(descriptors.of(pid)) + spare, before[1]))
-        try:
-            yield
-        finally:
-            # Unless it was killed.
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-
-    @contextlib.contextmanager
     def without_login(self) -> Generator[None]:
         self.expired.touch()
         try:
@@ -187,7 +174,7 @@ class World:
         """Returns what may be short, but for the login of the agent."""
         spare = moments.randrange(12)
         return [
-            lambda: self.without_descriptors(spare),
+            lambda: process_limits.without_descriptors(self.server.pid, spare),
             lambda: disks.without_files(self.server.data),
             lambda: disks.full(self.server.data),
             lambda: disks.without_files(self.disk),

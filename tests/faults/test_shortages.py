@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import taskgrove
 import taskgrove_server
-from support import descriptors, disks, process_limits, repositories, tasks_gates, tasks_work
+from support import disks, process_limits, repositories, tasks_gates, tasks_work
 from support.server import RunningServer
 from taskgrove import Hold, Task
 
@@ -121,25 +120,11 @@ def test_room_for_files_that_ends_in_the_middle(tmp_path: Path, least: str) -> N
             check_all_done(client, running + waiting)
 
 
-@contextlib.contextmanager
-def without_descriptors(server: RunningServer, spare: int = 2) -> Generator[None]:
-    """Lets a server open hardly anything more."""
-    pid = server.pid
-    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(descriptors.of(pid)) + spare, before[1]))
-    try:
-        yield
-    finally:
-        # Unless it was killed.
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-
-
 def test_open_files(repository: Path) -> None:
     with RunningServer("--slots", str(SLOTS)) as server, server.client() as client:
         task_list = tasks_work.make_list(client, "echo work > work.txt; echo done", repository)
         client.wait(client.enqueue(task_list.id, "First").id)
-        with without_descriptors(server):
+        with process_limits.without_descriptors(server.pid):
             task_ids = [client.enqueue(task_list.id, f"Task {number}").id for number in range(TASKS)]
             tasks_gates.until(
                 lambda: client.get_server_info().holds or "No task can be claimed" in server.log.read_text(),
@@ -157,7 +142,7 @@ def test_open_files_at_the_end_of_a_run(repository: Path, tmp_path: Path, restar
             task_list = tasks_work.make_list(client, command, repository)
             task_ids = [client.enqueue(task_list.id, f"Task {number}").id for number in range(SLOTS)]
             gate.wait_for_arrivals(SLOTS)
-            with without_descriptors(server, spare=0):
+            with process_limits.without_descriptors(server.pid, spare=0):
                 gate.open()
                 tasks_gates.until(lambda: "A step waits to be done" in server.log.read_text(), "the end of a run waits")
                 assert {client.get_task(task_id).state for task_id in task_ids} == {Task.STATE_RUNNING}

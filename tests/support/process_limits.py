@@ -1,13 +1,16 @@
-"""Machines on which a server can start no more processes and threads, by the system's own limit."""
+"""Machines on which a server can start no more processes and threads, or open no more files: the system's limits."""
 
 from __future__ import annotations
 
 import contextlib
+import resource
 import uuid
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+from support import descriptors
 
 _GROUPS = Path("/sys/fs/cgroup")
 
@@ -37,3 +40,16 @@ def without_processes(pid: int) -> Generator[None]:
         # What has been started meanwhile may still run; the group goes with the last of it.
         with contextlib.suppress(OSError):
             group.rmdir()
+
+
+@contextlib.contextmanager
+def without_descriptors(pid: int, spare: int = 2) -> Generator[None]:
+    """Lets a process open hardly anything more."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(descriptors.of(pid)) + spare, before[1]))
+    try:
+        yield
+    finally:
+        # Unless it was killed.
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
