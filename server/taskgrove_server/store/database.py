@@ -56,7 +56,7 @@ def open_database(path: Path) -> peewee.SqliteDatabase:
             f"The database {path} cannot be used: {error}{f'. {MEND}' if damaged else ''}"
         ) from error
     path.chmod(0o600)
-    models.bind(database)
+    models.bind(database, path.parent)
     return database
 
 

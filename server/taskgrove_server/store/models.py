@@ -6,7 +6,12 @@ knows it by. The schema itself is made by the migrations: a change here needs on
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import peewee
+
+from taskgrove_server.store import data_paths
+from taskgrove_server.store.data_paths import DataPathField
 
 
 class Table(peewee.Model):
@@ -49,7 +54,7 @@ class Task(Table):
     restart = peewee.BooleanField(default=False)
     result = peewee.TextField(null=True)
     failure = peewee.TextField(null=True)
-    directory = peewee.TextField(null=True)
+    directory = DataPathField(null=True)
     run_count = peewee.IntegerField(default=0)
     last_line = peewee.BigIntegerField(default=0)
     #: How often a hold has put it back, and when it last did.
@@ -65,14 +70,14 @@ class Worktree(Table):
     """The checkout of a task."""
 
     task_id = peewee.TextField(primary_key=True)
-    path = peewee.TextField()
+    path = DataPathField()
     branch = peewee.TextField()
     base_commit = peewee.TextField()
     head_commit = peewee.TextField(null=True)
     state = peewee.TextField(default="present")
     saved_ref = peewee.TextField(null=True)
     landing = peewee.TextField(null=True)
-    setup_log_path = peewee.TextField(null=True)
+    setup_log_path = DataPathField(null=True)
     copied_files = peewee.TextField(default="[]")
     common_dir = peewee.TextField(null=True)
     #: What a call does to it at this moment, as JSON; see store.worktrees.
@@ -94,7 +99,7 @@ class Run(Table):
     session_id = peewee.TextField(null=True)
     resumes = peewee.BooleanField()
     config = peewee.TextField(null=True)
-    log_path = peewee.TextField()
+    log_path = DataPathField()
     first_line = peewee.BigIntegerField()
     line_count = peewee.BigIntegerField(default=0)
     log_size = peewee.BigIntegerField(default=0)
@@ -160,6 +165,7 @@ class Hold(Table):
 ALL: tuple[type[Table], ...] = (TaskList, Task, Worktree, Run, Request, Event, Hold)
 
 
-def bind(database: peewee.Database) -> None:
-    """Makes the tables those of `database`. A process works with one database at a time."""
+def bind(database: peewee.Database, root: Path) -> None:
+    """Makes the tables those of `database` in the data directory `root`. A process works with one at a time."""
     database.bind(ALL)
+    data_paths.bind(root)
