@@ -15,6 +15,7 @@ try:
     from taskgrove_server import app, guarding, logs, settings, tokens
     from taskgrove_server.api.addresses import AddressUnusable
     from taskgrove_server.domain.errors import DirectoryRefused, StoreUnavailable
+    from taskgrove_server.identity import IdentityUnclear
     from taskgrove_server.ownership import DataDirectoryUnusable
     from taskgrove_server.store.database import DatabaseUnusable
     from taskgrove_server.tls import TlsUnusable
@@ -28,6 +29,7 @@ del os.environ[_FORK_SUPPORT]
 FOR_A_PERSON = (
     settings.SettingsInvalid,
     DataDirectoryUnusable,
+    IdentityUnclear,
     DatabaseUnusable,
     AddressUnusable,
     TlsUnusable,

@@ -31,7 +31,7 @@ from taskgrove_server.api.offloading import Offloading
 from taskgrove_server.api.reading import Reading
 from taskgrove_server.api.repeating import Repeats
 from taskgrove_server.api.server import Server, Servicers
-from taskgrove_server.api.server_service import ServerServicer
+from taskgrove_server.api.server_service import ServerServicer, Site
 from taskgrove_server.api.task_list_service import TaskListServicer
 from taskgrove_server.api.task_service import TaskServicer
 from taskgrove_server.api.watching import Watching
@@ -39,6 +39,7 @@ from taskgrove_server.api.worktree_service import WorktreeServicer
 from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.task import TaskState
 from taskgrove_server.guarding import Troubles
+from taskgrove_server.identity import Arrival
 from taskgrove_server.idling import Idling
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.wakeups import Wakeups
@@ -60,6 +61,7 @@ from taskgrove_server.runner.listings import Listings
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.preparing import Preparation
 from taskgrove_server.runner.recovery import recover
+from taskgrove_server.runner.relocation import Relocation
 from taskgrove_server.runner.review import Review
 from taskgrove_server.runner.space import FreeSpace
 from taskgrove_server.runner.task_work import TaskWork
@@ -73,7 +75,7 @@ from taskgrove_server.worktrees import repositories
 from taskgrove_server.worktrees.commits import Author
 from taskgrove_server.worktrees.roots import AllowedRoots
 from taskgrove_server.worktrees.shared.shared_state import SharedState
-from taskgrove_server.worktrees.worktrees import Worktrees
+from taskgrove_server.worktrees.worktrees import Owner, Worktrees
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +107,7 @@ class App:
 
     def __init__(self, settings: Settings, data: DataDirectory, *, most_watchers: int) -> None:
         self._settings = settings
+        self._data = data
         agents = registry.shipped(claude=settings.claude, pass_environment=settings.pass_environment)
         roots = AllowedRoots(settings.allowed_roots)
         tls_files = settings.tls_files
@@ -121,8 +124,8 @@ class App:
             branch_prefix=settings.branch_prefix,
             timeout=settings.git_timeout,
             pass_environment=settings.pass_environment,
+            owner=Owner(data.identity.mark, data.identity.suffix),
         )
-        self._run_directories = data.runs
         execution = Execution(
             self._store,
             self._journal,
@@ -176,7 +179,9 @@ class App:
                 Landings(self._store, works, self._operations, self._worktrees),
                 self._clearing,
             ),
-            server=ServerServicer(self._reads, self._dispatcher, agents, self._versions, roots, self._troubles),
+            server=ServerServicer(
+                self._reads, self._dispatcher, agents, self._versions, Site(roots, data.identity), self._troubles
+            ),
         )
         chores = {
             "events": self._trim_events,
@@ -197,13 +202,14 @@ class App:
         """Serves until told to stop, then leaves everything as the next server needs it."""
         try:
             self._holding.renew()
+            self._arrive()
             recover(
                 self._store,
                 self._flow,
                 self._operations,
                 self._dispatcher,
                 self._worktrees,
-                self._run_directories,
+                self._data.runs,
             )
             asyncio.run(self._serve())
         finally:
@@ -220,6 +226,16 @@ class App:
             self._log_reads.close()
             self._reads.close()
             self._store.close()
+
+    def _arrive(self) -> None:
+        """Does what follows from it that the data directory was copied or moved to its place."""
+        identity = self._data.identity
+        relocation = Relocation(self._store, self._journal, self._worktrees)
+        if identity.arrival is Arrival.COPIED:
+            relocation.leave_original(identity.copied_from or "", self._data.worktrees)
+        elif identity.arrival is Arrival.MOVED:
+            relocation.follow_move(self._data.runs)
+        self._data.settle()
 
     def _drop_listings(self, _: Callable[[], bool]) -> None:
         self._listings.drop()

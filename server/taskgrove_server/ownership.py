@@ -9,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from taskgrove_server import identity
 from taskgrove_server.guarding import Tellable
+from taskgrove_server.identity import Arrival, Identity
 
 log = logging.getLogger(__name__)
 
@@ -23,31 +25,65 @@ class DataDirectory:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.database = root / "taskgrove.db"
+        self.database = root / identity.DATABASE
         self.logs = root / "logs"
-        self.runs = root / "runs"
+        self.runs = root / identity.RUNS
         self.worktrees = root / "worktrees"
         self.sandboxes = root / "sandboxes"
         self.token = root / "token"
         self._lock = -1
-        self._identity: os.stat_result | None = None
+        self._state: os.stat_result | None = None
+        self._identity: Identity | None = None
 
     def __enter__(self) -> Self:
         try:
             for directory in (self.root, self.logs, self.runs, self.worktrees, self.sandboxes):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._identity = self.root.stat()
+            self._state = self.root.stat()
             self._lock = self._take_lock()
+            self._identity = self._identify()
         except OSError as error:
             raise DataDirectoryUnusable(f"The data directory {self.root} cannot be used: {error}") from error
         return self
+
+    @property
+    def identity(self) -> Identity:
+        """Returns which data directory it is, while it is held."""
+        if self._identity is None:
+            raise RuntimeError(f"The data directory {self.root} is not held.")
+        return self._identity
+
+    def settle(self) -> None:
+        """Notes that what followed from its having been copied or moved is done; raises DataDirectoryUnusable."""
+        try:
+            self._identity = self.identity.settled()
+        except OSError as error:
+            raise DataDirectoryUnusable(f"The data directory {self.root} cannot be used: {error}") from error
+
+    def _identify(self) -> Identity:
+        try:
+            found = identity.establish(self.root)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        if found.arrival is Arrival.COPIED:
+            log.warning(
+                "The data directory %s is a copy of %s: it is %s from now on, and leaves the agents, worktrees and "
+                "branches of that one alone",
+                self.root,
+                found.copied_from,
+                found.id,
+            )
+        elif found.arrival is Arrival.MOVED:
+            log.info("The data directory %s was moved to %s", found.moved_from, found.path)
+        return found
 
     def keep(self) -> None:
         """Makes the file of the lock again where it was removed; raises DataDirectoryUnusable or OSError.
 
         The directory is not made again: it may have been moved away, or its disk be gone, and come back.
         """
-        if not _is(self.root, self._identity):
+        if not _is(self.root, self._state):
             raise DataDirectoryUnusable(
                 f"The data directory {self.root} is not at its place: bring it back, or end the server."
             )

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from taskgrove.v1 import hold_pb2 as taskgrove_dot_v1_dot_hold__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!taskgrove/v1/server_service.proto\x12\x0ctaskgrove.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17taskgrove/v1/hold.proto\"I\n\x0fLiftHoldRequest\x12\x17\n\x07hold_id\x18\x01 \x01(\tR\x06holdId\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"\x12\n\x10LiftHoldResponse\"\x16\n\x14GetServerInfoRequest\"\xd8\x03\n\x15GetServerInfoResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12!\n\x0c\x61pi_revision\x18\x02 \x01(\x05R\x0b\x61piRevision\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12+\n\x06\x61gents\x18\x04 \x03(\x0b\x32\x13.taskgrove.v1.AgentR\x06\x61gents\x12\x14\n\x05slots\x18\x05 \x01(\x05R\x05slots\x12\x1d\n\nbusy_slots\x18\x06 \x01(\x05R\tbusySlots\x12!\n\x0cqueued_tasks\x18\x07 \x01(\x05R\x0bqueuedTasks\x12\x1f\n\x0bgit_version\x18\x08 \x01(\tR\ngitVersion\x12\x1f\n\x0bspace_short\x18\t \x01(\x08R\nspaceShort\x12#\n\rallowed_roots\x18\n \x03(\tR\x0c\x61llowedRoots\x12(\n\x05holds\x18\x0b \x03(\x0b\x32\x12.taskgrove.v1.HoldR\x05holds\x12\x31\n\x08troubles\x18\x0c \x03(\x0b\x32\x15.taskgrove.v1.TroubleR\x08troubles\"\x88\x01\n\x07Trouble\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x14\n\x05\x63ount\x18\x03 \x01(\x05R\x05\x63ount\x12\x39\n\nbegin_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tbeginTime\"\xef\x02\n\x05\x41gent\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n\tavailable\x18\x02 \x01(\x08R\tavailable\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x12\n\x04path\x18\x04 \x01(\tR\x04path\x12\x18\n\x07problem\x18\x05 \x01(\tR\x07problem\x12\x44\n\x0c\x63\x61pabilities\x18\x06 \x01(\x0b\x32 .taskgrove.v1.Agent.CapabilitiesR\x0c\x63\x61pabilities\x1a\xa5\x01\n\x0c\x43\x61pabilities\x12\x1a\n\x08sessions\x18\x01 \x01(\x08R\x08sessions\x12\x16\n\x06models\x18\x02 \x01(\x08R\x06models\x12+\n\x11structured_output\x18\x03 \x01(\x08R\x10structuredOutput\x12\x14\n\x05usage\x18\x04 \x01(\x08R\x05usage\x12\x1e\n\ninterrupts\x18\x05 \x01(\x08R\ninterrupts2\xbe\x01\n\rServerService\x12]\n\rGetServerInfo\x12\".taskgrove.v1.GetServerInfoRequest\x1a#.taskgrove.v1.GetServerInfoResponse\"\x03\x90\x02\x01\x12N\n\x08LiftHold\x12\x1d.taskgrove.v1.LiftHoldRequest\x1a\x1e.taskgrove.v1.LiftHoldResponse\"\x03\x90\x02\x02\x42=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!taskgrove/v1/server_service.proto\x12\x0ctaskgrove.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17taskgrove/v1/hold.proto\"I\n\x0fLiftHoldRequest\x12\x17\n\x07hold_id\x18\x01 \x01(\tR\x06holdId\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"\x12\n\x10LiftHoldResponse\"\x16\n\x14GetServerInfoRequest\"\x9c\x04\n\x15GetServerInfoResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12!\n\x0c\x61pi_revision\x18\x02 \x01(\x05R\x0b\x61piRevision\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12+\n\x06\x61gents\x18\x04 \x03(\x0b\x32\x13.taskgrove.v1.AgentR\x06\x61gents\x12\x14\n\x05slots\x18\x05 \x01(\x05R\x05slots\x12\x1d\n\nbusy_slots\x18\x06 \x01(\x05R\tbusySlots\x12!\n\x0cqueued_tasks\x18\x07 \x01(\x05R\x0bqueuedTasks\x12\x1f\n\x0bgit_version\x18\x08 \x01(\tR\ngitVersion\x12\x1f\n\x0bspace_short\x18\t \x01(\x08R\nspaceShort\x12#\n\rallowed_roots\x18\n \x03(\tR\x0c\x61llowedRoots\x12(\n\x05holds\x18\x0b \x03(\x0b\x32\x12.taskgrove.v1.HoldR\x05holds\x12\x31\n\x08troubles\x18\x0c \x03(\x0b\x32\x15.taskgrove.v1.TroubleR\x08troubles\x12\x42\n\x0e\x64\x61ta_directory\x18\x0e \x01(\x0b\x32\x1b.taskgrove.v1.DataDirectoryR\rdataDirectory\"T\n\rDataDirectory\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\x12\x1f\n\x0b\x63opied_from\x18\x03 \x01(\tR\ncopiedFrom\"\x88\x01\n\x07Trouble\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x14\n\x05\x63ount\x18\x03 \x01(\x05R\x05\x63ount\x12\x39\n\nbegin_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tbeginTime\"\xef\x02\n\x05\x41gent\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n\tavailable\x18\x02 \x01(\x08R\tavailable\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x12\n\x04path\x18\x04 \x01(\tR\x04path\x12\x18\n\x07problem\x18\x05 \x01(\tR\x07problem\x12\x44\n\x0c\x63\x61pabilities\x18\x06 \x01(\x0b\x32 .taskgrove.v1.Agent.CapabilitiesR\x0c\x63\x61pabilities\x1a\xa5\x01\n\x0c\x43\x61pabilities\x12\x1a\n\x08sessions\x18\x01 \x01(\x08R\x08sessions\x12\x16\n\x06models\x18\x02 \x01(\x08R\x06models\x12+\n\x11structured_output\x18\x03 \x01(\x08R\x10structuredOutput\x12\x14\n\x05usage\x18\x04 \x01(\x08R\x05usage\x12\x1e\n\ninterrupts\x18\x05 \x01(\x08R\ninterrupts2\xbe\x01\n\rServerService\x12]\n\rGetServerInfo\x12\".taskgrove.v1.GetServerInfoRequest\x1a#.taskgrove.v1.GetServerInfoResponse\"\x03\x90\x02\x01\x12N\n\x08LiftHold\x12\x1d.taskgrove.v1.LiftHoldRequest\x1a\x1e.taskgrove.v1.LiftHoldResponse\"\x03\x90\x02\x02\x42=\n\x10\x64\x65v.taskgrove.v1P\x01Z\x18taskgrove/v1;taskgrovev1\xaa\x02\x0cTaskgrove.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,13 +45,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERINFOREQUEST']._serialized_start=204
   _globals['_GETSERVERINFOREQUEST']._serialized_end=226
   _globals['_GETSERVERINFORESPONSE']._serialized_start=229
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=701
-  _globals['_TROUBLE']._serialized_start=704
-  _globals['_TROUBLE']._serialized_end=840
-  _globals['_AGENT']._serialized_start=843
-  _globals['_AGENT']._serialized_end=1210
-  _globals['_AGENT_CAPABILITIES']._serialized_start=1045
-  _globals['_AGENT_CAPABILITIES']._serialized_end=1210
-  _globals['_SERVERSERVICE']._serialized_start=1213
-  _globals['_SERVERSERVICE']._serialized_end=1403
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=769
+  _globals['_DATADIRECTORY']._serialized_start=771
+  _globals['_DATADIRECTORY']._serialized_end=855
+  _globals['_TROUBLE']._serialized_start=858
+  _globals['_TROUBLE']._serialized_end=994
+  _globals['_AGENT']._serialized_start=997
+  _globals['_AGENT']._serialized_end=1364
+  _globals['_AGENT_CAPABILITIES']._serialized_start=1199
+  _globals['_AGENT_CAPABILITIES']._serialized_end=1364
+  _globals['_SERVERSERVICE']._serialized_start=1367
+  _globals['_SERVERSERVICE']._serialized_end=1557
 # @@protoc_insertion_point(module_scope)

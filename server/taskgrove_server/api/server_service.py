@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from taskgrove.v1 import server_service_pb2 as messages
 from taskgrove.v1 import server_service_pb2_grpc
@@ -42,6 +43,33 @@ _LOOKED_FOR = Known(
 )
 
 
+class Home(Protocol):
+    """Which data directory the server has."""
+
+    @property
+    def path(self) -> str:
+        """Returns its path, without symbolic links."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """Returns its id, which no copy of it has."""
+        ...
+
+    @property
+    def copied_from(self) -> str | None:
+        """Returns the path of the directory that it was made from, None unless it began as a copy."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the server is at home, and where it may go."""
+
+    roots: AllowedRoots
+    home: Home
+
+
 class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     """Describes the server."""
 
@@ -51,13 +79,13 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         dispatcher: Dispatcher,
         agents: Registry,
         versions: Versions,
-        roots: AllowedRoots,
+        site: Site,
         troubles: Troubles,
     ) -> None:
         self._reads = reads
         self._dispatcher = dispatcher
         self._agents = agents
-        self._roots = roots
+        self._site = site
         self._troubles = troubles
         self._versions = versions
         self._version = importlib.metadata.version("taskgrove")
@@ -84,9 +112,14 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             queued_tasks=self._queued,
             git_version=git.version if git else "",
             space_short=self._dispatcher.space_short,
-            allowed_roots=self._roots.directories,
+            allowed_roots=self._site.roots.directories,
             holds=map(conversions.from_hold, self._holds[:MOST_HOLDS]),
             troubles=[_trouble(trouble) for trouble in self._troubles.current()],
+            data_directory=messages.DataDirectory(
+                path=texts.valid(self._site.home.path),
+                id=self._site.home.id,
+                copied_from=texts.valid(self._site.home.copied_from or ""),
+            ),
         )
 
     async def LiftHold(self, request: messages.LiftHoldRequest, context: Any) -> messages.LiftHoldResponse:

@@ -52,6 +52,8 @@ class Supervision:
         self._poll.register(self._control, select.POLLIN)
         self._message = b""
         self._stdin = Input(self._poll, agent.stdin)
+        #: Open, because the data directory may be moved meanwhile.
+        self._log = agent.log
         log = LogFile(agent.log, limit=orders.log_limit, floor=orders.least_free)
         self._stdout = Output(self._poll, agent.stdout, log, Times())
         self._stderr = Errors(self._poll, agent.stderr)
@@ -144,7 +146,7 @@ class Supervision:
             if pid == self._agent:
                 self._status = os.waitstatus_to_exitcode(status)
                 self._end_time = time.time()
-                self._disk_full = disk_is_full(self._orders.log_path)
+                self._disk_full = disk_is_full(self._log)
 
     def _remains(self) -> list[sweeping.Process]:
         """Returns what is left of the run."""
@@ -214,10 +216,10 @@ class Supervision:
             os.killpg(self._agent, signal.SIGCONT)
 
 
-def disk_is_full(path: bytes) -> bool:
-    """Tells whether hardly anything can be written to the disk of a file any more."""
+def disk_is_full(file: bytes | int) -> bool:
+    """Tells whether hardly anything can be written any more to the disk of a file: a path or a descriptor."""
     try:
-        disk = os.statvfs(os.path.dirname(path))  # noqa: PTH120 - pathlib takes 8 ms to import
+        disk = os.statvfs(file if isinstance(file, int) else os.path.dirname(file))  # noqa: PTH120 - pathlib takes 8 ms
     except OSError:
         return False
     return disk.f_bavail * disk.f_frsize < FULL

@@ -17,7 +17,7 @@ from taskgrove_server.domain import errors
 from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import RESTING, Task
-from taskgrove_server.domain.worktree import Landing, WorktreeState
+from taskgrove_server.domain.worktree import Landing, Worktree, WorktreeState
 from taskgrove_server.store import events, models, requests, rows, task_rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
@@ -97,6 +97,15 @@ class Worktrees:
         """Records where the work was saved, before anything is removed; the call goes on."""
         return self._writer.submit(lambda _changed: _update(task_id, saved_ref=saved_ref))
 
+    def replace(self, task_id: TaskId, worktree: Worktree) -> Future[Task]:
+        """Records what takes the place of a worktree that is another's, and that no call works on it."""
+
+        def change(changed: Changed) -> Task:
+            _update(task_id, operation=None, **rows.from_worktree(worktree))
+            return _changed_worktree(changed, task_id)
+
+        return self._writer.submit(change)
+
     def removed(
         self,
         task_id: TaskId,
@@ -132,14 +141,23 @@ class Worktrees:
 
         They come with their sequences, from above the sequence `after`.
         """
-        query = task_rows.joined().where(
+        return _page(
+            size,
             models.Task.task_list_id == task_list_id,
             models.Task.sequence > after,
             models.Task.state.in_([state.value for state in RESTING]),
             models.Worktree.state == WorktreeState.PRESENT.value,
         )
-        found = query.order_by(models.Task.sequence).limit(size)
-        return [(row.sequence, rows.to_task(row, getattr(row, "worktree", None))) for row in found]
+
+    @reading()
+    def page(self, after: int, size: int) -> list[tuple[int, Task]]:
+        """Returns up to `size` tasks that have had a worktree, as `resting` does."""
+        return _page(size, models.Task.sequence > after, models.Worktree.task_id.is_null(False))
+
+
+def _page(size: int, *wanted: Any) -> list[tuple[int, Task]]:
+    found = task_rows.joined().where(*wanted).order_by(models.Task.sequence).limit(size)
+    return [(row.sequence, rows.to_task(row, getattr(row, "worktree", None))) for row in found]
 
 
 def check_idle(task_id: TaskId) -> None:

@@ -15,17 +15,27 @@ _SLUG = 40
 _LONGEST = 250
 
 
-def branch(prefix: str, task_id: TaskId, title: str) -> str:
-    """Returns the name of a task's branch, such as "taskgrove/k3v9m2qxw7ab-fix-the-login"."""
+def branch(prefix: str, task_id: TaskId, title: str, suffix: str = "") -> str:
+    """Returns the name of a task's branch, such as "taskgrove/k3v9m2qxw7ab-fix-the-login".
+
+    `suffix` is what a copy of a data directory puts behind the ids of its tasks, which others have too: see Owner.
+    """
     words = slug(title)
-    return f"{prefix}{task_id}-{words}" if words else f"{prefix}{task_id}"
+    return f"{prefix}{task_id}{suffix}-{words}" if words else f"{prefix}{task_id}{suffix}"
 
 
-def task_of(prefix: str, name: str) -> TaskId | None:
-    """Returns the task whose branch a name is that `branch` may have made; None for any other."""
-    task_id, _, _ = name.removeprefix(prefix).partition("-")
+def task_of(prefix: str, name: str, suffix: str = "") -> TaskId | None:
+    """Returns the task whose branch a name is that `branch` may have made with that suffix; None for any other."""
+    named, _, _ = name.removeprefix(prefix).partition("-")
+    task_id = named[: ids.LENGTH]
     is_id = len(task_id) == ids.LENGTH and set(task_id) <= ids.ALPHABET
-    return TaskId(task_id) if name.startswith(prefix) and is_id else None
+    return TaskId(task_id) if name.startswith(prefix) and is_id and named == f"{task_id}{suffix}" else None
+
+
+def renamed(name: str, task_id: TaskId, suffix: str) -> str:
+    """Returns the name of a branch or a worktree with another suffix behind the task's id."""
+    before, _, after = name.partition(task_id)
+    return f"{before}{task_id}{suffix}{re.sub('^[.][0-9a-z]+', '', after)}"
 
 
 def slug(title: str) -> str:

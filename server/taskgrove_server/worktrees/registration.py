@@ -129,7 +129,7 @@ def refuse_moved(repository: str, common_dir: str, worktree: Worktree) -> None:
     for own in Path(common_dir, "worktrees").glob(f"{glob.escape(PurePath(path).name)}*"):
         # Git puts a number behind a name that was taken.
         number = own.name.removeprefix(PurePath(path).name)
-        if (not number or number.isdecimal()) and _belongs_elsewhere(str(own)):
+        if (not number or number.isdecimal()) and _belongs_elsewhere(str(own), path):
             moved = _place(str(own)) or ""
             empty = f"rmdir {shlex.quote(path)} && " if Path(path).is_dir() else ""
             names = f"{shlex.quote(moved)} {shlex.quote(path)}"
@@ -137,6 +137,16 @@ def refuse_moved(repository: str, common_dir: str, worktree: Worktree) -> None:
                 f"The worktree {path!r} was moved to {moved!r}. Move it back and call again: "
                 f"{empty}git -C {shlex.quote(repository)} worktree move --force --force {names}"
             )
+
+
+def follow(path: str) -> None:
+    """Has a repository know the place of a worktree that was moved, unless its old place still leads there.
+
+    Changes one file, and starts no process. Raises OSError.
+    """
+    dirs = git_dirs.read(path)
+    if dirs is not None and dirs.linked and not _is_of(dirs.own, path) and not _belongs_elsewhere(dirs.own, path):
+        _mend_pointers(dirs.own, path)
 
 
 def forget(git: commands.Git, repository: str, path: str) -> None:
@@ -160,7 +170,7 @@ def _entry(git: commands.Git, repository: str, common_dir: str, worktree: Worktr
     if dirs.common == common_dir:
         if registered is not None:
             return registered if registered == dirs.own else _link(path, registered)
-        if _belongs_elsewhere(dirs.own):
+        if _belongs_elsewhere(dirs.own, path):
             raise _refusal(path, repository)
         return dirs.own
     if dirs.linked or registered is None:
@@ -169,7 +179,7 @@ def _entry(git: commands.Git, repository: str, common_dir: str, worktree: Worktr
     _mend_head(git, repository, registered, worktree)
     if not trusted and not _has_its_files(git, registered, path):
         raise _refusal(path, repository)
-    task_id = TaskId(PurePath(path).name.partition("-")[0])
+    task_id = TaskId(re.split("[-.]", PurePath(path).name)[0])
     saved = own_repository.save(git, common_dir, task_id, path)
     own_repository.set_aside(path, registered)
     log.warning("The repository that was made in the worktree %s has been set aside; saved: %s", path, saved)
@@ -193,7 +203,7 @@ def _candidates(common_dir: str, path: str) -> Iterator[str]:
     named = git_dirs.leads_to(path)
     for name in dict.fromkeys(PurePath(one).name for one in (named, path) if one):
         own = Path(common_dir, "worktrees", name)
-        if own.is_dir() and not _belongs_elsewhere(str(own)):
+        if own.is_dir() and not _belongs_elsewhere(str(own), path):
             yield str(own)
 
 
@@ -206,11 +216,19 @@ def _is_of(own: str, path: str) -> bool:
     return not Path(path).is_symlink() and os.path.realpath(place) == os.path.realpath(path)
 
 
-def _belongs_elsewhere(own: str) -> bool:
-    """Tells whether the worktree that a git directory names is there, and leads back to it."""
+def _belongs_elsewhere(own: str, path: str) -> bool:
+    """Tells whether the worktree that a git directory names is there, is not that at `path`, and leads back to it."""
     place = _place(own)
     dirs = git_dirs.read(place) if place else None
-    return dirs is not None and dirs.own == own
+    return place is not None and dirs is not None and dirs.own == own and not _is_same(place, path)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Tells whether two paths are one directory, as a bind mount shows it elsewhere."""
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
 
 
 def _place(own: str) -> str | None:

@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.domain import errors
@@ -28,6 +29,18 @@ from taskgrove_server.worktrees import (
 from taskgrove_server.worktrees.locks import RepositoryLocks, WorktreeFailed
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose worktrees these are.
+
+    `mark` is what no other data directory on the machine shares. `suffix` stands behind the ids of tasks in the names
+    of the branches and worktrees of a copy, whose tasks have the same ids as its original's; it is empty for others.
+    """
+
+    mark: str
+    suffix: str = ""
+
+
 class Worktrees:
     """Makes worktrees below `root`, restores them and commits what is in them.
 
@@ -44,13 +57,16 @@ class Worktrees:
         branch_prefix: str = "taskgrove/",
         timeout: float = 300.0,
         pass_environment: Sequence[str] = (),
+        owner: Owner | None = None,
     ) -> None:
         self._root = root.resolve()
+        owner = owner or Owner(str(self._root))
+        self._suffix = owner.suffix
         self._author = author
         self._branch_prefix = branch_prefix
         #: A variable that all of its git commands have in their environment, by which those that a killed server
         #: left running can be found.
-        self.mark = f"TASKGROVE_WORKTREES={self._root}"
+        self.mark = f"TASKGROVE_WORKTREES={owner.mark}"
         name, _, value = self.mark.partition("=")
         # Below the root alone: a person's checkout may lie on another disk.
         settings = {str(self._root): [letter_case.TOLD_APART]} if letter_case.is_told_apart(self._root) else {}
@@ -63,7 +79,7 @@ class Worktrees:
         )
         self.locks = RepositoryLocks(self.git)
         #: The mark of commands that move branches, which the next server waits for instead of ending them.
-        self.moving_mark = f"TASKGROVE_MOVING={self._root}"
+        self.moving_mark = f"TASKGROVE_MOVING={owner.mark}"
         name, _, value = self.moving_mark.partition("=")
         self.moving_git = commands.Git(
             timeout=timeout, environment={**author.environment, name: value}, passed=pass_environment
@@ -91,8 +107,8 @@ class Worktrees:
         What an interrupted call for the same task left is cleared away first, unless it has commits of its own:
         then it stays, and the new path or branch gets a number.
         """
-        path = str(self._root / task_id)
-        branch = names.branch(branch_prefix or self._branch_prefix, task_id, title)
+        path = self._path(task_id)
+        branch = names.branch(branch_prefix or self._branch_prefix, task_id, title, self._suffix)
         start = self._start(repository, base_branch)
         if not registration.occupied(path) and (found := self._look(repository, branch, start)):
             common_dir, base = found
@@ -101,6 +117,25 @@ class Worktrees:
                 self._add_with_branch(repository, common_dir, path, branch, base)
             return Worktree(path=path, branch=branch, base_commit=base, common_dir=common_dir)
         return self._create_beside(repository, path, branch, start)
+
+    def own_names(self, task_id: TaskId, worktree: Worktree) -> tuple[str, str]:
+        """Returns the path and the branch that a worktree has here which a data directory had that this one copies."""
+        path = self._root / names.renamed(Path(worktree.path).name, task_id, self._suffix)
+        return str(path), names.renamed(worktree.branch, task_id, self._suffix)
+
+    def follow(self, worktree: Worktree) -> None:
+        """Has the repository know where a worktree is after its data directory was moved; see registration.follow."""
+        registration.follow(worktree.path)
+
+    def tips(self, repository: str) -> dict[str, str]:
+        """Returns the heads of all local branches, by name; raises GitFailed."""
+        answer = self.git(repository, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
+        return {
+            ref.removeprefix("refs/heads/"): head for head, ref in (row.split(" ", 1) for row in commands.rows(answer))
+        }
+
+    def _path(self, task_id: TaskId) -> str:
+        return str(self._root / f"{task_id}{self._suffix}")
 
     def _start(self, repository: str, base_branch: str) -> str:
         """Returns the revision at which branches start."""
@@ -152,7 +187,7 @@ class Worktrees:
 
         Raises WorktreeFailed.
         """
-        branch = names.branch(branch_prefix or self._branch_prefix, task_id, title)
+        branch = names.branch(branch_prefix or self._branch_prefix, task_id, title, self._suffix)
         self.remove_begun(repository, task_id, branch, base_branch=base_branch)
 
     def begun(self, repository: str, branch_prefix: str = "") -> list[tuple[TaskId, str | None]]:
@@ -162,8 +197,8 @@ class Worktrees:
         branches_of = [ref.removeprefix("refs/heads/") for ref in found]
         places = [Path(path) for path in self._heads(repository)]
         named: list[tuple[TaskId | None, str | None]] = [
-            *((names.task_of(prefix, name), name) for name in branches_of),
-            *((names.task_of("", place.name), None) for place in places if place.parent == self._root),
+            *((names.task_of(prefix, name, self._suffix), name) for name in branches_of),
+            *((names.task_of("", place.name, self._suffix), None) for place in places if place.parent == self._root),
         ]
         return [(task_id, branch) for task_id, branch in named if task_id is not None]
 
@@ -181,7 +216,7 @@ class Worktrees:
         `may` is asked under the repository's lock. Raises WorktreeFailed.
         """
         # Git that was told to end has removed the directory, but not the branch.
-        path = str(self._root / task_id)
+        path = self._path(task_id)
         with self.locks.exclusively(repository):
             start = self._start(repository, base_branch)
             base = self.git.ask(repository, "rev-parse", "--verify", "--quiet", f"{start}^{{commit}}")

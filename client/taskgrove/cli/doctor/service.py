@@ -13,7 +13,7 @@ from taskgrove import errors
 from taskgrove.cli import connecting, exits, holds
 from taskgrove.cli.doctor import findings, holder, programs
 from taskgrove.cli.doctor.findings import Finding
-from taskgrove.v1.server_service_pb2 import GetServerInfoResponse
+from taskgrove.v1.server_service_pb2 import DataDirectory, GetServerInfoResponse
 
 #: Permissions of anybody but the owner.
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -36,6 +36,8 @@ def examine(server: connecting.Server) -> Iterator[Finding]:
             f"The server has version {answered.version}, this command {taskgrove.__version__}",
             "Install the same version on both sides, unless one is being renewed.",
         )
+    if answered.data_directory.path:
+        yield _home(answered.data_directory)
     if answered.space_short:
         yield findings.problem(
             "server's disk", "The server starts no task, for want of room", "Free some, or lower its min_free_space."
@@ -60,6 +62,13 @@ def examine(server: connecting.Server) -> Iterator[Finding]:
             # The one that most people have need not be there for those who run commands.
             what = f"The server's agent {agent.name} cannot be started: {agent.problem.rstrip('.')}"
             yield findings.warning(f"agent {agent.name}", what, "Tasks of this agent wait until then, or fail.")
+
+
+def _home(directory: DataDirectory) -> Finding:
+    what = f"The server's data directory is {directory.path} (id {directory.id})"
+    if directory.copied_from:
+        what += f", a copy of {directory.copied_from}, whose agents and worktrees it leaves alone"
+    return findings.ok("data directory", what)
 
 
 def _ask(server: connecting.Server) -> GetServerInfoResponse | Finding:

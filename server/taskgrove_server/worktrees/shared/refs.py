@@ -80,7 +80,7 @@ class TaskBranches:
     def without(self, refs: Mapping[str, str]) -> dict[str, str]:
         """Returns the refs that are no task's branch."""
         every = "|".join(map(re.escape, self.prefixes))
-        pattern = re.compile(rf"{_HEADS}(?:{every}){_ID}(?:-[a-z0-9-]*)?")
+        pattern = re.compile(rf"{_HEADS}(?:{every}){_ID}(?:[.][0-9a-f]+)?(?:-[a-z0-9-]*)?")
         return {name: value for name, value in refs.items() if not pattern.fullmatch(name)}
 
     def has(self, branch: str) -> bool:

@@ -1,0 +1,211 @@
+"""Which data directory this is: the one of the last start, the same moved since then, or a copy of one that lives on.
+
+A copy has the same runs, worktrees and branches in its database, and none of them is its own. So each directory has an
+id, and notes what it was found as:
+
+    identity.json    {"id": …, "path": …, "device": …, "inode": …, "boot_id": …, "copied_from": …, "arrival": …}
+
+    device and inode are those of the note        the same directory, renamed maybe
+    the noted path still has this id              a copy; so it is if nobody can tell, for a copy harms nobody
+    a supervisor of a run works in another place  a copy: the original was moved away
+    else                                          moved, to another disk or machine, or restored
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from taskgrove_server.guarding import Tellable
+from taskgrove_server.processes import files
+
+NAME = "identity.json"
+
+DATABASE = "taskgrove.db"
+
+RUNS = "runs"
+
+#: Seconds for which the noted path is looked at: it may be on a file server that is gone, which is why the directory
+#: was restored elsewhere.
+_PATIENCE = 5.0
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class IdentityUnclear(Tellable):
+    """It cannot be told which data directory it is; the message says why, and what to do."""
+
+
+class Arrival(StrEnum):
+    """How a directory came to its place, for as long as what follows from that is not done."""
+
+    MOVED = "moved"
+    COPIED = "copied"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells a data directory from every other."""
+
+    id: str
+    #: Where it was at its last start, without symbolic links.
+    path: str
+    device: int
+    inode: int
+    #: The machine's, between two of its starts; empty where the system has none.
+    boot_id: str
+    #: The path of the directory that it was made from, if it began as a copy.
+    copied_from: str | None = None
+    arrival: Arrival | None = None
+    #: Where it was before it arrived.
+    moved_from: str | None = None
+
+    @property
+    def mark(self) -> str:
+        """Returns what no other directory on the machine shares, not even a second one that was restored from it."""
+        return f"{self.id}.{self.device:x}.{self.inode:x}"
+
+    @property
+    def suffix(self) -> str:
+        """Returns what tells branches and worktrees of a copy from those of its original; empty for an original."""
+        return f".{self.id[:6]}" if self.copied_from is not None else ""
+
+    @classmethod
+    def read(cls, root: Path) -> Self | None:
+        """Returns what is noted in a data directory, None when nothing is; raises ValueError and OSError."""
+        try:
+            noted = (root / NAME).read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            values: dict[str, Any] = json.loads(noted)
+            known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+            identity = cls(**known)
+            arrival = Arrival(identity.arrival) if identity.arrival else None
+            uuid.UUID(identity.id)
+            return replace(identity, device=int(identity.device), inode=int(identity.inode), arrival=arrival)
+        except (TypeError, AttributeError, LookupError) as error:
+            raise ValueError(str(error)) from error
+
+    def write(self) -> None:
+        """Notes it in its directory, as a whole or not at all; raises OSError."""
+        new = Path(self.path, f"{NAME}.new")
+        new.unlink(missing_ok=True)
+        with open(new, "x", encoding="utf-8", opener=_private) as file:
+            json.dump(asdict(self), file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(Path(self.path, NAME))
+        directory = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def settled(self) -> Identity:
+        """Notes that what followed from its arrival is done, and returns it so; raises OSError."""
+        identity = replace(self, arrival=None, moved_from=None)
+        if identity != self:
+            identity.write()
+        return identity
+
+
+def establish(root: Path) -> Identity:
+    """Finds out which directory it is, and notes that; call it with the directory's lock.
+
+    Raises IdentityUnclear when the note is damaged, and OSError when it cannot be read or written.
+    """
+    here = _here(root)
+    try:
+        noted = Identity.read(root)
+    except ValueError as error:
+        raise IdentityUnclear(
+            f"{root / NAME} is damaged ({error}), so that it cannot be told whether {root} is a copy of another data "
+            "directory. If that other one is still used, copy this file from it; if there is none, remove the file. "
+            "Then start again."
+        ) from error
+    identity = _identified(here, noted)
+    if identity != noted:
+        identity.write()
+    return identity
+
+
+def _here(root: Path) -> Identity:
+    state = root.stat()
+    boot_id = ""
+    with suppress(OSError):
+        boot_id = _BOOT_ID.read_text(encoding="ascii").strip()
+    return Identity(str(uuid.uuid4()), str(root.resolve()), state.st_dev, state.st_ino, boot_id)
+
+
+def _identified(here: Identity, noted: Identity | None) -> Identity:
+    """Returns the identity of the directory that is `here`, in which `noted` was found."""
+    if noted is None:
+        # A new one, or of a version that kept no note.
+        original = _original_of_runs(Path(here.path))
+        return here if original is None else _copy(here, original)
+    same = (here.device, here.inode) == (noted.device, noted.inode)
+    now = replace(noted, path=here.path, device=here.device, inode=here.inode, boot_id=here.boot_id)
+    if noted.path == here.path and (same or noted.inode == here.inode):
+        # The device's number may be another one after a restart of the machine.
+        return now
+    if not same:
+        original = noted.path if noted.path != here.path and _may_be_at(noted.path, noted.id) else None
+        original = original or _original_of_runs(Path(here.path))
+        if original is not None:
+            return _copy(here, original)
+    # A copy that has not given up yet what is its original's still has to.
+    return now if noted.arrival else replace(now, arrival=Arrival.MOVED, moved_from=noted.path)
+
+
+def _copy(here: Identity, original: str) -> Identity:
+    return replace(here, copied_from=original, arrival=Arrival.COPIED)
+
+
+def _may_be_at(path: str, identity: str) -> bool:
+    """Tells whether a data directory is at a path, or may be: what cannot be looked at in time may."""
+    answers: list[bool] = []
+    # A thread that nothing waits for at the end: a file server may never answer it.
+    look = threading.Thread(target=lambda: answers.append(_is_at(path, identity)), name="original", daemon=True)
+    look.start()
+    look.join(_PATIENCE)
+    return answers[0] if answers else True
+
+
+def _is_at(path: str, identity: str) -> bool:
+    place = Path(path)
+    try:
+        noted = Identity.read(place)
+        # Without a note, there may be one of an earlier version.
+        return (place / DATABASE).exists() if noted is None else noted.id == identity
+    except NotADirectoryError:
+        return False
+    except (ValueError, OSError):
+        return True
+
+
+def _original_of_runs(root: Path) -> str | None:
+    """Returns the data directory that a supervisor works in of whose run there is a directory here, if it is another.
+
+    A supervisor's current directory is that of its run, wherever it is moved.
+    """
+    with suppress(OSError):
+        for run in (root / RUNS).iterdir():
+            with suppress(OSError, ValueError, IndexError):
+                pid = int((run / files.LOCK).read_bytes().split()[0])
+                there = Path(os.readlink(f"/proc/{pid}/cwd"))  # noqa: PTH115 - of another process
+                if there.name == run.name and not there.samefile(run):
+                    return str(there.parent.parent)
+    return None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
