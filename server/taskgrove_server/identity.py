@@ -5,17 +5,16 @@ id, and notes what it was found as:
 
     identity.json    {"id": …, "path": …, "device": …, "inode": …, "boot_id": …, "copied_from": …, "arrival": …}
 
-    device and inode are those of the note        the same directory, renamed maybe
-    the noted path still has this id              a copy; so it is if nobody can tell, for a copy harms nobody
-    a supervisor of a run works in another place  a copy: the original was moved away
-    else                                          moved, to another disk or machine, or restored
+    device and inode are those of the note    the same directory, renamed maybe
+    the original is found elsewhere           a copy; see originals
+    else                                      moved, to another disk or machine, or restored
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-import threading
 import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -23,18 +22,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+from taskgrove_server import originals
 from taskgrove_server.guarding import Tellable
-from taskgrove_server.processes import files
+from taskgrove_server.originals import NOTE
 
-NAME = "identity.json"
-
-DATABASE = "taskgrove.db"
-
-RUNS = "runs"
-
-#: Seconds for which the noted path is looked at: it may be on a file server that is gone, which is why the directory
-#: was restored elsewhere.
-_PATIENCE = 5.0
+log = logging.getLogger(__name__)
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -81,7 +73,7 @@ class Identity:
     def read(cls, root: Path) -> Self | None:
         """Returns what is noted in a data directory, None when nothing is; raises ValueError and OSError."""
         try:
-            noted = (root / NAME).read_bytes()
+            noted = (root / NOTE).read_bytes()
         except FileNotFoundError:
             return None
         try:
@@ -96,14 +88,14 @@ class Identity:
 
     def write(self) -> None:
         """Notes it in its directory, as a whole or not at all; raises OSError."""
-        new = Path(self.path, f"{NAME}.new")
+        new = Path(self.path, f"{NOTE}.new")
         new.unlink(missing_ok=True)
         with open(new, "x", encoding="utf-8", opener=_private) as file:
             json.dump(asdict(self), file, indent=1)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        new.replace(Path(self.path, NAME))
+        new.replace(Path(self.path, NOTE))
         directory = os.open(self.path, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -128,13 +120,19 @@ def establish(root: Path) -> Identity:
         noted = Identity.read(root)
     except ValueError as error:
         raise IdentityUnclear(
-            f"{root / NAME} is damaged ({error}), so that it cannot be told whether {root} is a copy of another data "
+            f"{root / NOTE} is damaged ({error}), so that it cannot be told whether {root} is a copy of another data "
             "directory. If that other one is still used, copy this file from it; if there is none, remove the file. "
             "Then start again."
         ) from error
     identity = _identified(here, noted)
     if identity != noted:
-        identity.write()
+        try:
+            identity.write()
+        except OSError as error:
+            if noted is None or identity.arrival is not noted.arrival or identity.id != noted.id:
+                raise
+            # The same place as before, on a disk that is full: what is noted of the machine can wait.
+            log.warning("%s is as of an earlier start: %s", root / NOTE, error)
     return identity
 
 
@@ -150,61 +148,24 @@ def _identified(here: Identity, noted: Identity | None) -> Identity:
     """Returns the identity of the directory that is `here`, in which `noted` was found."""
     if noted is None:
         # A new one, or of a version that kept no note.
-        original = _original_of_runs(Path(here.path))
-        return here if original is None else _copy(here, original)
-    same = (here.device, here.inode) == (noted.device, noted.inode)
-    now = replace(noted, path=here.path, device=here.device, inode=here.inode, boot_id=here.boot_id)
-    if noted.path == here.path and (same or noted.inode == here.inode):
-        # The device's number may be another one after a restart of the machine.
-        return now
-    if not same:
-        original = noted.path if noted.path != here.path and _may_be_at(noted.path, noted.id) else None
-        original = original or _original_of_runs(Path(here.path))
+        original, earlier = originals.find_unnoted(Path(here.path))
         if original is not None:
             return _copy(here, original)
+        return here if earlier is None else replace(here, arrival=Arrival.MOVED, moved_from=earlier)
+    same = (here.device, here.inode) == (noted.device, noted.inode)
+    now = replace(noted, path=here.path, device=here.device, inode=here.inode, boot_id=here.boot_id)
+    if noted.path == here.path and noted.inode == here.inode:
+        # The device may have another number after a restart of the machine.
+        return now
+    original = None if same else originals.find(Path(here.path), noted.id, noted.path)
+    if original is not None:
+        return _copy(here, original)
     # A copy that has not given up yet what is its original's still has to.
     return now if noted.arrival else replace(now, arrival=Arrival.MOVED, moved_from=noted.path)
 
 
 def _copy(here: Identity, original: str) -> Identity:
     return replace(here, copied_from=original, arrival=Arrival.COPIED)
-
-
-def _may_be_at(path: str, identity: str) -> bool:
-    """Tells whether a data directory is at a path, or may be: what cannot be looked at in time may."""
-    answers: list[bool] = []
-    # A thread that nothing waits for at the end: a file server may never answer it.
-    look = threading.Thread(target=lambda: answers.append(_is_at(path, identity)), name="original", daemon=True)
-    look.start()
-    look.join(_PATIENCE)
-    return answers[0] if answers else True
-
-
-def _is_at(path: str, identity: str) -> bool:
-    place = Path(path)
-    try:
-        noted = Identity.read(place)
-        # Without a note, there may be one of an earlier version.
-        return (place / DATABASE).exists() if noted is None else noted.id == identity
-    except NotADirectoryError:
-        return False
-    except (ValueError, OSError):
-        return True
-
-
-def _original_of_runs(root: Path) -> str | None:
-    """Returns the data directory that a supervisor works in of whose run there is a directory here, if it is another.
-
-    A supervisor's current directory is that of its run, wherever it is moved.
-    """
-    with suppress(OSError):
-        for run in (root / RUNS).iterdir():
-            with suppress(OSError, ValueError, IndexError):
-                pid = int((run / files.LOCK).read_bytes().split()[0])
-                there = Path(os.readlink(f"/proc/{pid}/cwd"))  # noqa: PTH115 - of another process
-                if there.name == run.name and not there.samefile(run):
-                    return str(there.parent.parent)
-    return None
 
 
 def _private(path: str, flags: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from taskgrove_server import identity
+from taskgrove_server import identity, originals
 from taskgrove_server.guarding import Tellable
 from taskgrove_server.identity import Arrival, Identity
 
@@ -25,10 +25,10 @@ class DataDirectory:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.database = root / identity.DATABASE
+        self.database = root / originals.DATABASE
         self.logs = root / "logs"
-        self.runs = root / identity.RUNS
-        self.worktrees = root / "worktrees"
+        self.runs = root / originals.RUNS
+        self.worktrees = root / originals.WORKTREES
         self.sandboxes = root / "sandboxes"
         self.token = root / "token"
         self._lock = -1

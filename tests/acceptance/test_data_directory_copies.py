@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -233,3 +235,83 @@ def test_the_copied_files_of_worktrees_are_kept_where_git_does_not_take_them_for
         said = subprocess.run(["git", "-C", str(kept), "status"], check=False, capture_output=True)
         assert said.returncode != 0
         assert str(kept.parent.resolve()) in copy.log.read_text()
+
+
+def test_a_copy_that_was_made_of_an_earlier_version_leaves_the_original_alone(
+    server: RunningServer, client: taskgrove.Client, repository: Path
+) -> None:
+    task = tasks_work.run(client, "date +%N > work.txt", repository)
+    server.terminate()
+    copy = data_directories.copy(server)
+    for one in (server, copy):
+        data_directories.make_of_earlier_version(one.data, server.data)
+    known = (data_directories.refs(repository), data_directories.registrations(repository))
+    with copy, copy.client() as other:
+        assert other.get_server_info().data_directory.copied_from == str(server.data.resolve())
+        other.discard_worktree(task.id)
+        other.delete_task(task.id)
+        refs, registrations = data_directories.refs(repository), data_directories.registrations(repository)
+        assert {name: refs.get(name) for name in known[0]} == known[0]
+        assert registrations == known[1]
+    server.start()
+    with server.client() as again:
+        assert again.get_server_info().data_directory.copied_from == ""
+        assert again.get_task(task.id) == task
+        with Follower(again, task.id) as follower:
+            assert follower.rested() == task
+
+
+def test_original_and_copy_may_be_started_at_once(
+    server: RunningServer, client: taskgrove.Client, repository: Path, gate: Gate
+) -> None:
+    task_list = tasks_work.make_list(client, AT_WORK.format(gate=gate.pass_through), repository)
+    task = client.enqueue(task_list.id, "Do it")
+    _, pids = follow_to_work(client, task.id)
+    server.kill()
+    copy = data_directories.copy(server)
+    with ThreadPoolExecutor(2) as pool:
+        for started in [pool.submit(one.start) for one in (server, copy)]:
+            started.result()
+    with copy_ended(copy), server.client() as again, copy.client() as other:
+        assert again.get_server_info().data_directory.copied_from == ""
+        assert other.get_server_info().data_directory.copied_from == str(server.data.resolve())
+        assert all(tasks_processes.is_alive(pid) for pid in pids)
+        gate.open()
+        assert tasks_work.rest(again, task.id).state == Task.STATE_SUCCEEDED
+        assert other.get_task(task.id).state == Task.STATE_FAILED
+
+
+def test_copies_that_are_made_while_much_is_written_are_copies_or_are_told_to_be_damaged(
+    server: RunningServer, client: taskgrove.Client, repository: Path
+) -> None:
+    """Whatever came of a copy of a database that was being written to, the original does not feel it."""
+    task_list = tasks_work.make_list(client, "date +%N > work.txt; seq 200", repository)
+    tasks = [client.enqueue(task_list.id, f"Task {n}").id for n in range(24)]
+    for _ in range(3):
+        copy = data_directories.copy(server)
+        with copy_ended(copy):
+            try:
+                copy.start()
+            except AssertionError as refused:
+                assert "The database" in str(refused)  # noqa: PT017
+                continue
+            with copy.client() as other:
+                assert other.get_server_info().data_directory.copied_from == str(server.data.resolve())
+                states = {task.state for task in other.list_tasks()}
+                assert states <= {Task.STATE_SUCCEEDED, Task.STATE_FAILED}
+    for task_id in tasks:
+        task = tasks_work.rest(client, task_id)
+        assert (task.state, task.run_count) == (Task.STATE_SUCCEEDED, 1)
+        (run,) = tasks_work.runs(client, task)
+        # The last one is that of the agent's end.
+        assert run.line_count == 201
+        assert repositories.head(repository, task.worktree.branch) == task.worktree.head_commit
+
+
+@contextlib.contextmanager
+def copy_ended(copy: RunningServer) -> Iterator[None]:
+    """Leaves nothing behind of a server that was started otherwise."""
+    try:
+        yield
+    finally:
+        copy.__exit__()

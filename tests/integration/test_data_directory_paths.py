@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import data_directories
 from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.event import EventFilter, EventKind
@@ -19,9 +20,6 @@ from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.store import data_paths
 from taskgrove_server.store.runs import NewRun
 from taskgrove_server.store.store import Store
-
-#: What is kept of each path, by table and column.
-COLUMNS = (("run", "log_path"), ("worktree", "path"), ("worktree", "setup_log_path"), ("task", "directory"))
 
 
 class Kept:
@@ -110,20 +108,6 @@ def expected(root: Path, tasks: list[Task]) -> list[str | None]:
     ]
 
 
-def make_absolute(database: Path, root: str) -> None:
-    """Turns a database into one of a version that kept absolute paths."""
-    with contextlib.closing(sqlite3.connect(database)) as raw, raw:
-        for table, column in COLUMNS:
-            raw.execute(f"UPDATE {table} SET {column} = ? || '/' || {column} WHERE {column} IS NOT NULL", (root,))
-        for name in ("path", "setup_log_path"):
-            raw.execute(
-                f"UPDATE event SET detail = json_set(detail, '$.worktree.{name}', ? || '/' || "
-                f"json_extract(detail, '$.worktree.{name}')) WHERE kind = 'worktree_updated'",
-                (root,),
-            )
-        raw.execute("DELETE FROM schema_migration WHERE name = '0013_relative_paths'")
-
-
 def test_paths_follow_a_directory_that_is_moved(kept: Kept, tmp_path: Path) -> None:
     assert paths(kept.store, kept.tasks) == expected(kept.root.resolve(), kept.tasks)
     kept.store.close()
@@ -135,14 +119,14 @@ def test_paths_follow_a_directory_that_is_moved(kept: Kept, tmp_path: Path) -> N
 @pytest.mark.parametrize("root", ["/srv/taskgrove", "/worktrees/logs/sandboxes", "/däta 'x'", ""])
 def test_a_database_with_absolute_paths_is_read_wherever_it_was(kept: Kept, root: str) -> None:
     kept.store.close()
-    make_absolute(kept.root / "taskgrove.db", root)
+    data_directories.make_absolute(kept.root, root)
     kept.store = Store(kept.root / "taskgrove.db", lambda _: None)
     assert paths(kept.store, kept.tasks) == expected(kept.root.resolve(), kept.tasks)
 
 
 def test_a_path_elsewhere_stays_as_it_is(kept: Kept) -> None:
     kept.store.close()
-    make_absolute(kept.root / "taskgrove.db", "/srv/taskgrove")
+    data_directories.make_absolute(kept.root, "/srv/taskgrove")
     task = kept.tasks[1].id
     with contextlib.closing(sqlite3.connect(kept.root / "taskgrove.db")) as raw, raw:
         raw.execute("UPDATE task SET directory = '/elsewhere/it' WHERE id = ?", (task,))

@@ -19,7 +19,7 @@ from support.cli_stand_in import StandIn, invoke
 from taskgrove import errors
 from taskgrove.cli import asking, connecting, exits
 from taskgrove.cli.doctor import findings, places, programs, service
-from taskgrove.v1.server_service_pb2 import Agent, GetServerInfoResponse, Trouble
+from taskgrove.v1.server_service_pb2 import Agent, DataDirectory, GetServerInfoResponse, Trouble
 
 
 @dataclass
@@ -128,6 +128,22 @@ def test_what_the_server_tells_of_itself_is_told(stand_in: StandIn) -> None:
     assert git.what == "Its git 2.34.1 is too old"
     assert "2.1.0 at /opt/claude" in claude.what
     assert "Install it" in other.what
+
+
+@pytest.mark.parametrize(
+    ("copied_from", "what"),
+    [
+        ("", "The server's data directory is /srv/it (id 4f2a)"),
+        (
+            "/srv/other",
+            "The server's data directory is /srv/it (id 4f2a), a copy of /srv/other, whose agents and worktrees it leaves "
+            "alone",
+        ),
+    ],
+)
+def test_the_data_directory_of_the_server_is_told(stand_in: StandIn, copied_from: str, what: str) -> None:
+    stand_in.info.data_directory.CopyFrom(DataDirectory(path="/srv/it", id="4f2a", copied_from=copied_from))
+    assert list(service.examine(SERVER))[1] == findings.ok("data directory", what)
 
 
 @pytest.mark.parametrize(
