@@ -243,6 +243,36 @@ def test_a_link_to_the_directory_is_the_same_place(
     assert "moved" not in server.log.read_text()
 
 
+def test_a_bind_mount_of_the_directory_is_the_same_place(repository: Path) -> None:
+    with RunningServer(*data_directories.FLAGS) as server:
+        with server.client() as client:
+            task = tasks_work.run(client, "echo it >> work.txt", repository)
+            about = client.get_server_info().data_directory
+        server.terminate()
+        place, mounted = server.data, server.root / "mounted"
+        mounted.mkdir()
+        within = data_directories.mounting(place, mounted)
+        with RunningServer(*data_directories.FLAGS, within=within) as other:
+            other.terminate()
+            other.data = mounted
+            # What is mounted is seen within alone.
+            other.start("--listen", f"unix:{server.root / 'socket'}")
+            with taskgrove.Client(other.target, token=(place / "token").read_text().strip()) as client:
+                now = client.get_server_info().data_directory
+                assert (now.path, now.id, now.copied_from) == (str(mounted.resolve()), about.id, "")
+                client.continue_task(task.id, "Go on.")
+                continued = tasks_work.rest(client, task.id)
+                assert continued.state == Task.STATE_SUCCEEDED
+                assert repositories.git(repository, "show", f"{task.worktree.branch}:work.txt") == "it\nit"
+            other.terminate()
+            other.data = other.root / "data"
+        server.start()
+        with server.client() as client:
+            assert client.get_server_info().data_directory == about
+            client.continue_task(task.id, "Go on.")
+            assert tasks_work.rest(client, task.id).worktree.path == task.worktree.path
+
+
 def test_a_place_that_does_not_answer_keeps_no_server_from_starting(
     server: RunningServer, client: taskgrove.Client, place: Path
 ) -> None:

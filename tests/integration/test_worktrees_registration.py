@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -393,3 +394,87 @@ def test_git_and_the_files_say_the_same(grove: worktrees.Worktrees, repository: 
         assert git_dirs.read(path) == git_dirs.of(grove.git, path)
     looked = work.look(grove.git, repository, TASK, worktree)
     assert looked.present
+
+
+def moved(worktree: Worktree, to: Path) -> Worktree:
+    """Moves the directory of all worktrees, as with the data directory that has it."""
+    to.parent.mkdir(parents=True)
+    Path(worktree.path).parent.rename(to)
+    return dataclasses.replace(worktree, path=str(to / TASK))
+
+
+def with_submodules(repository: str, worktree: Worktree, tmp_path: Path) -> None:
+    """Adds a submodule that has one itself, and leaves a change in each."""
+    inner = made.make_repository(tmp_path / "inner")
+    outer = made.make_repository(tmp_path / "outer")
+    allowed = ("-c", "protocol.file.allow=always")
+    made.git(outer, *allowed, "submodule", "--quiet", "add", str(inner), "lib/inner")
+    made.commit(outer, {}, "Inner")
+    made.git(worktree.path, *allowed, "submodule", "--quiet", "add", str(outer), "lib/outer")
+    made.git(worktree.path, *allowed, "submodule", "--quiet", "update", "--init", "--recursive")
+    for name in ("lib/outer", "lib/outer/lib/inner"):
+        Path(worktree.path, name, "README.md").write_text("changed in a submodule\n")
+
+
+@pytest.mark.parametrize("depth", ["moved", "to/another/depth/moved"])
+def test_a_worktree_that_was_moved_with_its_data_directory_is_known_at_its_place(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree, tmp_path: Path, depth: str
+) -> None:
+    with_submodules(repository, worktree, tmp_path)
+    before = changes(worktree)
+    there = moved(worktree, tmp_path / depth / "worktrees")
+    grove.follow(there)
+    assert made.worktree_paths(repository) == [there.path]
+    assert registration.is_sound(there.path, there.common_dir or "")
+    assert changes(there) == before
+    for name in ("lib/outer", "lib/outer/lib/inner"):
+        assert made.git(Path(there.path, name), "status", "--porcelain").splitlines()[0] == "M README.md"
+
+
+def test_a_worktree_with_submodules_that_was_moved_is_repaired_when_it_is_used(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree, tmp_path: Path
+) -> None:
+    with_submodules(repository, worktree, tmp_path)
+    before = changes(worktree)
+    there = moved(worktree, tmp_path / "other" / "worktrees")
+    grove.mend(repository, there)
+    assert changes(there) == before
+
+
+def test_a_worktree_that_leads_to_its_repository_by_a_relative_path_is_known_where_it_was_moved_to(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree, tmp_path: Path
+) -> None:
+    # As with worktree.useRelativePaths of git 2.48.
+    own = registrations.admin(Path(worktree.path))
+    Path(worktree.path, ".git").write_text(f"gitdir: {os.path.relpath(own, worktree.path)}\n")
+    (own / "gitdir").write_text(f"{os.path.relpath(worktree.path, own)}/.git\n")
+    there = moved(worktree, tmp_path / "to" / "another" / "depth" / "worktrees")
+    grove.follow(there)
+    assert made.worktree_paths(repository) == [there.path]
+    assert changes(there) == CHANGES
+
+
+def test_a_worktree_of_which_a_copy_was_made_stays_where_it_is(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree, tmp_path: Path
+) -> None:
+    copy = dataclasses.replace(worktree, path=str(tmp_path / "copy" / TASK))
+    shutil.copytree(worktree.path, copy.path)
+    grove.follow(copy)
+    assert made.worktree_paths(repository) == [worktree.path]
+    with pytest.raises(locks.WorktreeFailed, match="no worktree of"):
+        grove.mend(repository, copy)
+    assert made.worktree_paths(repository) == [worktree.path]
+    assert changes(worktree) == CHANGES
+
+
+def test_a_link_of_the_agents_leads_no_repair_elsewhere(
+    grove: worktrees.Worktrees, repository: str, worktree: Worktree, tmp_path: Path
+) -> None:
+    with_submodules(repository, worktree, tmp_path)
+    persons = made.make_repository(tmp_path / "persons")
+    made.git(persons, "worktree", "add", "--quiet", str(tmp_path / "linked"))
+    pointer = (tmp_path / "linked" / ".git").read_text()
+    shutil.rmtree(Path(worktree.path, "lib/outer"))
+    Path(worktree.path, "lib/outer").symlink_to(tmp_path / "linked")
+    grove.follow(moved(worktree, tmp_path / "other" / "worktrees"))
+    assert (tmp_path / "linked" / ".git").read_text() == pointer

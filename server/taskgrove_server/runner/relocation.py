@@ -46,7 +46,7 @@ class Relocation:
             if task.worktree is not None and task.worktree.state is WorktreeState.PRESENT:
                 try:
                     self._worktrees.follow(task.worktree)
-                except OSError as error:
+                except (commands.GitFailed, OSError) as error:
                     # It is mended when it is next used.
                     log.warning("The repository of %s does not know its place yet: %s", task.worktree.path, error)
         for run in self._going_on():

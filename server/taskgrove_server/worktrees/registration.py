@@ -106,6 +106,7 @@ def mend(git: commands.Git, repository: str, common_dir: str, worktree: Worktree
             # It was removed: this is somebody's, or what could not be removed of it.
             raise _refusal(path, repository)
         own = _entry(git, repository, common_dir, worktree, trusted=trusted)
+        _mend_submodules(git, own, path)
         _mend_pointers(own, path)
         _mend_head(git, repository, own, worktree)
         _mend_index(git, own, path)
@@ -139,14 +140,22 @@ def refuse_moved(repository: str, common_dir: str, worktree: Worktree) -> None:
             )
 
 
-def follow(path: str) -> None:
+def follow(git: commands.Git, common_dir: str | None, path: str) -> None:
     """Has a repository know the place of a worktree that was moved, unless its old place still leads there.
 
-    Changes one file, and starts no process. Raises OSError.
+    Changes a few files, and starts a process for each submodule alone. Raises OSError and GitFailed.
     """
     dirs = git_dirs.read(path)
-    if dirs is not None and dirs.linked and not _is_of(dirs.own, path) and not _belongs_elsewhere(dirs.own, path):
-        _mend_pointers(dirs.own, path)
+    own = dirs.own if dirs is not None and dirs.linked else None
+    if dirs is None and common_dir is not None and git_dirs.leads_to(path):
+        # A relative path led there from the old place.
+        own = next(_candidates(common_dir, path), None)
+    if own is None or _belongs_elsewhere(own, path):
+        return
+    _mend_submodules(git, own, path)
+    if dirs is None:
+        _link(path, own)
+    _mend_pointers(own, path)
 
 
 def forget(git: commands.Git, repository: str, path: str) -> None:
@@ -284,6 +293,27 @@ def _mend_pointers(own: str, path: str) -> None:
         _write(Path(own, "gitdir"), f"{path}/.git\n")
     if git_dirs.pointer(f"{own}/commondir") is None:
         _write(Path(own, "commondir"), "../..\n")
+
+
+def _mend_submodules(git: commands.Git, own: str, path: str) -> None:
+    """Has submodules of a worktree that was moved find their repositories, and be found: git keeps relative paths.
+
+    Call it before the worktree's own place is mended.
+    """
+    old = _place(own)
+    if old is None or old == path:
+        return
+    for config in Path(own).glob("modules/**/config"):
+        place = str(config.parent)
+        named = git.ask(os.sep, "config", "--file", str(config), "--get", "core.worktree")
+        there = os.path.normpath(Path(place, named)) if named else ""
+        now = f"{path}{there.removeprefix(old)}"
+        # Not through a link that the agent has made.
+        if not there.startswith(f"{old}{os.sep}") or os.path.realpath(now) != now.replace(path, os.path.realpath(path)):
+            continue
+        git(os.sep, "config", "--file", str(config), "core.worktree", os.path.relpath(now, place))
+        if git_dirs.leads_to(now) is not None:
+            _write(Path(now, ".git"), f"gitdir: {os.path.relpath(place, now)}\n")
 
 
 def _head_is_sound(own: str) -> bool:

@@ -124,8 +124,11 @@ class Worktrees:
         return str(path), names.renamed(worktree.branch, task_id, self._suffix)
 
     def follow(self, worktree: Worktree) -> None:
-        """Has the repository know where a worktree is after its data directory was moved; see registration.follow."""
-        registration.follow(worktree.path)
+        """Has the repository know where a worktree is after its data directory was moved; see registration.follow.
+
+        Raises GitFailed and OSError.
+        """
+        registration.follow(self.git, worktree.common_dir, worktree.path)
 
     def tips(self, repository: str) -> dict[str, str]:
         """Returns the heads of all local branches, by name; raises GitFailed."""
