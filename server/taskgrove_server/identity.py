@@ -24,9 +24,10 @@ from typing import Any, Self
 
 from taskgrove_server import originals
 from taskgrove_server.guarding import Tellable
-from taskgrove_server.originals import NOTE
 
 log = logging.getLogger(__name__)
+
+NAME = originals.NOTE
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -73,7 +74,7 @@ class Identity:
     def read(cls, root: Path) -> Self | None:
         """Returns what is noted in a data directory, None when nothing is; raises ValueError and OSError."""
         try:
-            noted = (root / NOTE).read_bytes()
+            noted = (root / NAME).read_bytes()
         except FileNotFoundError:
             return None
         try:
@@ -86,28 +87,35 @@ class Identity:
         except (TypeError, AttributeError, LookupError) as error:
             raise ValueError(str(error)) from error
 
-    def write(self) -> None:
-        """Notes it in its directory, as a whole or not at all; raises OSError."""
-        new = Path(self.path, f"{NOTE}.new")
+    def write(self, root: Path) -> None:
+        """Notes it in a data directory, as a whole or not at all; raises OSError."""
+        new = root / f"{NAME}.new"
         new.unlink(missing_ok=True)
         with open(new, "x", encoding="utf-8", opener=_private) as file:
             json.dump(asdict(self), file, indent=1)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        new.replace(Path(self.path, NOTE))
-        directory = os.open(self.path, os.O_RDONLY)
+        new.replace(root / NAME)
+        directory = os.open(root, os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
 
     def settled(self) -> Identity:
-        """Notes that what followed from its arrival is done, and returns it so; raises OSError."""
-        identity = replace(self, arrival=None, moved_from=None)
-        if identity != self:
-            identity.write()
-        return identity
+        """Returns it as it is once what followed from its arrival is done."""
+        return replace(self, arrival=None, moved_from=None)
+
+
+def displace(root: Path) -> None:
+    """Notes in a directory that was put together from a backup that it is at no place yet.
+
+    Its number may be that of the lost one, by chance. Raises ValueError and OSError.
+    """
+    noted = Identity.read(root)
+    if noted is not None:
+        replace(noted, device=0, inode=0).write(root)
 
 
 def establish(root: Path) -> Identity:
@@ -120,19 +128,19 @@ def establish(root: Path) -> Identity:
         noted = Identity.read(root)
     except ValueError as error:
         raise IdentityUnclear(
-            f"{root / NOTE} is damaged ({error}), so that it cannot be told whether {root} is a copy of another data "
+            f"{root / NAME} is damaged ({error}), so that it cannot be told whether {root} is a copy of another data "
             "directory. If that other one is still used, copy this file from it; if there is none, remove the file. "
             "Then start again."
         ) from error
     identity = _identified(here, noted)
     if identity != noted:
         try:
-            identity.write()
+            identity.write(root)
         except OSError as error:
             if noted is None or identity.arrival is not noted.arrival or identity.id != noted.id:
                 raise
             # The same place as before, on a disk that is full: what is noted of the machine can wait.
-            log.warning("%s is as of an earlier start: %s", root / NOTE, error)
+            log.warning("%s is as of an earlier start: %s", root / NAME, error)
     return identity
 
 

@@ -55,8 +55,12 @@ class DataDirectory:
 
     def settle(self) -> None:
         """Notes that what followed from its having been copied or moved is done; raises DataDirectoryUnusable."""
+        settled = self.identity.settled()
+        if settled == self._identity:
+            return
         try:
-            self._identity = self.identity.settled()
+            settled.write(self.root)
+            self._identity = settled
         except OSError as error:
             raise DataDirectoryUnusable(f"The data directory {self.root} cannot be used: {error}") from error
 

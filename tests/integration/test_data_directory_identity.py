@@ -111,6 +111,13 @@ def test_one_that_was_restored_in_its_place_has_moved(root: Path, tmp_path: Path
     assert found.mark != before.mark
 
 
+def test_one_that_was_put_together_from_a_backup_has_moved_whatever_its_number_is(root: Path) -> None:
+    before = noted(root)
+    identity.displace(root)
+    found = started(root)
+    assert (found.id, found.arrival, found.mark) == (before.id, Arrival.MOVED, before.mark)
+
+
 def remove_note(root: Path) -> None:
     (root / "identity.json").unlink()
 

@@ -130,20 +130,13 @@ def test_what_the_server_tells_of_itself_is_told(stand_in: StandIn) -> None:
     assert "Install it" in other.what
 
 
-@pytest.mark.parametrize(
-    ("copied_from", "what"),
-    [
-        ("", "The server's data directory is /srv/it (id 4f2a)"),
-        (
-            "/srv/other",
-            "The server's data directory is /srv/it (id 4f2a), a copy of /srv/other, whose agents and worktrees it leaves "
-            "alone",
-        ),
-    ],
-)
-def test_the_data_directory_of_the_server_is_told(stand_in: StandIn, copied_from: str, what: str) -> None:
-    stand_in.info.data_directory.CopyFrom(DataDirectory(path="/srv/it", id="4f2a", copied_from=copied_from))
-    assert list(service.examine(SERVER))[1] == findings.ok("data directory", what)
+def test_the_data_directory_of_the_server_is_told(stand_in: StandIn) -> None:
+    stand_in.info.data_directory.CopyFrom(DataDirectory(path="/srv/it", id="4f2a"))
+    told = "The server's data directory is /srv/it (id 4f2a)"
+    assert list(service.examine(SERVER))[1] == findings.ok("data directory", told)
+    stand_in.info.data_directory.copied_from = "/srv/other"
+    told += ", a copy of /srv/other, whose agents and worktrees it leaves alone"
+    assert list(service.examine(SERVER))[1] == findings.ok("data directory", told)
 
 
 @pytest.mark.parametrize(
