@@ -234,7 +234,7 @@ class App:
         if identity.arrival is Arrival.COPIED:
             relocation.leave_original(identity.copied_from or "", self._data.worktrees)
         elif identity.arrival is Arrival.MOVED:
-            relocation.follow_move(self._data.runs)
+            relocation.follow_move(identity.id, self._data.runs)
         self._data.settle()
 
     def _drop_listings(self, _: Callable[[], bool]) -> None:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from taskgrove_server.processes import files
@@ -56,14 +56,25 @@ def is_at(path: str, identity: str) -> bool:
     """Tells whether the data directory with an id is at a path, or may be: what is there cannot be read, maybe."""
     place = Path(path)
     try:
-        noted = json.loads((place / NOTE).read_bytes())
-        return not isinstance(noted, dict) or bool(noted.get("id") == identity)
+        noted: Any = json.loads((place / NOTE).read_bytes())
+        return bool(noted["id"] == identity)
     except FileNotFoundError:
         return (place / DATABASE).exists()
     except NotADirectoryError:
         return False
-    except (ValueError, OSError):
+    except (ValueError, TypeError, LookupError, OSError):
         return True
+
+
+def is_unstarted_copy(path: str, identity: str) -> bool:
+    """Tells whether a copy of a data directory is at a path that was never started, as its note is of another place."""
+    place = Path(path)
+    try:
+        noted: Any = json.loads((place / NOTE).read_bytes())
+        state = place.stat()
+        return bool(noted["id"] == identity) and (noted["device"], noted["inode"]) != (state.st_dev, state.st_ino)
+    except (OSError, ValueError, TypeError, LookupError):
+        return False
 
 
 def of_supervisors(root: Path) -> str | None:

@@ -79,7 +79,10 @@ class DataDirectory:
                 found.id,
             )
         elif found.arrival is Arrival.MOVED:
-            log.info("The data directory %s was moved to %s", found.moved_from, found.path)
+            if found.moved_from == found.path:
+                log.info("The data directory %s was restored, or replaced in its place", found.path)
+            else:
+                log.info("The data directory %s was moved to %s", found.moved_from, found.path)
         return found
 
     def keep(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -224,6 +224,32 @@ def test_a_copy_in_the_place_of_its_original_is_found_by_the_agents_that_work_el
         assert tasks_work.rest(again, task.id).state == Task.STATE_SUCCEEDED
 
 
+def test_a_directory_that_was_renamed_keeps_its_worktrees_though_a_copy_is_in_its_old_place(
+    server: RunningServer, client: taskgrove.Client, repository: Path
+) -> None:
+    task = tasks_work.run(client, "echo it >> work.txt", repository)
+    Path(task.worktree.path, "not committed").write_text("yet")
+    server.terminate()
+    place, moved = server.data, server.root / "moved"
+    data_directories.move(server, moved)
+    data_directories.copy_tree(moved, place)
+    server.start()
+    with server.client() as again:
+        assert again.get_worktree_status(task.id).uncommitted_files == 1
+        again.continue_task(task.id, "Go on.")
+        continued = tasks_work.rest(again, task.id)
+    assert continued.worktree.branch == task.worktree.branch
+    assert Path(continued.worktree.path).is_relative_to(moved.resolve())
+    assert repositories.git(repository, "show", f"{task.worktree.branch}:not committed") == "yet"
+    server.terminate()
+    server.data = place
+    server.start()
+    with server.client() as other:
+        assert other.get_server_info().data_directory.copied_from == str(moved.resolve())
+        other.continue_task(task.id, "Go on.")
+        assert tasks_work.rest(other, task.id).worktree.branch != task.worktree.branch
+
+
 def test_the_copied_files_of_worktrees_are_kept_where_git_does_not_take_them_for_the_originals(
     server: RunningServer, client: taskgrove.Client, repository: Path
 ) -> None:
@@ -309,7 +335,7 @@ def test_copies_that_are_made_while_much_is_written_are_copies_or_are_told_to_be
 
 
 @contextlib.contextmanager
-def copy_ended(copy: RunningServer) -> Iterator[None]:
+def copy_ended(copy: RunningServer) -> Generator[None]:
     """Leaves nothing behind of a server that was started otherwise."""
     try:
         yield

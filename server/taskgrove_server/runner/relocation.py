@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from taskgrove_server import originals
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.failures import Failure, FailureKind
 from taskgrove_server.domain.listing import Order, TaskFilter
@@ -40,12 +41,16 @@ class Relocation:
         self._journal = journal
         self._worktrees = worktrees
 
-    def follow_move(self, run_directories: Path) -> None:
+    def follow_move(self, identity: str, run_directories: Path) -> None:
         """Has the repositories know where the worktrees are now, and closes runs of which nothing but a row came."""
+
+        def is_copy(worktree: str) -> bool:
+            return originals.is_unstarted_copy(str(Path(worktree).parent.parent), identity)
+
         for task in self._with_worktrees():
             if task.worktree is not None and task.worktree.state is WorktreeState.PRESENT:
                 try:
-                    self._worktrees.follow(task.worktree)
+                    self._worktrees.follow(task.worktree, is_copy)
                 except (commands.GitFailed, OSError) as error:
                     # It is mended when it is next used.
                     log.warning("The repository of %s does not know its place yet: %s", task.worktree.path, error)

@@ -14,7 +14,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePath
 
@@ -140,17 +140,18 @@ def refuse_moved(repository: str, common_dir: str, worktree: Worktree) -> None:
             )
 
 
-def follow(git: commands.Git, common_dir: str | None, path: str) -> None:
+def follow(git: commands.Git, common_dir: str | None, path: str, is_copy: Callable[[str], bool]) -> None:
     """Has a repository know the place of a worktree that was moved, unless its old place still leads there.
 
-    Changes a few files, and starts a process for each submodule alone. Raises OSError and GitFailed.
+    What is there does not count if `is_copy` says so of its path. Changes a few files, and starts a process for each
+    submodule alone. Raises OSError and GitFailed.
     """
     dirs = git_dirs.read(path)
     own = dirs.own if dirs is not None and dirs.linked else None
     if dirs is None and common_dir is not None and git_dirs.leads_to(path):
         # A relative path led there from the old place.
         own = next(_candidates(common_dir, path), None)
-    if own is None or _belongs_elsewhere(own, path):
+    if own is None or (_belongs_elsewhere(own, path) and not is_copy(_place(own) or "")):
         return
     _mend_submodules(git, own, path)
     if dirs is None:

@@ -123,12 +123,12 @@ class Worktrees:
         path = self._root / names.renamed(Path(worktree.path).name, task_id, self._suffix)
         return str(path), names.renamed(worktree.branch, task_id, self._suffix)
 
-    def follow(self, worktree: Worktree) -> None:
+    def follow(self, worktree: Worktree, is_copy: Callable[[str], bool] = lambda _path: False) -> None:
         """Has the repository know where a worktree is after its data directory was moved; see registration.follow.
 
         Raises GitFailed and OSError.
         """
-        registration.follow(self.git, worktree.common_dir, worktree.path)
+        registration.follow(self.git, worktree.common_dir, worktree.path, is_copy)
 
     def tips(self, repository: str) -> dict[str, str]:
         """Returns the heads of all local branches, by name; raises GitFailed."""
