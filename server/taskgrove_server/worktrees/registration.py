@@ -167,6 +167,18 @@ def forget(git: commands.Git, repository: str, path: str) -> None:
             git(repository, "worktree", "remove", "--force", "--force", "--", path)
 
 
+def forget_gone(git: commands.Git, common_dir: str, worktree: Worktree) -> None:
+    """Removes registrations of a worktree at places that are gone, as of a data directory that was restored elsewhere.
+
+    Git would take its branch for checked out there.
+    """
+    for own in Path(common_dir, "worktrees").glob(f"{glob.escape(PurePath(worktree.path).name)}*"):
+        place = _place(str(own))
+        head = git_dirs.pointer(f"{own}/HEAD")
+        if place is not None and not os.path.lexists(place) and head == f"ref: refs/heads/{worktree.branch}":
+            forget(git, common_dir, place)
+
+
 def _entry(git: commands.Git, repository: str, common_dir: str, worktree: Worktree, *, trusted: bool) -> str:
     """Returns the git directory of a worktree, made again if it is gone, to which its .git then leads."""
     path = worktree.path

@@ -126,9 +126,11 @@ class Worktrees:
     def follow(self, worktree: Worktree, is_copy: Callable[[str], bool] = lambda _path: False) -> None:
         """Has the repository know where a worktree is after its data directory was moved; see registration.follow.
 
-        Raises GitFailed and OSError.
+        Or that it is gone, as in a directory that was restored. Raises GitFailed and OSError.
         """
         registration.follow(self.git, worktree.common_dir, worktree.path, is_copy)
+        if worktree.common_dir is not None and not registration.occupied(worktree.path):
+            registration.forget_gone(self.git, worktree.common_dir, worktree)
 
     def tips(self, repository: str) -> dict[str, str]:
         """Returns the heads of all local branches, by name; raises GitFailed."""
@@ -247,6 +249,7 @@ class Worktrees:
             Path(worktree.path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Git's entry for the old worktree goes, or git takes the branch for checked out.
             self._remove(repository, worktree.path)
+            registration.forget_gone(self.git, common_dir, worktree)
             tip = branches.tip(self.git, repository, worktree.branch)
             saved = saving.Saved.find(self.git, repository, worktree.saved_ref)
             if tip:
