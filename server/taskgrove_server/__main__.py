@@ -14,6 +14,9 @@ os.environ[_FORK_SUPPORT] = "0"
 try:
     from taskgrove_server import app, guarding, logs, settings, tokens
     from taskgrove_server.api.addresses import AddressUnusable
+    from taskgrove_server.backups import telling
+    from taskgrove_server.backups.refusals import BackupImpossible
+    from taskgrove_server.commands import Command, Deed
     from taskgrove_server.domain.errors import DirectoryRefused, StoreUnavailable
     from taskgrove_server.identity import IdentityUnclear
     from taskgrove_server.ownership import DataDirectoryUnusable
@@ -36,24 +39,39 @@ FOR_A_PERSON = (
     tokens.TokenUnusable,
     DirectoryRefused,
     StoreUnavailable,
+    BackupImpossible,
 )
 
 
 def main() -> None:
-    """Serves until told to stop, or makes a new token. Exit status 0, or 1 with a sentence on stderr when it cannot."""
+    """Serves until told to stop, or does what else it is asked for.
+
+    Exit status 0, 1 with a sentence on stderr when it cannot, 2 for a wrong command line, and 128 + n when signal n
+    has ended a backup or a restore.
+    """
     logs.open_closed()
     try:
         loaded = settings.load(sys.argv[1:], os.environ)
-        if settings.rotates_token(sys.argv[1:]):
-            path = loaded.data_directory / "token"
-            tokens.rotate(path)
-            sys.stderr.write(f"There is a new token in {path}; the one before is worth nothing from now on.\n")
-            return
+        command = settings.command(sys.argv[1:])
+        if command.deed is not Deed.SERVE:
+            sys.exit(_do(command, loaded))
     except FOR_A_PERSON as error:
         sys.exit(f"taskgroved: {error}")
     with logs.passed_on(loaded.log_level):
         status = _serve(loaded)
     sys.exit(status)
+
+
+def _do(command: Command, loaded: settings.Settings) -> int:
+    """Does something else than to serve; returns the exit status."""
+    if command.deed is Deed.BACKUP:
+        return telling.back_up(loaded.data_directory, command.directory, with_token=command.with_token)
+    if command.deed is Deed.RESTORE:
+        return telling.restore(command.directory, loaded.data_directory)
+    path = loaded.data_directory / "token"
+    tokens.rotate(path)
+    sys.stderr.write(f"There is a new token in {path}; the one before is worth nothing from now on.\n")
+    return 0
 
 
 def _serve(loaded: settings.Settings) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
+from taskgrove_server import commands
 from taskgrove_server.tls import TlsFiles
 
 
@@ -234,7 +235,6 @@ class Settings:
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Returns the settings; raises SettingsInvalid. `--help` and `--version` are the parser's business."""
     flags = vars(_parser().parse_args(arguments))
-    del flags["rotate_token"]
     path = flags.pop("config", None) or environment.get("TASKGROVE_CONFIG")
     values: dict[str, Any] = {}
     for name, value in (_read_file(Path(path)) if path else {}).items():
@@ -243,16 +243,18 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         variable = f"TASKGROVE_{setting.name.upper()}"
         if variable in environment:
             values[setting.name] = _convert(setting.name, environment[variable], variable)
-    for name, value in flags.items():
-        if value is not None:
-            values[name] = _convert(name, value, _flag_of(name))
+    for name in _KINDS.keys() & flags.keys():
+        if flags[name] is not None:
+            values[name] = _convert(name, flags[name], _flag_of(name))
     return Settings(**values)
 
 
-def rotates_token(arguments: Sequence[str]) -> bool:
-    """Tells whether the command line asks for a new token instead of a server."""
-    rotates: bool = _parser().parse_args(arguments).rotate_token
-    return rotates
+def command(arguments: Sequence[str]) -> commands.Command:
+    """Returns what the command line asks for; raises SettingsInvalid when that is two things."""
+    parsed = _parser().parse_args(arguments)
+    if parsed.rotate_token and parsed.command is not None:
+        raise SettingsInvalid(f"--rotate-token and {parsed.command} are two things: give one command for each.")
+    return commands.asked(parsed)
 
 
 def table() -> str:
@@ -279,11 +281,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     version = importlib.metadata.version("taskgrove")
     parser.add_argument("--version", action="version", version=f"taskgroved {version}")
-    parser.add_argument(
-        "--rotate-token",
-        action="store_true",
-        help="Put a new bearer token into the data directory, and exit. A server that runs takes it within a second.",
-    )
     parser.add_argument("--config", metavar="FILE", help="A TOML file with settings. Environment: TASKGROVE_CONFIG.")
     for setting in fields(Settings):
         flag = _flag_of(setting.name)
@@ -297,6 +294,7 @@ def _parser() -> argparse.ArgumentParser:
             parser.add_argument(flag, action="append", metavar=unit, help=text)
         else:
             parser.add_argument(flag, metavar=unit, help=text)
+    commands.add_to(parser, ("--data-dir", "--config"))
     return parser
 
 

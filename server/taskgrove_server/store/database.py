@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import peewee
@@ -60,6 +61,11 @@ def open_database(path: Path) -> peewee.SqliteDatabase:
     return database
 
 
+def newer_migrations(applied: Iterable[str]) -> list[str]:
+    """Returns which of the migrations that a database has been through this version does not know."""
+    return sorted(set(applied) - {path.stem for path in MIGRATIONS.glob("*.py")})
+
+
 def _check(database: peewee.SqliteDatabase, path: Path) -> None:
     """Raises DatabaseUnusable for a damaged file, which might otherwise be noticed in the middle of a task.
 
@@ -74,10 +80,9 @@ def _check(database: peewee.SqliteDatabase, path: Path) -> None:
 
 def _migrate(database: peewee.SqliteDatabase, path: Path) -> None:
     runner = Runner(database, str(MIGRATIONS), table_name="schema_migration")
-    unknown = set(runner.applied()) - {migration.name for migration in runner.migrations()}
-    if unknown:
+    if newer := newer_migrations(runner.applied()):
         raise DatabaseUnusable(
-            f"The database {path} was made by a newer version of Taskgrove (it has {', '.join(sorted(unknown))}): "
+            f"The database {path} was made by a newer version of Taskgrove (it has {', '.join(newer)}): "
             "install that version, or use another data directory."
         )
     runner.up()

@@ -1,0 +1,82 @@
+"""Backups and restores that are cut off: nothing is left that looks like one that is whole."""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from support import backups, disks
+from support.tasks_gates import until
+from taskgrove_server.backups.refusals import (
+    NotSaved,
+    SourceUnusable,
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    backups.make_data_directory(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def test_a_full_disk_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    log = backups.log_of(data)
+    log.write_bytes(log.read_bytes() + os.urandom(6 << 20))
+    with disks.mounted(tmp_path / "disk", "4m") as disk:
+        with pytest.raises(NotSaved, match="nothing is left of it: No space left on device"):
+            backups.save(data, disk / "backup")
+        assert list(disk.iterdir()) == []
+        backups.save(data, tmp_path / "backup")
+        with pytest.raises(NotSaved, match="nothing is left of that: No space left on device"):
+            backups.put_back(tmp_path / "backup", disk / "restored")
+        assert list(disk.iterdir()) == []
+    with disks.mounted(tmp_path / "tiny", "64k") as disk:
+        # Here it is the database that has no room.
+        with pytest.raises((NotSaved, SourceUnusable), match=r"full|No space"):
+            backups.save(data, disk / "backup")
+        assert list(disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_clears_away(data: Path, tmp_path: Path, number: signal.Signals) -> None:
+    # So long a log that the signal comes in time; it takes no room.
+    os.truncate(backups.log_of(data), 64 << 30)
+    process = backups.begin("backup", tmp_path / "backup", "--data-dir", data)
+    until((tmp_path / "backup.partial" / "logs").exists, "the copy of logs")
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=backups.PATIENCE)
+    assert (process.returncode, stdout) == (128 + number, "")
+    assert stderr == "taskgroved: Interrupted; nothing is left of what was begun.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def begun(process: subprocess.Popen[str], target: Path) -> bool:
+    return process.poll() is not None or any(target.parent.glob(f"{target.name}*"))
+
+
+def test_killed_at_any_moment_and_made_again(data: Path, tmp_path: Path) -> None:
+    place, restored = tmp_path / "backup", tmp_path / "restored"
+    chance = random.Random(4)
+    for command in (("backup", place), ("restore", place)):
+        target = place if command[0] == "backup" else restored
+        for _ in range(4):
+            root = data if command[0] == "backup" else restored
+            process = backups.begin(*command, "--data-dir", root)
+            until(functools.partial(begun, process, target), "its begin")
+            time.sleep(chance.random() / 50)
+            process.kill()
+            process.communicate(timeout=backups.PATIENCE)
+            if target.exists():
+                # It had ended.
+                break
+        if not target.exists():
+            assert backups.run(*command, "--data-dir", root).status == 0
+        assert not target.with_name(f"{target.name}.partial").exists()
+    assert backups.contents(restored)["logs/" + backups.log_of(data).name] == backups.log_of(data).read_bytes()
