@@ -22,6 +22,7 @@ BENCHMARKS = (
     "many_runs",
     "many_tasks",
     "many_lines",
+    "retaining",
     "cancelling",
     "starting",
     "reviewing",

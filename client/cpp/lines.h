@@ -3,6 +3,7 @@
 #ifndef TASKGROVE_LINES_H_
 #define TASKGROVE_LINES_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -35,6 +36,9 @@ class Receiver {
 
   // Drops a line that was begun: the next stream sends it again from its start.
   void forget() { pieces_.clear(); }
+
+  // Goes on from a line before which none is kept; with 1, or one that was shown before, from where it is.
+  void skip(std::int64_t first_line) { last_line_ = std::max(last_line_, first_line - 1); }
 
   // Shows the lines of a message.
   void whole(const v1::WatchTaskResponse::Lines& lines);

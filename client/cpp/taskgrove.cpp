@@ -37,6 +37,8 @@ class FollowedTask {
     switch (message.event_case()) {
       case Response::kOpened:
         opened_ = joined_ = true;
+        // Lines before were removed by the server's retention.
+        receiver_.skip(message.opened().first_line());
         // What changed while no stream was open is not sent again.
         show(message.opened().task());
         break;

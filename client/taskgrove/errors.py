@@ -55,6 +55,7 @@
     │   ├── EventsTrimmed
     │   └── SequenceOutOfRange
     ├── LogLost                   lines that were recorded can no longer be read
+    ├── LogRemoved                lines were removed, as the server's log_retention says
     ├── TooManyWatchers           the server serves as many watchers as it may
     ├── TooManyCalls              the server does as much of this kind as it takes on
     ├── StoreUnavailable          the server could not store the change, or read what is stored
@@ -335,6 +336,13 @@ class LogLost(TaskgroveError):
     """Lines that were recorded can no longer be read."""
 
 
+class LogRemoved(TaskgroveError):
+    """The server has removed lines that were asked for, as its log_retention says.
+
+    `metadata` has the `first_line` that is kept, or comes next.
+    """
+
+
 class TooManyWatchers(TaskgroveError):
     """The server serves as many watchers as it may: close a watch, or try again later."""
 
@@ -403,6 +411,7 @@ BY_REASON: Mapping[str, type[TaskgroveError]] = {
     "REPOSITORY_EMPTY": RepositoryEmpty,
     "LINE_OUT_OF_RANGE": LineOutOfRange,
     "LOG_LOST": LogLost,
+    "LOG_REMOVED": LogRemoved,
     "EVENTS_TRIMMED": EventsTrimmed,
     "SEQUENCE_OUT_OF_RANGE": SequenceOutOfRange,
     "TOO_MANY_WATCHERS": TooManyWatchers,

@@ -51,6 +51,10 @@ class Receiver:
         """Drops a line that was begun: the next stream sends it again from its start."""
         self._fragments.clear()
 
+    def skip(self, first_line: int) -> None:
+        """Goes on from a line before which none is kept; with 1, or one that was taken before, from where it is."""
+        self.last_line = max(self.last_line, first_line - 1)
+
     def whole(self, lines: WatchTaskResponse.Lines) -> Iterator[Line]:
         """Yields lines. `last_line` moves with each one taken, so stopping in the middle is safe."""
         if self._fragments:

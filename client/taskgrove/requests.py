@@ -274,6 +274,7 @@ def list_tasks(
     title_contains: str | None,
     created_after: datetime | None,
     created_before: datetime | None,
+    finished_before: datetime | None,
     order: TaskOrder,
     page_size: int,
 ) -> ListTasksRequest:
@@ -285,6 +286,7 @@ def list_tasks(
         title_contains=title_contains or "",
         created_after=None if created_after is None else _timestamp("created_after", created_after),
         created_before=None if created_before is None else _timestamp("created_before", created_before),
+        finished_before=None if finished_before is None else _timestamp("finished_before", finished_before),
         order=order,
         page_size=page_size,
     )

@@ -18,7 +18,10 @@ from taskgrove.v1.task_service_pb2 import WatchTaskRequest, WatchTaskResponse
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The watch has begun. Shown once. `last_line` is the newest line by then: up to there it is a replay."""
+    """The watch has begun. Shown once. `last_line` is the newest line by then: up to there it is a replay.
+
+    Lines before `first_line` were removed, as the server's log_retention says: they are not shown.
+    """
 
     task: Task
     first_line: int
@@ -128,6 +131,7 @@ class Resume:
 
     def _open(self, opened: WatchTaskResponse.Opened) -> Iterator[WatchEvent]:
         self._opened = True
+        self._receiver.skip(opened.first_line)
         if self.task is None:
             self.task = opened.task
             yield Opened(opened.task, opened.first_line, opened.last_line)

@@ -58,12 +58,15 @@ from taskgrove_server.runner.housekeeping import Housekeeping
 from taskgrove_server.runner.landings import Landings
 from taskgrove_server.runner.leftovers import Leftovers
 from taskgrove_server.runner.listings import Listings
+from taskgrove_server.runner.log_files import LogFiles
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.preparing import Preparation
 from taskgrove_server.runner.recovery import recover
 from taskgrove_server.runner.relocation import Relocation
+from taskgrove_server.runner.retention import Retention, Spans
 from taskgrove_server.runner.review import Review
 from taskgrove_server.runner.space import FreeSpace
+from taskgrove_server.runner.steady_time import SteadyTime
 from taskgrove_server.runner.task_work import TaskWork
 from taskgrove_server.settings import Settings
 from taskgrove_server.signals.commits import Commits
@@ -137,7 +140,8 @@ class App:
         works = TaskWork(self._store, self._worktrees)
         self._operations = Operations(self._store, works, self._worktrees.git, self._worktrees.locks)
         self._leftovers = Leftovers((data.worktrees, data.sandboxes))
-        self._clearing = Clearing(self._store, works, self._operations, self._worktrees, self._leftovers, data.logs)
+        log_files = LogFiles(self._store, data.logs)
+        self._clearing = Clearing(self._store, works, self._operations, self._worktrees, self._leftovers, log_files)
         begun = Begun(self._store, self._worktrees)
         preparation = Preparation(self._worktrees, self._clearing, begun, data.sandboxes, settings.pass_environment)
         space = FreeSpace(data.root, settings.min_free_space << 20)
@@ -183,13 +187,19 @@ class App:
                 self._reads, self._dispatcher, agents, self._versions, Site(roots, data.identity), self._troubles
             ),
         )
+        steady_time = SteadyTime(self._store.retention.newest_change)
+        retention = Retention(self._store, self._clearing, log_files, _spans(settings), steady_time)
         chores = {
             "events": self._trim_events,
             "requests": self._trim_requests,
             "worktrees": self._prune_worktrees,
+            "log files": log_files.remove_all,
+            "log retention": retention.remove_logs,
+            "task retention": retention.delete_tasks,
             "leftovers": self._leftovers.remove,
             "begun": begun.remove,
             "listings": self._drop_listings,
+            "free pages": self._give_back_pages,
         }
         self._housekeeping = Housekeeping(chores, self._store.close_connection, self._troubles)
         token = Token(data.token, self._troubles)
@@ -248,6 +258,10 @@ class App:
     def _trim_requests(self, stopped: Callable[[], bool]) -> None:
         retention = timedelta(seconds=self._settings.request_retention)
         while not stopped() and self._store.requests.trim(retention).result():
+            pass
+
+    def _give_back_pages(self, stopped: Callable[[], bool]) -> None:
+        while not stopped() and self._store.free_pages.give_back().result():
             pass
 
     def _prune_worktrees(self, stopped: Callable[[], bool]) -> None:
@@ -311,6 +325,13 @@ def _ending(settings: Settings) -> Ending:
             sweep=settings.sweep_grace,
         ),
         least_free=settings.min_free_space << 20,
+    )
+
+
+def _spans(settings: Settings) -> Spans:
+    return Spans(
+        tasks=timedelta(seconds=settings.task_retention) if settings.task_retention else None,
+        logs=timedelta(seconds=settings.log_retention) if settings.log_retention else None,
     )
 
 

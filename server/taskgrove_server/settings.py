@@ -197,6 +197,18 @@ class Settings:
     request_retention: float = _setting(
         _DAYS, 7 * 86400.0, "How long request ids are kept, by which a call that is made again is told from a new one."
     )
+    task_retention: float = _setting(
+        _PAUSE,
+        0.0,
+        "How long a task rests before it is deleted, with its runs, its logs, its worktree and branch, or its sandbox; "
+        "what is not landed is saved to a ref first, and a task whose work cannot be saved stays. 0: for ever.",
+    )
+    log_retention: float = _setting(
+        _PAUSE,
+        0.0,
+        "How long a task rests before its logs are removed; the task stays, with its runs and their results and "
+        "figures. 0: as long as the task.",
+    )
     author_name: str = _setting(_TEXT, "Taskgrove", "Author and committer of the commits.")
     author_email: str = _setting(_TEXT, "taskgrove@localhost", "E-mail address of that author.")
     stop_runs: bool = _setting(

@@ -19,6 +19,7 @@ from taskgrove_server.domain.worktree import CleanUp, LandStrategy, WorktreeSett
 from taskgrove_server.runner.clearing import Clearing
 from taskgrove_server.runner.landings import Landings
 from taskgrove_server.runner.leftovers import Leftovers
+from taskgrove_server.runner.log_files import LogFiles
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.task_work import TaskWork
 from taskgrove_server.store.requests import RequestKey
@@ -45,7 +46,9 @@ class Room:
         self.operations = Operations(self.store, works, self.worktrees.git, self.worktrees.locks)
         self.landings = Landings(self.store, works, self.operations, self.worktrees)
         leftovers = Leftovers((directory / "worktrees",))
-        self.clearing = Clearing(self.store, works, self.operations, self.worktrees, leftovers, directory)
+        self.clearing = Clearing(
+            self.store, works, self.operations, self.worktrees, leftovers, LogFiles(self.store, directory)
+        )
         now = clock.now()
         settings = WorktreeSettings(clean_up=CleanUp(rested_after=now - now))
         task_list = TaskList(

@@ -48,6 +48,7 @@ async def test_reads_that_look_through_everything_hold_up_no_others(reads: Reads
         TaskFilter(title_contains="x"),
         TaskFilter(created_after=LONG_AGO),
         TaskFilter(created_before=LONG_AGO),
+        TaskFilter(finished_before=LONG_AGO),
         TaskFilter(failure_kinds=frozenset({FailureKind.TIMEOUT})),
     ],
 )

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,7 +59,7 @@ class Room:
         self.journal = Journal(self.wakeups)
         self.reads = InterruptedReads(self.store)
         self.logs = LogReads(self.journal)
-        self._directory = directory
+        self.directory = directory
         now = clock.now()
         task_list = TaskList(ids.new_task_list_id(), "A list", None, RunConfig(), now, now)
         self.store.task_lists.create(task_list).result(PATIENCE)
@@ -70,7 +71,7 @@ class Room:
         """Begins a run that has written something already."""
         session_id, config = ids.new_session_id(), RunConfig()
         new = NewRun(ids.new_run_id(), self.task_id, False, "", "command", None, session_id, False, config, "/", None)
-        run = self.store.runs.begin(new, str(self._directory)).result(PATIENCE)
+        run = self.store.runs.begin(new, str(self.directory)).result(PATIENCE)
         assert run is not None
         write(run, log)
         self.journal.follow(run, lambda _line: None)
@@ -104,6 +105,10 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
     yield opened
     opened.wakeups.attach(None)
     opened.close()
+
+
+def remove(path: str | Path) -> None:
+    Path(path).unlink(missing_ok=True)
 
 
 def write(run: Run, data: bytes) -> None:
@@ -188,3 +193,31 @@ async def test_a_watch_is_sent_away_when_the_server_shuts_down(room: Room) -> No
         with pytest.raises(errors.ServerDraining):
             await anext(messages)
     room.finish(run)
+
+
+@pytest.mark.parametrize("reads_on", [False, True])
+async def test_a_watch_whose_next_lines_are_removed_ends_and_the_next_one_is_told(
+    room: Room, *, reads_on: bool
+) -> None:
+    for log in (b"one\ntwo\n", b"three\n"):
+        room.finish(room.begin(log))
+    room.rest()
+    async with aclosing(room.watch()) as watch:
+        assert (await anext(watch)).opened.first_line == 1
+        if reads_on:
+            assert (await anext(watch)).lines.count == 2
+        names = room.store.retention.remove_logs([room.task_id], clock.now() + timedelta(days=1)).result(PATIENCE)
+        for name in names:
+            remove(room.directory / name)
+        assert [event async for event in watch] == []
+    opened, rested = [event async for event in room.watch(after_line=2 if reads_on else 0)]
+    assert (opened.opened.first_line, opened.opened.last_line) == (4, 3)
+    assert rested.rested.task.last_line == 3
+    # Lines that are lost in any other way are an error, as ever.
+    room.store.tasks.continue_(room.task_id, "Again").result(PATIENCE)
+    last = room.begin(b"four\n")
+    room.finish(last)
+    room.rest()
+    remove(last.log_path)
+    with pytest.raises(errors.LogLost):
+        [event async for event in room.watch()]

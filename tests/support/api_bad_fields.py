@@ -247,6 +247,7 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "title_contains": [("a\nb", "title_contains"), ("  ", "title_contains"), ("a" * 201, "title_contains")],
         "created_after": [(time, "created_after") for time in BAD_TIMES],
         "created_before": [(time, "created_before") for time in BAD_TIMES],
+        "finished_before": [(time, "finished_before") for time in BAD_TIMES],
     },
     "UpdateTask": {
         "task_id": [(value, "task_id") for value in BAD_IDS],

@@ -153,6 +153,18 @@ class World:
         return self.task("logless", make)
 
     @property
+    def lineless(self) -> Task:
+        """A task whose lines were removed by retention."""
+
+        def make() -> Task:
+            task = tasks_work.run(self.client, "echo x")
+            self.execute("UPDATE task SET removed_lines = last_line WHERE id = ?", task.id)
+            self.execute("UPDATE run SET log_removed = 1 WHERE task_id = ?", task.id)
+            return task
+
+        return self.task("lineless", make)
+
+    @property
     def forgotten(self) -> Task:
         """A task of whose work git knows nothing any more."""
 
@@ -442,6 +454,7 @@ ASK: dict[str, Request] = {
     "PATH_NOT_ALLOWED": _path_not_allowed,
     "LINE_OUT_OF_RANGE": _fields(after_line=10**6),
     "LOG_LOST": _subject("logless"),
+    "LOG_REMOVED": _subject("lineless"),
     "EVENTS_TRIMMED": _trimmed,
     "SEQUENCE_OUT_OF_RANGE": _fields(after_sequence=10**9),
     "NO_WORKTREE": _subject("sandboxed"),

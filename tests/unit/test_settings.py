@@ -43,6 +43,8 @@ VALUES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"86400": 86400.0, "604800.5": 604800.5, "31622400": 31622400.0},
         ["", "0", "-1", "86399", "86399.9", "31622401", "nan", "inf", "7d"],
     ),
+    "task_retention": ({"0": 0.0, "2592000": 2592000.0}, ["", "-1", "31622401", "30d"]),
+    "log_retention": ({"0": 0.0, "604800.5": 604800.5}, ["", "-1", "31622401", "inf"]),
     "author_name": ({"Grace Hopper": "Grace Hopper"}, [""]),
     "author_email": ({"g@example.org": "g@example.org"}, [""]),
     "stop_runs": ({"true": True, "YES": True, "1": True, "false": False, "no": False, "0": False}, ["", "maybe", "2"]),

@@ -139,6 +139,7 @@ class TaskCalls(Connected):
         title_contains: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        finished_before: datetime | None = None,
         order: requests.TaskOrder = ListTasksRequest.ORDER_UNSPECIFIED,
         page_size: int = 0,
     ) -> AsyncIterator[Task]:
@@ -153,6 +154,7 @@ class TaskCalls(Connected):
             title_contains=title_contains,
             created_after=created_after,
             created_before=created_before,
+            finished_before=finished_before,
             order=order,
             page_size=page_size,
         )

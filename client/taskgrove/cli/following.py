@@ -79,8 +79,12 @@ def follow(
                                 case watching.TaskChanged(task):
                                     view.changed(task)
                                     _tell(view, held.of(task))
-                                case watching.Opened(task, _, last_line):
+                                case watching.Opened(task, first_line, last_line):
+                                    if removed := position < first_line - 1:
+                                        position = first_line - 1
                                     view.changed(task) if opened else view.opened(task, last_line - position)
+                                    if removed:
+                                        view.notice(f"The lines up to line {position} were removed by the server.")
                                     _tell(view, held.of(task))
                                     opened = True
                                 case watching.Rested(task):

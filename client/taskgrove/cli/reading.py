@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import click
 
 import taskgrove
+from taskgrove import errors
 from taskgrove.cli import completing, connecting, following, output, paging, views, words
-from taskgrove.cli.rendering import feed, terminal
+from taskgrove.cli.rendering import feed, safety, terminal
 from taskgrove.v1 import event_pb2
 
 _KINDS = words.event_kinds()
@@ -53,14 +54,17 @@ def log(
         if setup:
             _show_setup(client, task_id)
             return
-        lines = client.read_lines(task_id, after_line=after_line or 0, last_lines=last_lines)
-        if as_json:
-            for line in lines:
-                output.print_line(line.data)
-            return
-        shown = views.Lines(client, terminal.Screen(), task_id)
-        for line in lines:
-            shown.show(line)
+        show = _print_data if as_json else views.Lines(client, terminal.Screen(), task_id).show
+        try:
+            for line in client.read_lines(task_id, after_line=after_line or 0, last_lines=last_lines):
+                show(line)
+        except errors.LogRemoved as error:
+            if after_line or last_lines is not None:
+                raise
+            # Of the whole log, what is left of it.
+            click.echo(f"taskgrove: {safety.plain(error.message)}", err=True)
+            for line in client.read_lines(task_id, after_line=int(error.metadata["first_line"]) - 1):
+                show(line)
 
 
 @click.command(
@@ -149,6 +153,10 @@ def events(
                 if position is not None:
                     click.echo(f"\nTo go on: {_again(position, task_list_ids, kinds, as_json=as_json)}", err=True)
                 raise
+
+
+def _print_data(line: taskgrove.Line) -> None:
+    output.print_line(line.data)
 
 
 def _show_setup(client: taskgrove.Client, task_id: str) -> None:

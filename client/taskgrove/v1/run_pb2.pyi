@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Run(_message.Message):
-    __slots__ = ("id", "task_id", "number", "state", "is_retry", "prompt", "agent", "model", "session_id", "log_path", "first_line", "line_count", "result", "structured_output", "failure", "exit_code", "turns", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd", "permission_denials", "stderr", "start_time", "finish_time", "repository_changes")
+    __slots__ = ("id", "task_id", "number", "state", "is_retry", "prompt", "agent", "model", "session_id", "log_path", "first_line", "line_count", "result", "structured_output", "failure", "exit_code", "turns", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd", "permission_denials", "stderr", "start_time", "finish_time", "repository_changes", "log_removed")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Run.State]
@@ -52,6 +52,7 @@ class Run(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
     REPOSITORY_CHANGES_FIELD_NUMBER: _ClassVar[int]
+    LOG_REMOVED_FIELD_NUMBER: _ClassVar[int]
     id: str
     task_id: str
     number: int
@@ -79,4 +80,5 @@ class Run(_message.Message):
     start_time: _timestamp_pb2.Timestamp
     finish_time: _timestamp_pb2.Timestamp
     repository_changes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., number: _Optional[int] = ..., state: _Optional[_Union[Run.State, str]] = ..., is_retry: bool = ..., prompt: _Optional[str] = ..., agent: _Optional[str] = ..., model: _Optional[str] = ..., session_id: _Optional[str] = ..., log_path: _Optional[str] = ..., first_line: _Optional[int] = ..., line_count: _Optional[int] = ..., result: _Optional[str] = ..., structured_output: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., exit_code: _Optional[int] = ..., turns: _Optional[int] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cache_read_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., cost_usd: _Optional[float] = ..., permission_denials: _Optional[_Iterable[str]] = ..., stderr: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., repository_changes: _Optional[_Iterable[str]] = ...) -> None: ...
+    log_removed: bool
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., number: _Optional[int] = ..., state: _Optional[_Union[Run.State, str]] = ..., is_retry: bool = ..., prompt: _Optional[str] = ..., agent: _Optional[str] = ..., model: _Optional[str] = ..., session_id: _Optional[str] = ..., log_path: _Optional[str] = ..., first_line: _Optional[int] = ..., line_count: _Optional[int] = ..., result: _Optional[str] = ..., structured_output: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., exit_code: _Optional[int] = ..., turns: _Optional[int] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cache_read_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., cost_usd: _Optional[float] = ..., permission_denials: _Optional[_Iterable[str]] = ..., stderr: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., repository_changes: _Optional[_Iterable[str]] = ..., log_removed: bool = ...) -> None: ...

@@ -178,7 +178,8 @@ class TaskServiceServicer(object):
         The first message is `opened`, the last one `rested`. Between them come, in order, without gap and
         without duplicate, all lines after `after_line`, across all runs of the task; the task after each
         change, where changes that follow each other quickly may arrive as one; and heartbeats. All lines of a
-        run come before the change that it causes.
+        run come before the change that it causes. Lines that the server has removed are not among them:
+        `opened.first_line` tells which are kept.
 
         Set no deadline. A stream that ends without `rested`, even with OK, was cut off: watch again, with the
         number of the last line received whole as `after_line`. A slow reader loses nothing and holds up nobody.
@@ -276,7 +277,7 @@ class TaskServiceServicer(object):
 
         The last message is `end`; a stream without it was cut off.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE),
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (TASK_NOT_FOUND), OUT_OF_RANGE (LINE_OUT_OF_RANGE, LOG_REMOVED),
         DATA_LOSS (LOG_LOST), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

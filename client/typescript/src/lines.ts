@@ -31,6 +31,11 @@ export class Receiver {
     this.#received = 0n;
   }
 
+  /** Goes on from a line before which none is kept; with 1, or one that was taken before, from where it is. */
+  skip(firstLine: bigint): void {
+    if (firstLine - 1n > this.lastLine) this.lastLine = firstLine - 1n;
+  }
+
   /** Yields lines. `lastLine` moves with each one taken, so stopping in the middle is safe. */
   *whole(lines: WatchTaskResponse_Lines): Generator<Line> {
     if (this.torn) throw new ProtocolError(`Whole lines came in the middle of line ${this.lastLine + 1n}.`);

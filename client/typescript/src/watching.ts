@@ -43,6 +43,8 @@ export class FollowedTask implements Followed<WatchTaskRequest, WatchTaskRespons
     switch (event?.$case) {
       case "opened":
         this.#opened = this.joined = true;
+        // Lines before were removed by the server's retention.
+        this.#receiver.skip(event.opened.firstLine);
         // What changed while no stream was open is not sent again.
         yield { kind: "task", task: present(event.opened.task) };
         break;

@@ -90,7 +90,7 @@ def from_run(run: Run) -> run_pb2.Run:
         agent=run.agent,
         model=run.model or "",
         session_id=run.session_id or "",
-        log_path=run.log_path,
+        log_path="" if run.log_removed else run.log_path,
         first_line=run.first_line,
         line_count=run.line_count,
         result=cut(outcome.result or "", LONGEST_TEXT),
@@ -106,6 +106,7 @@ def from_run(run: Run) -> run_pb2.Run:
         permission_denials=outcome.permission_denials,
         stderr=outcome.stderr,
         repository_changes=outcome.repository_changes,
+        log_removed=run.log_removed,
         start_time=from_time(run.start_time),
         finish_time=from_time(run.finish_time),
     )
@@ -121,6 +122,7 @@ def to_filter(request: task_service_pb2.ListTasksRequest) -> TaskFilter:
         created_after=_to_time(request, "created_after"),
         created_before=_to_time(request, "created_before"),
         failure_kinds=frozenset(kinds[kind] for kind in request.failure_kinds),
+        finished_before=_to_time(request, "finished_before"),
     )
 
 

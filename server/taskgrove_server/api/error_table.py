@@ -85,6 +85,7 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.EventsTrimmed: (_Code.OUT_OF_RANGE, "EVENTS_TRIMMED"),
     errors.SequenceOutOfRange: (_Code.OUT_OF_RANGE, "SEQUENCE_OUT_OF_RANGE"),
     errors.LogLost: (_Code.DATA_LOSS, "LOG_LOST"),
+    errors.LogRemoved: (_Code.OUT_OF_RANGE, "LOG_REMOVED"),
     errors.TooManyWatchers: (_Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS"),
     errors.TokenInvalid: (_Code.UNAUTHENTICATED, "TOKEN_INVALID"),
     errors.ServerDraining: (_Code.UNAVAILABLE, "SERVER_DRAINING"),

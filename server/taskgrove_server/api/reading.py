@@ -14,6 +14,7 @@ from taskgrove_server.api.pieces import fill
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.run import Run
+from taskgrove_server.domain.task import Task
 from taskgrove_server.journal.growing import Extent
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.reading import LineFragment, LogReader, WholeLines
@@ -34,28 +35,34 @@ class Reading:
         self._limit = limit
 
     async def read(self, request: messages.ReadLinesRequest) -> AsyncIterator[messages.ReadLinesResponse]:
-        """Yields lines, and `end` last. Raises TaskNotFound, LineOutOfRange, LogLost and TooManyWatchers."""
+        """Yields lines, and `end` last.
+
+        Raises TaskNotFound, LineOutOfRange, LogRemoved, LogLost and TooManyWatchers.
+        """
         with self._limit.place():
             task_id = TaskId(request.task_id)
             # Looked up first: the journal forgets a run that ends, and the task may have been read before that.
             growing = self._journal.last_line(task_id, 0)
             task = await self._reads(self._store.tasks.get, task_id)
             last_line = max(growing, self._journal.last_line(task_id, task.last_line))
-            line = request.after_line
-            if request.WhichOneof("start") == "last_lines":
-                line = max(0, last_line - request.last_lines)
-            if line > last_line:
-                raise errors.LineOutOfRange(line, last_line)
+            line = _start(request, task, last_line)
             end = min(last_line, line + request.max_lines) if request.max_lines else last_line
-            while line < end:
-                run, extent = await self._holding(task_id, line + 1)
-                with contextlib.closing(LogReader(run)) as reader:
-                    if line >= run.first_line:
-                        await self._logs.seek(reader, line, extent)
-                    reader.check(extent)
-                    while line < end and (piece := await self._logs(reader.next, extent)):
-                        yield fill(_Response(), run.number, _cut(piece, end))
-                        line = reader.line
+            try:
+                while line < end:
+                    run, extent = await self._holding(task_id, line + 1)
+                    with contextlib.closing(LogReader(run)) as reader:
+                        if line >= run.first_line:
+                            await self._logs.seek(reader, line, extent)
+                        reader.check(extent)
+                        while line < end and (piece := await self._logs(reader.next, extent)):
+                            yield fill(_Response(), run.number, _cut(piece, end))
+                            line = reader.line
+            except errors.LogLost:
+                removed = (await self._reads(self._store.tasks.get, task_id)).removed_lines
+                if line < removed:
+                    # Since the task was read.
+                    raise errors.LogRemoved(task_id, removed + 1) from None
+                raise
             yield _Response(end=_Response.End(last_line=last_line))
 
     async def _holding(self, task_id: TaskId, line: int) -> tuple[Run, Extent]:
@@ -67,6 +74,20 @@ class Reading:
             if run and line < run.first_line + extent.lines:
                 return run, extent
         raise errors.LogLost(task_id, line)
+
+
+def _start(request: messages.ReadLinesRequest, task: Task, last_line: int) -> int:
+    """Returns the line behind which to begin; raises LineOutOfRange and LogRemoved."""
+    line = request.after_line
+    if request.WhichOneof("start") == "last_lines":
+        line = max(0, last_line - request.last_lines)
+        if task.removed_lines < last_line:
+            line = max(line, task.removed_lines)
+    if line > last_line:
+        raise errors.LineOutOfRange(line, last_line)
+    if line < task.removed_lines:
+        raise errors.LogRemoved(task.id, task.removed_lines + 1)
+    return line
 
 
 def _cut(piece: WholeLines | LineFragment, last_line: int) -> WholeLines | LineFragment:

@@ -54,7 +54,8 @@ class Watching:
     async def watch(self, request: messages.WatchTaskRequest) -> AsyncIterator[Event]:
         """Yields the events of a task, `opened` first and `rested` last; those with lines are encoded already.
 
-        Raises TaskNotFound, LineOutOfRange, LogLost, TooManyWatchers and ServerDraining.
+        Without `rested` when lines are removed before they were read: the caller is to come back. Raises TaskNotFound,
+        LineOutOfRange, LogLost, TooManyWatchers and ServerDraining.
         """
         with self._limit.place(), self._wakeups.subscribe(TaskId(request.task_id)) as subscription:
             # Looked up first: the journal forgets a run that ends, and the task may have been read before that.
@@ -65,33 +66,40 @@ class Watching:
                 raise errors.LineOutOfRange(request.after_line, last_line)
             yield snapshot.opened(last_line)
             heartbeat = heartbeat_of(request)
-            log = _TaskLog(self._store, self._reads, self._journal, self._logs, subscription, request.after_line)
+            after_line = max(request.after_line, snapshot.task.removed_lines)
+            log = _TaskLog(self._store, self._reads, self._journal, self._logs, subscription, after_line)
             with contextlib.closing(log):
-                while True:
-                    task = snapshot.task
-                    reading = True
-                    while reading:
-                        for piece in log.pieces(self._pieces):
-                            yield piece
-                            if subscription.draining:
-                                raise errors.ServerDraining
-                        reading = await log.opens_next(task)
-                    if log.line < task.last_line:
-                        raise errors.LogLost(task.id, log.line + 1)
-                    if task.state.rests and not subscription.task_changed:
-                        yield snapshot.rested
+                try:
+                    while True:
+                        task = snapshot.task
+                        reading = True
+                        while reading:
+                            for piece in log.pieces(self._pieces):
+                                yield piece
+                                if subscription.draining:
+                                    raise errors.ServerDraining
+                            reading = await log.opens_next(task)
+                        if log.line < task.last_line:
+                            raise errors.LogLost(task.id, log.line + 1)
+                        if task.state.rests and not subscription.task_changed:
+                            yield snapshot.rested
+                            return
+                        if snapshot is not told and task != told.task:
+                            yield snapshot.changed
+                        told = snapshot
+                        woken = subscription.task_changed or await subscription.wait(heartbeat)
+                        if subscription.draining:
+                            raise errors.ServerDraining
+                        if not woken:
+                            last_line = self._journal.last_line(task.id, task.last_line)
+                            yield _Response(heartbeat=_Response.Heartbeat(last_line=last_line))
+                        if subscription.task_changed:
+                            snapshot = await self._reload(subscription)
+                except errors.LogLost:
+                    # Of lines that were removed meanwhile, the next watch tells where it begins.
+                    if log.line < (await self._reload(subscription)).task.removed_lines:
                         return
-                    if snapshot is not told and task != told.task:
-                        yield snapshot.changed
-                    told = snapshot
-                    woken = subscription.task_changed or await subscription.wait(heartbeat)
-                    if subscription.draining:
-                        raise errors.ServerDraining
-                    if not woken:
-                        last_line = self._journal.last_line(task.id, task.last_line)
-                        yield _Response(heartbeat=_Response.Heartbeat(last_line=last_line))
-                    if subscription.task_changed:
-                        snapshot = await self._reload(subscription)
+                    raise
 
     async def _reload(self, subscription: Subscription) -> _Snapshot:
         subscription.task_changed = False
@@ -112,7 +120,8 @@ class _Snapshot:
     def opened(self, last_line: int) -> bytes:
         """Returns the first event of a watch."""
         if self._opened is None or self._opened[0] != last_line:
-            opened = _Response.Opened(task=self._message, first_line=1, last_line=last_line)
+            first_line = self.task.removed_lines + 1
+            opened = _Response.Opened(task=self._message, first_line=first_line, last_line=last_line)
             self._opened = last_line, _Response(opened=opened).SerializeToString()
         return self._opened[1]
 

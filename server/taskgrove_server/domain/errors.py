@@ -54,6 +54,7 @@
     │   ├── EventsTrimmed
     │   └── SequenceOutOfRange
     ├── LogLost
+    ├── LogRemoved
     ├── TooManyWatchers
     ├── TooManyCalls
     ├── TokenInvalid
@@ -156,7 +157,9 @@ class SetupLogNotFound(NotFound):
 
     def __init__(self, task_id: TaskId) -> None:
         super().__init__(
-            f"Task {task_id} has no setup log: its list has no setup command, or it has not begun yet.", task_id=task_id
+            f"Task {task_id} has no setup log: its list has no setup command, it has not begun yet, or the server's "
+            "log_retention has removed it.",
+            task_id=task_id,
         )
 
 
@@ -581,6 +584,18 @@ class LogLost(TaskgroveError):
     def __init__(self, task_id: TaskId, line: int) -> None:
         super().__init__(
             f"The log of task {task_id} was truncated or deleted: line {line} is gone.", task_id=task_id, line=line
+        )
+
+
+class LogRemoved(TaskgroveError):
+    """Lines that are asked for were removed by retention."""
+
+    def __init__(self, task_id: TaskId, first_line: int) -> None:
+        super().__init__(
+            f"The lines of task {task_id} up to line {first_line - 1} were removed, as the server's log_retention "
+            "says. Its runs and its result are still there.",
+            task_id=task_id,
+            first_line=first_line,
         )
 
 

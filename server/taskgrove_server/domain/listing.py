@@ -38,3 +38,5 @@ class TaskFilter:
     #: The task was enqueued before.
     created_before: datetime | None = None
     failure_kinds: frozenset[FailureKind] = frozenset()
+    #: The task rests, and came to rest before.
+    finished_before: datetime | None = None

@@ -91,4 +91,6 @@ class Run:
     log_size: int = 0
     #: The log was cut while it grew: what it holds is not at its place any more.
     log_lost: bool = False
+    #: Retention has removed the log.
+    log_removed: bool = False
     finish_time: datetime | None = None

@@ -68,6 +68,8 @@ class Task:
     directory: str | None = None
     run_count: int = 0
     last_line: int = 0
+    #: How many lines, from the first on, retention has removed.
+    removed_lines: int = 0
     #: When a hold last put it back into the queue.
     hold_time: datetime | None = None
     start_time: datetime | None = None

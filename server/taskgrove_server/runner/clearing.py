@@ -14,12 +14,13 @@ from taskgrove_server.domain import clock, errors
 from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import Task
 from taskgrove_server.domain.worktree import CleanUp, Removal, Worktree, WorktreeState
-from taskgrove_server.journal import line_index
 from taskgrove_server.runner.leftovers import Leftovers
+from taskgrove_server.runner.log_files import LogFiles
 from taskgrove_server.runner.operations import Operations
 from taskgrove_server.runner.task_work import Place, TaskWork, git_errors
 from taskgrove_server.store.requests import Answering
 from taskgrove_server.store.store import Store
+from taskgrove_server.store.task_rows import RestedSince, check_rested
 from taskgrove_server.store.worktrees import Operation, OperationKind
 from taskgrove_server.worktrees import aside, clearing, removing
 from taskgrove_server.worktrees.work import Work
@@ -51,8 +52,19 @@ class Pruned:
     failures: int
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is asked of a task that is deleted for its age: that it came to rest before.
+
+    And what tells that the server stops: what has been set aside by then, the next one empties.
+    """
+
+    rested_before: datetime
+    stopped: Callable[[], bool] = lambda: False
+
+
 class Clearing:
-    """Removes. `logs` holds the logs of all runs."""
+    """Removes what people, or settings, do not want any more."""
 
     def __init__(
         self,
@@ -61,21 +73,24 @@ class Clearing:
         operations: Operations,
         worktrees: Worktrees,
         leftovers: Leftovers,
-        logs: Path,
+        log_files: LogFiles,
     ) -> None:
         self._store = store
         self._works = works
         self._operations = operations
         self._worktrees = worktrees
         self._leftovers = leftovers
-        self._logs = logs
+        self._log_files = log_files
         #: Why worktrees could not be pruned, as the log says it.
         self._warned: dict[TaskId, str] = {}
 
     def discard(
-        self, task_id: TaskId, *, dry_run: bool, answering: Answering[Removal] | None = None
+        self, task_id: TaskId, *, dry_run: bool, answering: Answering[Removal] | None = None, due: Due | None = None
     ) -> tuple[Task, Removal]:
-        """Removes worktree and branch; raises what DiscardWorktree lists. A dry run uses up no request id."""
+        """Removes worktree and branch; raises what DiscardWorktree lists, and RestedSince for a task that is not due.
+
+        A dry run uses up no request id.
+        """
         if dry_run:
             task = self._store.tasks.get(task_id)
             if not task.state.rests:
@@ -85,14 +100,15 @@ class Clearing:
                 return task, Removal(leftover_path=next(reversed(aside.of(place.worktree.path)), None))
             return task, self._discard(place, dry_run=True)
         key = answering.key if answering else None
-        with self._operations.on(task_id, Operation(OperationKind.REMOVING, request=key)) as task:
+        operation = Operation(OperationKind.REMOVING, request=key)
+        with self._operations.on(task_id, operation, due.rested_before if due else None) as task:
             place = self._works.place_of(task)
             if place.worktree.state is WorktreeState.DISCARDED:
-                removal = self._again(place.worktree)
+                removal = self._again(place.worktree, due)
                 if answering:
                     self._store.requests.record(answering.key, task_id, answering.encode(removal)).result()
                 return task, removal
-            removal = self._discard(place, dry_run=False)
+            removal = self._discard(place, dry_run=False, due=due)
             answer = answering.encode(removal) if answering else None
             removed = self._store.worktrees.removed(
                 task_id, WorktreeState.DISCARDED, removal.saved_ref, request=key, answer=answer
@@ -138,12 +154,21 @@ class Clearing:
         return pruned
 
     def delete(
-        self, task_id: TaskId, *, discard_worktree: bool, answering: Answering[Deleted] | None = None
+        self,
+        task_id: TaskId,
+        *,
+        discard_worktree: bool,
+        answering: Answering[Deleted] | None = None,
+        due: Due | None = None,
     ) -> Deleted:
-        """Deletes a task, and returns what is left of it; raises what DeleteTask lists."""
+        """Deletes a task, and returns what is left of it.
+
+        Raises what DeleteTask lists, and RestedSince for a task that is not due.
+        """
         task = self._store.tasks.get(task_id)
         if not task.state.rests:
             raise errors.TaskActive(task_id, task.state)
+        check_rested(task, due.rested_before if due else None)
         left = self._left(task)
         removal = Removal()
         if left is not None and not discard_worktree:
@@ -153,8 +178,11 @@ class Clearing:
         set_aside = aside.put(sandbox) if sandbox else None
         if left is not None and sandbox is None:
             try:
-                _, removal = self.discard(task_id, dry_run=False)
+                _, removal = self.discard(task_id, dry_run=False, due=due)
             except errors.TaskListDeleted:
+                if due is not None and task.worktree and task.worktree.state is WorktreeState.PRESENT:
+                    # Nobody has asked for this one, and its repository may come back.
+                    raise
                 # With the list the way to the repository is gone; what is there stays there.
                 log.warning(
                     "Task %s is deleted; its branch is left in a repository that is not known any more", task_id
@@ -162,41 +190,42 @@ class Clearing:
         # As far as it is known: what is set aside is emptied once the task cannot come back to it.
         deleted = Deleted(removal.saved_ref or _saved_before(task), set_aside or removal.leftover_path)
         try:
-            logs = self._delete(task_id, deleted, answering)
-        except errors.TaskgroveError:
+            logs = self._delete(task_id, deleted, answering, due)
+        except (errors.TaskgroveError, RestedSince):
             if set_aside and sandbox:
                 # It was continued meanwhile, and works there.
                 with suppress(OSError):
                     Path(set_aside).rename(sandbox)
             raise
         if set_aside:
-            deleted = replace(deleted, leftover_path=self._emptied(set_aside).leftover_path)
+            deleted = replace(deleted, leftover_path=self._emptied(set_aside, due).leftover_path)
             if answering:
                 self._store.requests.record(answering.key, task_id, answering.encode(deleted)).result()
-        try:
-            for path in (*map(Path, logs), *map(line_index.path_of, logs), Path(self.setup_log(task_id))):
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            log.warning("Task %s is deleted, but not all of its files: %s", task_id, error)
+        if failure := self._log_files.remove(logs):
+            log.warning("Task %s is deleted, but not all of its files, which is tried again: %s", task_id, failure)
         return deleted
 
-    def _delete(self, task_id: TaskId, deleted: Deleted, answering: Answering[Deleted] | None) -> list[str]:
+    def _delete(
+        self, task_id: TaskId, deleted: Deleted, answering: Answering[Deleted] | None, due: Due | None
+    ) -> list[str]:
+        rested_before = due.rested_before if due else None
         if answering is None:
-            return self._store.tasks.delete(task_id).result()
-        return self._store.tasks.delete(task_id, answering.key, answering.encode(deleted)).result()
+            return self._store.tasks.delete(task_id, rested_before=rested_before).result()
+        return self._store.tasks.delete(task_id, answering.key, answering.encode(deleted), rested_before).result()
 
-    def _emptied(self, set_aside: str) -> Removal:
+    def _emptied(self, set_aside: str, due: Due | None) -> Removal:
         """Removes what was set aside, and tells what is left of it."""
-        return self._told(removing.clear(set_aside))
+        return self._told(removing.clear(set_aside, stopped=_stopped(due)), due)
 
-    def _again(self, worktree: Worktree) -> Removal:
+    def _again(self, worktree: Worktree, due: Due | None = None) -> Removal:
         """Tries again to remove what was left of a worktree."""
-        return self._told(removing.clear_all(worktree.path))
+        return self._told(removing.clear_all(worktree.path, stopped=_stopped(due)), due)
 
-    def _told(self, leftover: removing.Leftover | None) -> Removal:
+    def _told(self, leftover: removing.Leftover | None, due: Due | None) -> Removal:
         if leftover is None:
             return Removal()
-        self._leftovers.tell(leftover.path, str(leftover))
+        if not _stopped(due)():
+            self._leftovers.tell(leftover.path, str(leftover))
         return Removal(leftover_path=leftover.path, leftover_reasons=str(leftover))
 
     def _left(self, task: Task) -> errors.WorktreePresent | None:
@@ -218,12 +247,12 @@ class Clearing:
 
     def setup_log(self, task_id: TaskId) -> str:
         """Returns the path of a task's setup log, whether or not there is one."""
-        return str(self._logs / f"{task_id}_setup.log")
+        return self._log_files.of_setup(task_id)
 
-    def _discard(self, place: Place, *, dry_run: bool) -> Removal:
+    def _discard(self, place: Place, *, dry_run: bool, due: Due | None = None) -> Removal:
         note = functools.partial(self._note, place.task.id)
         discard = functools.partial(clearing.discard, self._worktrees.git, dry_run=dry_run, note=note)
-        return self._clear(place, discard, dry_run=dry_run)
+        return self._clear(place, discard, dry_run=dry_run, due=due)
 
     def _prune(self, task_id: TaskId, keeping: Answering[Removal] | None, *, dry_run: bool) -> Removal:
         note = functools.partial(self._note, task_id)
@@ -244,7 +273,9 @@ class Clearing:
         """Records where work was saved before anything is removed: a server that is killed meanwhile has it then."""
         self._store.worktrees.saved(task_id, saved_ref).result()
 
-    def _clear(self, place: Place, clear: Callable[[Work], Removal], *, dry_run: bool) -> Removal:
+    def _clear(
+        self, place: Place, clear: Callable[[Work], Removal], *, dry_run: bool, due: Due | None = None
+    ) -> Removal:
         """Does something to the work that there is, under the lock of its repository.
 
         What was set aside is emptied without it: that may take minutes.
@@ -257,7 +288,7 @@ class Clearing:
             removal = clear(subject)
         if dry_run or removal.path is None:
             return removal
-        left = self._again(place.worktree)
+        left = self._again(place.worktree, due)
         return replace(removal, leftover_path=left.leftover_path, leftover_reasons=left.leftover_reasons)
 
     def _warn(self, task_id: TaskId, error: Exception) -> None:
@@ -286,6 +317,10 @@ class Clearing:
             while page := self._store.worktrees.resting(task_list.id, after, _PAGE):
                 after = page[-1][0]
                 yield from (task for _, task in page if _is_due(task, policy, now))
+
+
+def _stopped(due: Due | None) -> Callable[[], bool]:
+    return due.stopped if due else lambda: False
 
 
 def _so_far(pruned: Pruned, task_id: TaskId, answering: Answering[Pruned] | None) -> Answering[Removal] | None:

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime
 
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
@@ -34,13 +35,13 @@ class Operations:
         self._lock = threading.Lock()
 
     @contextmanager
-    def on(self, task_id: TaskId, operation: Operation) -> Generator[Task]:
-        """Holds a resting task's worktree; raises TaskNotFound, TaskActive, NoWorktree and WorktreeBusy.
+    def on(self, task_id: TaskId, operation: Operation, rested_before: datetime | None = None) -> Generator[Task]:
+        """Holds a resting task's worktree; raises TaskNotFound, TaskActive, NoWorktree, WorktreeBusy and RestedSince.
 
         What is done inside ends the note by recording what came of it; an error ends it otherwise.
         """
         with self._counted(task_id):
-            task = self._store.worktrees.begin(task_id, operation).result()
+            task = self._store.worktrees.begin(task_id, operation, rested_before).result()
             try:
                 yield task
             finally:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import peewee
 from playhouse.migrations import Runner
 
 from taskgrove_server.store import models, refusing
+
+log = logging.getLogger(__name__)
 
 #: Seconds to wait for a lock that another process holds on the database file.
 BUSY_TIMEOUT = 5.0
@@ -18,6 +21,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 #: Bytes of a database that is read whole when it is opened; 64 MiB take about a tenth of a second.
 CHECKED = 64 << 20
+
+#: The value of PRAGMA auto_vacuum.
+_INCREMENTAL = 2
 
 MEND = (
     "Restore it from a backup, or move it away together with its -wal and -shm files, to begin with an empty one. "
@@ -38,7 +44,11 @@ def open_database(path: Path) -> peewee.SqliteDatabase:
     database = peewee.SqliteDatabase(
         str(path),
         pragmas={
+            # Before all else: once there is a page, only VACUUM can change it.
+            "auto_vacuum": "incremental",
             "journal_mode": "wal",
+            # What a large change leaves of it is given back.
+            "journal_size_limit": 16 << 20,
             "synchronous": "full",
             "foreign_keys": 1,
             # What SQLite sets aside within a statement is small, and takes neither a descriptor nor room in /tmp.
@@ -51,6 +61,7 @@ def open_database(path: Path) -> peewee.SqliteDatabase:
         with database.connection_context():
             _check(database, path)
             _migrate(database, path)
+            _make_shrinkable(database, path)
     except (*refusing.DATABASE_ERRORS, OSError) as error:
         damaged = any(sign in str(error) for sign in ("malformed", "not a database"))
         raise DatabaseUnusable(
@@ -76,6 +87,22 @@ def _check(database: peewee.SqliteDatabase, path: Path) -> None:
     found = database.pragma("quick_check")
     if found != "ok":
         raise DatabaseUnusable(f"The database {path} is damaged ({found}): {MEND}")
+
+
+def _make_shrinkable(database: peewee.SqliteDatabase, path: Path) -> None:
+    """Has a database of an early version give back pages that are free, if that takes no more than a second.
+
+    A larger one stays as large as it is; free pages are used again.
+    """
+    if database.pragma("auto_vacuum") == _INCREMENTAL or path.stat().st_size > CHECKED:
+        return
+    database.pragma("auto_vacuum", "incremental")
+    try:
+        execute: Callable[[str], object] = database.execute_sql
+        execute("VACUUM")
+    except refusing.DATABASE_ERRORS as error:
+        # For want of room, say. The next start tries again.
+        log.warning("The database %s cannot be made to shrink: %s", path, error)
 
 
 def _migrate(database: peewee.SqliteDatabase, path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from peewee import Tuple, fn
+from peewee import SQL, NodeList, Tuple, fn
 
 from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.task import Task, TaskState
@@ -23,7 +25,9 @@ def page(wanted: TaskFilter, order: Order, after: Place | None, size: int) -> li
         matches.append(_behind(key, order, after))
     query = task_rows.joined().order_by(*_directed(key, order)).limit(size)
     states = _states(wanted)
-    if len(states) > 1 and order is not Order.LAST_CHANGED_FIRST:
+    if wanted.finished_before is not None:
+        query = query.where(models.Task.sequence.in_(_finished(wanted, wanted.finished_before, order, after, size)))
+    elif len(states) > 1 and order is not Order.LAST_CHANGED_FIRST:
         query = query.where(models.Task.sequence.in_(_first_of_each(matches, states, order, size)))
     else:
         if states:
@@ -39,7 +43,8 @@ def page(wanted: TaskFilter, order: Order, after: Place | None, size: int) -> li
 def scans(wanted: TaskFilter, order: Order) -> bool:
     """Tells whether a page may take time that grows with the history: no index has what is wanted."""
     sought = wanted.title_contains or wanted.created_after or wanted.created_before or wanted.failure_kinds
-    return bool(sought) or (bool(wanted.states) and order is Order.LAST_CHANGED_FIRST)
+    # An index has those that came to rest before, and in another order: each page looks at all of them.
+    return bool(sought or wanted.finished_before) or (bool(wanted.states) and order is Order.LAST_CHANGED_FIRST)
 
 
 def _key(order: Order) -> tuple[Any, ...]:
@@ -81,6 +86,28 @@ def _matches(wanted: TaskFilter) -> list[Any]:
         kinds = [kind.value for kind in wanted.failure_kinds]
         matches.append(fn.json_extract(task.failure, "$.kind").in_(kinds))
     return matches
+
+
+def _finished(wanted: TaskFilter, before: datetime, order: Order, after: Place | None, size: int) -> Any:
+    """Returns a query for the sequences of a page of tasks that came to rest before.
+
+    With a plus before all other columns, SQLite takes the index of that: it would read on through the history in the
+    order of the listing otherwise, until it had enough.
+    """
+    task = models.Task
+    plain: dict[Any, Any] = {
+        column: NodeList((SQL("+"), column))
+        for column in (task.sequence, task.update_time, task.task_list_id, task.state)
+    }
+    key = tuple(plain[column] for column in _key(order))
+    matches = [task.finish_time < rows.from_time(before), *_matches(replace(wanted, task_list_id=None))]
+    if wanted.task_list_id is not None:
+        matches.append(plain[task.task_list_id] == wanted.task_list_id)
+    if states := _states(wanted):
+        matches.append(plain[task.state].in_([state.value for state in states]))
+    if after is not None:
+        matches.append(_behind(key, order, after))
+    return task.select(task.sequence).where(*matches).order_by(*_directed(key, order)).limit(size)
 
 
 def _first_of_each(matches: list[Any], states: frozenset[TaskState], order: Order, size: int) -> Any:

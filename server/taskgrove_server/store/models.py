@@ -57,6 +57,9 @@ class Task(Table):
     directory = DataPathField(null=True)
     run_count = peewee.IntegerField(default=0)
     last_line = peewee.BigIntegerField(default=0)
+    #: How many lines retention has removed, and whether there may be logs that it has not.
+    removed_lines = peewee.BigIntegerField(default=0)
+    has_logs = peewee.BooleanField(default=True)
     #: How often a hold has put it back, and when it last did.
     hold_count = peewee.IntegerField(default=0)
     hold_time = peewee.BigIntegerField(null=True)
@@ -104,6 +107,7 @@ class Run(Table):
     line_count = peewee.BigIntegerField(default=0)
     log_size = peewee.BigIntegerField(default=0)
     log_lost = peewee.BooleanField(default=False)
+    log_removed = peewee.BooleanField(default=False)
     result = peewee.TextField(null=True)
     structured_output = peewee.TextField(null=True)
     failure = peewee.TextField(null=True)
@@ -121,6 +125,12 @@ class Run(Table):
     answered = peewee.BooleanField(default=True)
     start_time = peewee.BigIntegerField()
     finish_time = peewee.BigIntegerField(null=True)
+
+
+class ObsoleteFile(Table):
+    """A file in the directory of logs that nothing leads to any more, and that is to be removed."""
+
+    name = peewee.TextField(primary_key=True)
 
 
 class Request(Table):
@@ -162,7 +172,7 @@ class Hold(Table):
     next_try_time = peewee.BigIntegerField()
 
 
-ALL: tuple[type[Table], ...] = (TaskList, Task, Worktree, Run, Request, Event, Hold)
+ALL: tuple[type[Table], ...] = (TaskList, Task, Worktree, Run, ObsoleteFile, Request, Event, Hold)
 
 
 def bind(database: peewee.Database, root: Path) -> None:

@@ -243,6 +243,7 @@ def to_task(row: models.Task, worktree: models.Worktree | None) -> Task:
         directory=row.directory,
         run_count=row.run_count,
         last_line=row.last_line,
+        removed_lines=row.removed_lines,
         hold_time=_to_time_or_none(row.hold_time),
         start_time=_to_time_or_none(row.start_time),
         finish_time=_to_time_or_none(row.finish_time),
@@ -305,5 +306,6 @@ def to_run(row: models.Run) -> Run:
         line_count=row.line_count,
         log_size=row.log_size,
         log_lost=row.log_lost,
+        log_removed=row.log_removed,
         finish_time=_to_time_or_none(row.finish_time),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from taskgrove_server.domain import clock
+from taskgrove_server.domain import clock, log_names
 from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import RunId, SessionId, TaskId
@@ -65,7 +65,7 @@ class Runs:
                 session_id=new.session_id,
                 resumes=new.resumes,
                 config=rows.from_config(new.config),
-                log_path=f"{log_directory}/{new.task_id}_run{number}.ndjson",
+                log_path=f"{log_directory}/{log_names.of_run(new.task_id, number)}",
                 first_line=last.first_line + last.line_count if last else 1,
                 start_time=now,
             )

@@ -9,8 +9,11 @@ from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.guarding import Troubles
 from taskgrove_server.store.database import open_database
 from taskgrove_server.store.events import Events
+from taskgrove_server.store.free_pages import FreePages
 from taskgrove_server.store.holds import Holds
+from taskgrove_server.store.obsolete_files import ObsoleteFiles
 from taskgrove_server.store.requests import Requests
+from taskgrove_server.store.retention import Retention
 from taskgrove_server.store.runs import Runs
 from taskgrove_server.store.slots import Slots
 from taskgrove_server.store.task_lists import TaskLists
@@ -39,6 +42,9 @@ class Store:
         self.events = Events(self._writer, self._database)
         self.task_lists = TaskLists(self._writer)
         self.requests = Requests(self._writer)
+        self.retention = Retention(self._writer)
+        self.obsolete_files = ObsoleteFiles(self._writer)
+        self.free_pages = FreePages(self._writer, self._database)
 
     def open_connection(self) -> None:
         """Opens the calling thread's connection, which else happens when it first reads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from peewee import JOIN, fn
@@ -11,6 +12,10 @@ from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.task import Task
 from taskgrove_server.store import models, rows
 from taskgrove_server.store.writer import Changed
+
+
+class RestedSince(Exception):
+    """The task has not rested for as long as it had to be removed."""
 
 
 def joined() -> Any:
@@ -33,6 +38,12 @@ def update(changed: Changed, task_id: TaskId, **values: Any) -> None:
     values["update_time"] = rows.from_time(clock.now())
     models.Task.update(values).where(models.Task.id == task_id).execute()
     changed.tasks.add(task_id)
+
+
+def check_rested(task: Task, before: datetime | None) -> None:
+    """Raises RestedSince unless a task came to rest before that; None means whenever it did."""
+    if before is not None and (task.finish_time is None or task.finish_time >= before):
+        raise RestedSince
 
 
 def end_of_queue() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import replace
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
@@ -12,7 +13,18 @@ from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.task import Task, TaskEdit, TaskState
-from taskgrove_server.store import events, holds, listing, models, requests, rows, runs, task_rows, worktrees
+from taskgrove_server.store import (
+    events,
+    holds,
+    listing,
+    models,
+    obsolete_files,
+    requests,
+    rows,
+    runs,
+    task_rows,
+    worktrees,
+)
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.writer import Changed, Writer
@@ -104,11 +116,16 @@ class Tasks:
         return self._writer.submit(change)
 
     def delete(
-        self, task_id: TaskId, request: RequestKey | None = None, answer: bytes | None = None
+        self,
+        task_id: TaskId,
+        request: RequestKey | None = None,
+        answer: bytes | None = None,
+        rested_before: datetime | None = None,
     ) -> Future[list[str]]:
-        """Removes a resting task with its runs, and returns the paths of their logs.
+        """Removes a resting task with its runs, and returns the names of its logs, which are noted as obsolete.
 
-        Notes what is answered to the request. Raises TaskNotFound, TaskActive, WorktreeBusy and RequestIdReused.
+        Notes what is answered to the request. Raises TaskNotFound, TaskActive, WorktreeBusy, RequestIdReused, and
+        RestedSince unless the task came to rest before `rested_before`.
         """
 
         def change(changed: Changed) -> list[str]:
@@ -117,14 +134,16 @@ class Tasks:
             task = task_rows.get(task_id)
             if not task.state.rests:
                 raise errors.TaskActive(task_id, task.state)
+            task_rows.check_rested(task, rested_before)
             worktrees.check_idle(task_id)
-            logs = [row.log_path for row in models.Run.select(models.Run.log_path).where(models.Run.task_id == task_id)]
+            kept = models.Run.select(models.Run.number).where(models.Run.task_id == task_id, ~models.Run.log_removed)
+            names = obsolete_files.record([task_id], [(task_id, row.number) for row in kept])
             models.Run.delete().where(models.Run.task_id == task_id).execute()
             models.Worktree.delete().where(models.Worktree.task_id == task_id).execute()
             models.Task.delete().where(models.Task.id == task_id).execute()
             requests.record(request, task_id, answer)
             events.record(changed, EventKind.TASK_DELETED, task)
-            return logs
+            return names
 
         return self._writer.submit(change)
 
@@ -222,6 +241,7 @@ def _queue_again(changed: Changed, task: Task, request: RequestKey | None, **val
     if not models.TaskList.select().where(models.TaskList.id == task.task_list_id).exists():
         raise errors.TaskListDeleted(task.id, task.task_list_id)
     worktrees.check_idle(task.id)
+    obsolete_files.keep_setup_log(task.id)
     task_rows.update(
         changed,
         task.id,
@@ -231,6 +251,7 @@ def _queue_again(changed: Changed, task: Task, request: RequestKey | None, **val
         settling=False,
         failure=None,
         finish_time=None,
+        has_logs=True,
         **values,
     )
     requests.record(request, task.id)

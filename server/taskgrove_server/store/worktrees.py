@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -48,8 +49,12 @@ class Worktrees:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def begin(self, task_id: TaskId, operation: Operation) -> Future[Task]:
-        """Notes that a call begins. Raises TaskNotFound, TaskActive, NoWorktree, WorktreeBusy and RequestIdReused."""
+    def begin(self, task_id: TaskId, operation: Operation, rested_before: datetime | None = None) -> Future[Task]:
+        """Notes that a call begins.
+
+        Raises TaskNotFound, TaskActive, NoWorktree, WorktreeBusy, RequestIdReused, and RestedSince unless the task came
+        to rest before `rested_before`.
+        """
 
         def change(_changed: Changed) -> Task:
             if requests.earlier(operation.request):
@@ -58,6 +63,7 @@ class Worktrees:
             task = task_rows.get(task_id)
             if not task.state.rests:
                 raise errors.TaskActive(task_id, task.state)
+            task_rows.check_rested(task, rested_before)
             if task.worktree is None:
                 raise errors.NoWorktree(task_id)
             check_idle(task_id)

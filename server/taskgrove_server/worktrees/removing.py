@@ -56,9 +56,12 @@ def remove(directory: str) -> Leftover | None:
         return None
 
 
-def clear_all(directory: str) -> Leftover | None:
-    """Removes all that was set aside from a path, now or before, and returns what is left of the newest of it."""
-    leftovers = [clear(place) for place in aside.of(directory)]
+def clear_all(directory: str, *, stopped: Callable[[], bool] = lambda: False) -> Leftover | None:
+    """Removes all that was set aside from a path, now or before, and returns what is left of the newest of it.
+
+    `stopped` as for `clear`.
+    """
+    leftovers = [clear(place, stopped=stopped) for place in aside.of(directory)]
     return next((leftover for leftover in reversed(leftovers) if leftover), None)
 
 

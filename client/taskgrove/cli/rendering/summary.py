@@ -95,7 +95,7 @@ def of_past_run(run: run_pb2.Run) -> list[Row]:
     block = [head, *(_field(name, value) for name, value in _consumption([run]))]
     if run.session_id:
         block.append(_field("session", run.session_id))
-    block.append(_field("log", run.log_path))
+    block.append(_field("log", "removed, as the server's log_retention says" if run.log_removed else run.log_path))
     if run.HasField("failure"):
         block.append(_field("failure", f"{words.failure_kind(run.failure.kind)}: {run.failure.message}"))
     block += [_field("denied", denial) for denial in run.permission_denials]

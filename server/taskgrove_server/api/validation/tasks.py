@@ -65,7 +65,7 @@ def list_tasks(request: messages.ListTasksRequest) -> None:
             checks.known("order", [request.order], messages.ListTasksRequest.Order)
         if request.title_contains:
             checks.title("title_contains", request.title_contains, 200)
-        for field in ("created_after", "created_before"):
+        for field in ("created_after", "created_before", "finished_before"):
             if request.HasField(field):
                 checks.time(field, getattr(request, field))
 
