@@ -1,9 +1,8 @@
-"""Commands that clear away what is no longer needed: discard, prune, rm."""
+"""Commands that clear away what is no longer needed: discard and prune."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import click
@@ -17,12 +16,12 @@ from taskgrove.cli import (
     nested,
     output,
     parameters,
+    removed,
     views,
     waiting,
-    words,
 )
 from taskgrove.cli.rendering import safety
-from taskgrove.v1 import task_pb2, worktree_service_pb2
+from taskgrove.v1 import worktree_service_pb2
 
 _json_removals = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each removal.")
 
@@ -147,60 +146,6 @@ def prune(
         ctx.exit(exits.REFUSED)
 
 
-@click.command(
-    epilog="""\
-\b
-Examples:
-  taskgrove rm k3v5m2qxw7ab
-  taskgrove rm k3v5m2qxw7ab --discard-worktree --yes
-"""
-)
-@click.argument(
-    "task_ids", metavar="TASK...", nargs=-1, required=True, shell_complete=completing.tasks(completing.RESTING)
-)
-@click.option(
-    "--discard-worktree",
-    is_flag=True,
-    help="Discard the worktree and branch as well, with what is not landed saved to a ref, or remove the sandbox.",
-)
-@confirming.yes_option
-@connecting.pass_server
-@click.pass_context
-def rm(
-    ctx: click.Context, server: connecting.Server, task_ids: tuple[str, ...], *, discard_worktree: bool, yes: bool
-) -> None:
-    """Deletes resting tasks, with their runs and logs.
-
-    A task that still has its worktree or sandbox is kept, unless that is to be discarded.
-    """
-    with server.connect() as client:
-        found: dict[str, task_pb2.Task] = {}
-
-        def look(task_id: str) -> None:
-            found[task_id] = task = client.get_task(task_id)
-            if not yes:
-                click.echo(safety.plain(f"{task.id}  {words.task_state(task.state):<9}  {task.title}"), err=True)
-
-        code = batches.each(task_ids, look)
-        if not found:
-            ctx.exit(code)
-        if not yes and not confirming.confirmed(f"Delete {_counted(list(found), 'task')} for good?"):
-            click.echo("Nothing was deleted.", err=True)
-            ctx.exit(exits.FAILED)
-
-        def remove(task_id: str) -> None:
-            repository = views.repository_of(client, found[task_id])
-            with waiting.until_done(f"Deleting task {task_id}"):
-                response = client.delete_task_response(task_id, discard_worktree=discard_worktree)
-            click.echo(f"Task {task_id} is deleted.")
-            if response.saved_ref:
-                click.echo(_way_back(response.saved_ref, found[task_id].worktree.branch, repository))
-            for line in _leftovers(response.leftover_path):
-                click.echo(safety.plain(line))
-
-        ctx.exit(max(code, batches.each(list(found), remove)))
-
-
 def _planned(removal: worktree_service_pb2.Removal) -> str:
     """Returns what would be removed, in a line or more."""
     if not removal.path and not removal.branch and not removal.leftover_path:
@@ -224,7 +169,7 @@ def _pruned(removal: worktree_service_pb2.Removal) -> str:
         saved = f"; what was not landed is saved at {removal.saved_ref}" if removal.saved_ref else ""
         lines = [f"Task {removal.task_id}: {removal.path or removal.branch} is removed{saved}."]
     lines += nested.saved(removal.saved_repositories)
-    return safety.plain("\n".join([*lines, *_leftovers(removal.leftover_path)]))
+    return safety.plain("\n".join([*lines, *removed.leftovers(removal.leftover_path)]))
 
 
 def _discarded(response: worktree_service_pb2.DiscardWorktreeResponse, repository: str) -> str:
@@ -232,29 +177,9 @@ def _discarded(response: worktree_service_pb2.DiscardWorktreeResponse, repositor
     said = f"Task {removal.task_id}: the worktree is discarded."
     if removal.saved_ref:
         branch = removal.branch or response.task.worktree.branch
-        said += "\n" + _way_back(removal.saved_ref, branch, repository)
+        said += "\n" + removed.way_back(removal.saved_ref, branch, repository)
     saved = nested.saved(removal.saved_repositories)
-    return safety.plain("\n".join([said, *saved, *_leftovers(removal.leftover_path)]))
-
-
-def _way_back(saved_ref: str, branch: str, repository: str) -> str:
-    """Returns where work was saved, and the command that makes a branch of it."""
-    place = f"git -C {shlex.quote(repository)}" if repository else "git"
-    return safety.plain(
-        f"  its work is saved at {saved_ref}; to get it back:\n"
-        f"  {place} branch {shlex.quote(branch)} {shlex.quote(saved_ref)}"
-    )
-
-
-def _leftovers(path: str) -> Iterator[str]:
-    """Yields what resists, if anything does, and the commands after which the server can remove it."""
-    if path:
-        quoted = shlex.quote(path)
-        yield f"  some of its files could not be removed; they are no work any more, and are in {path}."
-        yield "  The server tries again each minute, and its log tells what resists. Unmount what is mounted there:"
-        yield f"  findmnt -rno TARGET | grep -F {quoted}/ | tac | xargs -r sudo umount"
-        yield "  and only then take protection off, and give what is another user's to the user of the server:"
-        yield f'  sudo chattr -R -ia {quoted}; sudo chown -R "$USER" {quoted}'
+    return safety.plain("\n".join([said, *saved, *removed.leftovers(removal.leftover_path)]))
 
 
 def _unlanded(removal: worktree_service_pb2.Removal) -> str:

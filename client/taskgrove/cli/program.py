@@ -13,6 +13,7 @@ from taskgrove.cli import (
     clearing,
     completing,
     connecting,
+    deleting,
     editing,
     exits,
     holds,
@@ -125,6 +126,6 @@ def taskgrove(ctx: click.Context, /, **options: str | None) -> None:
 taskgrove.add_section("Work", working.run, working.enqueue, working.continue_, working.retry, working.cancel)
 taskgrove.add_section("Watch", inspecting.ls, inspecting.show, working.watch, reading.log, reading.events)
 taskgrove.add_section("Review and land", reviewing.diff, landing.land, landing.push, clearing.discard)
-taskgrove.add_section("Tasks and lists", editing.edit, editing.tick, lists.lists, clearing.prune, clearing.rm)
+taskgrove.add_section("Tasks and lists", editing.edit, editing.tick, lists.lists, clearing.prune, deleting.rm)
 taskgrove.add_section("What waits", holds.holds, holds.lift)
 taskgrove.add_section("Set-up", command.doctor, completing.completion, manual.help_)

@@ -16,6 +16,8 @@ RESTING = frozenset({task_pb2.Task.STATE_SUCCEEDED, task_pb2.Task.STATE_FAILED, 
 #: Of commit ids, so many digits are shown, as git does in a large repository.
 SHORT = 10
 
+_KIB = 1024
+
 #: A rich style for each state, by its word.
 STYLES = {
     "queued": "yellow",
@@ -140,3 +142,15 @@ def amount(tokens: int) -> str:
 def money(dollars: float) -> str:
     """Returns US dollars, with more digits for small sums."""
     return f"${dollars:.2f}" if dollars >= 1 else f"${dollars:.4f}"
+
+
+def size(count: int) -> str:
+    """Returns a number of bytes as a person reads it, such as "1.5 GiB"."""
+    if count < _KIB:
+        return f"{count} bytes"
+    value, unit = count / _KIB, "KiB"
+    for larger in ("MiB", "GiB", "TiB"):
+        if value < _KIB:
+            break
+        value, unit = value / _KIB, larger
+    return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
