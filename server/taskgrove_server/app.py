@@ -31,7 +31,7 @@ from taskgrove_server.api.offloading import Offloading
 from taskgrove_server.api.reading import Reading
 from taskgrove_server.api.repeating import Repeats
 from taskgrove_server.api.server import Server, Servicers
-from taskgrove_server.api.server_service import ServerServicer, Site
+from taskgrove_server.api.server_service import Condition, ServerServicer, Site
 from taskgrove_server.api.task_list_service import TaskListServicer
 from taskgrove_server.api.task_service import TaskServicer
 from taskgrove_server.api.watching import Watching
@@ -46,9 +46,10 @@ from taskgrove_server.journal.wakeups import Wakeups
 from taskgrove_server.ownership import DataDirectory
 from taskgrove_server.processes import starting
 from taskgrove_server.processes.spec import Graces
-from taskgrove_server.runner import programs
+from taskgrove_server.runner import disk_measures, programs
 from taskgrove_server.runner.begun import Begun
 from taskgrove_server.runner.clearing import Clearing
+from taskgrove_server.runner.disk_usage import DiskUsages
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.driving import Limits
 from taskgrove_server.runner.execution import Ending, Execution, Places
@@ -161,6 +162,16 @@ class App:
         directories = Directories(self._inquiries, roots, settings.branch_prefix)
         repeats = Repeats(self._store, self._reads)
         self._versions = programs.versions(agents, self._troubles)
+        disk_usages = DiskUsages(
+            (
+                disk_measures.of_database(data.database),
+                disk_measures.of_directory("log_bytes", data.logs),
+                disk_measures.of_directory("worktree_bytes", data.worktrees),
+                disk_measures.of_directory("sandbox_bytes", data.sandboxes),
+                disk_measures.of_leftovers(data.worktrees, data.sandboxes),
+                disk_measures.References(self._store, self._worktrees),
+            )
+        )
         self._servicers = Servicers(
             tasks=TaskServicer(
                 self._store,
@@ -184,7 +195,12 @@ class App:
                 self._clearing,
             ),
             server=ServerServicer(
-                self._reads, self._dispatcher, agents, self._versions, Site(roots, data.identity), self._troubles
+                self._reads,
+                self._dispatcher,
+                agents,
+                self._versions,
+                Site(roots, data.identity),
+                Condition(self._troubles, disk_usages),
             ),
         )
         steady_time = SteadyTime(self._store.retention.newest_change)
@@ -200,6 +216,7 @@ class App:
             "begun": begun.remove,
             "listings": self._drop_listings,
             "free pages": self._give_back_pages,
+            "disk usage": disk_usages.measure,
         }
         self._housekeeping = Housekeeping(chores, self._store.close_connection, self._troubles)
         token = Token(data.token, self._troubles)

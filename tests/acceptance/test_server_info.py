@@ -8,7 +8,8 @@ from pathlib import Path
 import taskgrove
 from support import claude_cli, tasks_gates, tasks_work
 from support.server import RunningServer
-from taskgrove.v1.server_service_pb2 import GetServerInfoResponse
+from support.tasks_land import Project
+from taskgrove.v1.server_service_pb2 import DiskUsage, GetServerInfoResponse
 
 
 def told(info: GetServerInfoResponse) -> GetServerInfoResponse | None:
@@ -59,3 +60,32 @@ def test_the_server_tells_how_busy_it_is(tmp_path: Path) -> None:
         gate.open()
         for task in tasks:
             tasks_work.rest(client, task.id)
+
+
+def test_the_server_tells_how_much_disk_it_takes(tmp_path: Path) -> None:
+    with RunningServer() as server, server.client() as client:
+        project = Project(client, tmp_path / "project")
+        printing = "head -c 1000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/urandom > big"
+        kept, removed = (project.run(printing) for _ in range(2))
+        tasks_work.run(client, "head -c 2000000 /dev/urandom > big")
+        client.discard_worktree(removed.id)
+        left = server.data / "worktrees/.removed/x-1/protected"
+        left.parent.mkdir(parents=True)
+        # The next server begins with measuring: long before it would clear away what was set aside.
+        assert server.terminate() == 0
+        left.write_bytes(b"x" * 500_000)
+        server.start()
+        usage = tasks_gates.until(lambda: measured(client), "the first measuring")
+    assert kept.worktree.path
+    assert 2_000_000 <= usage.log_bytes < 3_000_000
+    assert 3_000_000 <= usage.worktree_bytes < 4_000_000
+    assert 2_000_000 <= usage.sandbox_bytes < 3_000_000
+    assert 100_000 <= usage.database_bytes < 10_000_000
+    assert usage.HasField("leftover_bytes")
+    assert (usage.saved_refs, usage.kept_refs) == (1, 0)
+    assert abs(usage.measure_time.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(minutes=5)
+
+
+def measured(client: taskgrove.Client) -> DiskUsage | None:
+    info = client.get_server_info()
+    return info.disk_usage if info.HasField("disk_usage") else None

@@ -18,8 +18,8 @@ from support import repositories
 from support.cli_stand_in import StandIn, invoke
 from taskgrove import errors
 from taskgrove.cli import asking, connecting, exits
-from taskgrove.cli.doctor import findings, places, programs, service
-from taskgrove.v1.server_service_pb2 import Agent, DataDirectory, GetServerInfoResponse, Trouble
+from taskgrove.cli.doctor import disk_usage, findings, places, programs, service
+from taskgrove.v1.server_service_pb2 import Agent, DataDirectory, DiskUsage, GetServerInfoResponse, Trouble
 
 
 @dataclass
@@ -282,3 +282,31 @@ def test_the_exit_code_tells_of_problems_and_not_of_warnings(
     ill = invoke("doctor")
     assert ill.exit_code == exits.FAILED
     assert re.search(r"^problem  Others can read .*token \(mode 0644\)\. Run: chmod 600", ill.stdout, re.MULTILINE)
+
+
+def test_disk_usage_is_told_in_sizes_that_a_person_reads() -> None:
+    usage = DiskUsage(log_bytes=3 << 29, worktree_bytes=123 << 20, sandbox_bytes=0, database_bytes=40960, saved_refs=7)
+    (found,) = disk_usage.examine(usage)
+    assert found.status == "ok"
+    assert found.what.startswith(
+        "logs 1.5 GiB, worktrees 123 MiB, sandboxes 0 bytes, database 40.0 KiB, leftovers unknown; "
+        "7 refs to saved work, 0 to kept commits, as of "
+    )
+
+
+@pytest.mark.parametrize(
+    ("usage", "what", "advice"),
+    [
+        (DiskUsage(log_bytes=10 << 30), "logs take 10.0 GiB", "log_retention"),
+        (DiskUsage(worktree_bytes=200 << 30), "worktrees take 200 GiB", "taskgrove prune --rested-for 30d"),
+        (DiskUsage(sandbox_bytes=2 << 40), "sandboxes take 2.0 TiB", "taskgrove rm --before 30d --discard-worktree"),
+        (DiskUsage(database_bytes=11 << 30), "database take 11.0 GiB", "task_retention"),
+        (DiskUsage(leftover_bytes=1 << 30), "leftovers take 1.0 GiB", "log tells what resists"),
+        (DiskUsage(saved_refs=9_999, kept_refs=1), "10000 refs keep work", "git update-ref -d REF"),
+    ],
+)
+def test_much_is_a_warning_with_what_to_do(usage: DiskUsage, what: str, advice: str) -> None:
+    _, found = disk_usage.examine(usage)
+    assert found.status == "warning"
+    assert what in found.what
+    assert advice in found.advice

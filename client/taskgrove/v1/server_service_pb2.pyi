@@ -27,7 +27,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "api_revision", "start_time", "agents", "slots", "busy_slots", "queued_tasks", "git_version", "space_short", "allowed_roots", "holds", "troubles", "data_directory")
+    __slots__ = ("version", "api_revision", "start_time", "agents", "slots", "busy_slots", "queued_tasks", "git_version", "space_short", "allowed_roots", "holds", "troubles", "disk_usage", "data_directory")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     API_REVISION_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class GetServerInfoResponse(_message.Message):
     ALLOWED_ROOTS_FIELD_NUMBER: _ClassVar[int]
     HOLDS_FIELD_NUMBER: _ClassVar[int]
     TROUBLES_FIELD_NUMBER: _ClassVar[int]
+    DISK_USAGE_FIELD_NUMBER: _ClassVar[int]
     DATA_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     version: str
     api_revision: int
@@ -53,8 +54,29 @@ class GetServerInfoResponse(_message.Message):
     allowed_roots: _containers.RepeatedScalarFieldContainer[str]
     holds: _containers.RepeatedCompositeFieldContainer[_hold_pb2.Hold]
     troubles: _containers.RepeatedCompositeFieldContainer[Trouble]
+    disk_usage: DiskUsage
     data_directory: DataDirectory
-    def __init__(self, version: _Optional[str] = ..., api_revision: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., slots: _Optional[int] = ..., busy_slots: _Optional[int] = ..., queued_tasks: _Optional[int] = ..., git_version: _Optional[str] = ..., space_short: bool = ..., allowed_roots: _Optional[_Iterable[str]] = ..., holds: _Optional[_Iterable[_Union[_hold_pb2.Hold, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[Trouble, _Mapping]]] = ..., data_directory: _Optional[_Union[DataDirectory, _Mapping]] = ...) -> None: ...
+    def __init__(self, version: _Optional[str] = ..., api_revision: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., slots: _Optional[int] = ..., busy_slots: _Optional[int] = ..., queued_tasks: _Optional[int] = ..., git_version: _Optional[str] = ..., space_short: bool = ..., allowed_roots: _Optional[_Iterable[str]] = ..., holds: _Optional[_Iterable[_Union[_hold_pb2.Hold, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[Trouble, _Mapping]]] = ..., disk_usage: _Optional[_Union[DiskUsage, _Mapping]] = ..., data_directory: _Optional[_Union[DataDirectory, _Mapping]] = ...) -> None: ...
+
+class DiskUsage(_message.Message):
+    __slots__ = ("log_bytes", "worktree_bytes", "sandbox_bytes", "database_bytes", "leftover_bytes", "saved_refs", "kept_refs", "measure_time")
+    LOG_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WORKTREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DATABASE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LEFTOVER_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SAVED_REFS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_REFS_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_TIME_FIELD_NUMBER: _ClassVar[int]
+    log_bytes: int
+    worktree_bytes: int
+    sandbox_bytes: int
+    database_bytes: int
+    leftover_bytes: int
+    saved_refs: int
+    kept_refs: int
+    measure_time: _timestamp_pb2.Timestamp
+    def __init__(self, log_bytes: _Optional[int] = ..., worktree_bytes: _Optional[int] = ..., sandbox_bytes: _Optional[int] = ..., database_bytes: _Optional[int] = ..., leftover_bytes: _Optional[int] = ..., saved_refs: _Optional[int] = ..., kept_refs: _Optional[int] = ..., measure_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class DataDirectory(_message.Message):
     __slots__ = ("path", "id", "copied_from")

@@ -19,6 +19,7 @@ from taskgrove_server.api.validation import server as valid
 from taskgrove_server.domain import clock
 from taskgrove_server.domain.hold import Hold, HoldId
 from taskgrove_server.guarding import Trouble, Troubles
+from taskgrove_server.runner.disk_usage import DiskUsage, DiskUsages
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.programs import GIT
 from taskgrove_server.worktrees.roots import AllowedRoots
@@ -41,6 +42,14 @@ READING = "store-reader"
 _LOOKED_FOR = Known(
     Installation(problem="The server is still looking for its program, whose file system may not answer: ask again.")
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What tells how the server is: what it has trouble with, and how much disk it takes."""
+
+    troubles: Troubles
+    disk_usages: DiskUsages
 
 
 class Home(Protocol):
@@ -80,13 +89,14 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         agents: Registry,
         versions: Versions,
         site: Site,
-        troubles: Troubles,
+        condition: Condition,
     ) -> None:
         self._reads = reads
         self._dispatcher = dispatcher
         self._agents = agents
         self._site = site
-        self._troubles = troubles
+        self._troubles = condition.troubles
+        self._disk_usages = condition.disk_usages
         self._versions = versions
         self._version = importlib.metadata.version("taskgrove")
         self._start_time = clock.now()
@@ -120,6 +130,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
                 id=self._site.home.id,
                 copied_from=texts.valid(self._site.home.copied_from or ""),
             ),
+            disk_usage=_disk_usage(self._disk_usages.current),
         )
 
     async def LiftHold(self, request: messages.LiftHoldRequest, context: Any) -> messages.LiftHoldResponse:
@@ -159,6 +170,12 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
                 interrupts=can.interrupts,
             ),
         )
+
+
+def _disk_usage(usage: DiskUsage | None) -> messages.DiskUsage | None:
+    if usage is None:
+        return None
+    return messages.DiskUsage(**usage.measured, measure_time=from_time(usage.measure_time))
 
 
 def _trouble(trouble: Trouble) -> messages.Trouble:

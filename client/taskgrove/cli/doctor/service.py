@@ -11,7 +11,7 @@ from pathlib import Path
 import taskgrove
 from taskgrove import errors
 from taskgrove.cli import connecting, exits, holds
-from taskgrove.cli.doctor import findings, holder, programs
+from taskgrove.cli.doctor import disk_usage, findings, holder, programs
 from taskgrove.cli.doctor.findings import Finding
 from taskgrove.v1.server_service_pb2 import DataDirectory, GetServerInfoResponse
 
@@ -42,6 +42,8 @@ def examine(server: connecting.Server) -> Iterator[Finding]:
         yield findings.problem(
             "server's disk", "The server starts no task, for want of room", "Free some, or lower its min_free_space."
         )
+    if answered.HasField("disk_usage"):
+        yield from disk_usage.examine(answered.disk_usage)
     for trouble in answered.troubles:
         since = trouble.begin_time.ToDatetime(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         what = f"The server has trouble with {trouble.name}, {trouble.count} times since {since}: {trouble.message}"
