@@ -18,6 +18,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from taskgrove_server import file_limits
+from taskgrove_server.address_file import AddressFile
 from taskgrove_server.agents import registry
 from taskgrove_server.api import inquiries
 from taskgrove_server.api.directories import Directories
@@ -172,6 +173,14 @@ class App:
                 disk_measures.References(self._store, self._worktrees),
             )
         )
+        self._server_service = ServerServicer(
+            self._reads,
+            self._dispatcher,
+            agents,
+            self._versions,
+            Site(roots, data.identity),
+            Condition(self._troubles, disk_usages),
+        )
         self._servicers = Servicers(
             tasks=TaskServicer(
                 self._store,
@@ -194,14 +203,7 @@ class App:
                 Landings(self._store, works, self._operations, self._worktrees),
                 self._clearing,
             ),
-            server=ServerServicer(
-                self._reads,
-                self._dispatcher,
-                agents,
-                self._versions,
-                Site(roots, data.identity),
-                Condition(self._troubles, disk_usages),
-            ),
+            server=self._server_service,
         )
         steady_time = SteadyTime(self._store.retention.newest_change)
         retention = Retention(self._store, self._clearing, log_files, _spans(settings), steady_time)
@@ -223,7 +225,9 @@ class App:
         admission = Admission(token.matches, self._wakeups)
         self._interceptor = StatusInterceptor(admission)
         idling = Idling(settings.idle_exit, admission.quiet, self._is_active, data.leave)
-        self._upkeep = Upkeep(data, token, idling, self._troubles)
+        self._address_file = AddressFile(data.address)
+        self._address_file.clear()
+        self._upkeep = Upkeep(data, token, self._address_file, idling, self._troubles)
 
     def run(self) -> None:
         """Serves until told to stop, then leaves everything as the next server needs it."""
@@ -301,14 +305,16 @@ class App:
 
         server = Server(self._interceptor, self._servicers, self._troubles)
         try:
-            target = await server.start(self._settings.address, self._tls)
+            targets = await server.start(self._settings.addresses, self._tls)
+            self._server_service.addresses = targets
             starting.standby.prepare()
             self._versions.start()
             self._dispatcher.start()
             self._housekeeping.start()
             upkeep = asyncio.create_task(self._upkeep.run(server, leave))
             _spare_the_collector()
-            log.info("taskgroved is ready on %s", target)
+            self._address_file.write(targets)
+            log.info("taskgroved is ready on %s", " and ".join(targets))
             await told_to_stop.wait()
             upkeep.cancel()
             log.info("taskgroved shuts down")
@@ -316,6 +322,7 @@ class App:
             self._wakeups.drain()
             await asyncio.sleep(FAREWELL)
         finally:
+            self._address_file.remove()
             await server.stop(GRACE)
             self._versions.close()
             self._wakeups.attach(None)

@@ -31,6 +31,7 @@ class DataDirectory:
         self.worktrees = root / originals.WORKTREES
         self.sandboxes = root / "sandboxes"
         self.token = root / "token"
+        self.address = root / "address"
         self._lock = -1
         self._state: os.stat_result | None = None
         self._identity: Identity | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -38,6 +39,20 @@ def _texts(value: Any) -> tuple[str, ...] | None:
         return None
     texts = tuple(_text(entry) for entry in cast("list[object]", values))
     return None if None in texts else cast("tuple[str, ...]", texts)
+
+
+#: A comma that another address follows: the path of a socket may have commas of its own.
+_NEXT_ADDRESS = re.compile(r",(?=\s*(?:unix:|[^,/]*:\d+\s*(?:,|$)))")
+
+
+def _addresses(value: Any) -> tuple[str, ...] | None:
+    values: Any = [value] if isinstance(value, str) else value
+    if not isinstance(values, list):
+        return None
+    texts = [_text(entry) for entry in cast("list[object]", values)]
+    return (
+        tuple(address.strip() for text in texts for address in _NEXT_ADDRESS.split(text or "")) if all(texts) else None
+    )
 
 
 def _path(value: Any) -> Path | None:
@@ -91,7 +106,7 @@ def _level(value: Any) -> str | None:
     return value if value in ("debug", "info", "warning", "error") else None
 
 
-_ADDRESS = _Kind("address", "an address", _text)
+_ADDRESSES = _Kind("addresses", "a list of addresses, none of them empty", _addresses)
 _COUNT = _Kind("count", "a whole number from 1 to 1024", lambda value: _whole(value, 1024))
 _SPACE = _Kind("MiB", "a whole number of MiB, at most 1048576", lambda value: _whole(value, 1 << 20, least=0))
 _SIZE = _Kind("MiB", "a whole number of MiB from 1 to 1048576", lambda value: _whole(value, 1 << 20))
@@ -122,12 +137,12 @@ class Settings:
         "Where the server keeps its database, logs, worktrees and sandboxes. One server owns it at a time. "
         "Default: $XDG_DATA_HOME/taskgrove, else ~/.local/share/taskgrove.",
     )
-    listen: str | None = _setting(
-        _ADDRESS,
-        None,
-        "Where to serve: 'unix:PATH', or 'HOST:PORT' (port 0 picks a free one); without TLS on a loopback address "
-        "only. TCP calls need the bearer token in the file 'token' of the data directory. "
-        "Default: unix:<data_dir>/taskgroved.sock.",
+    listen: tuple[str, ...] = _setting(
+        _ADDRESSES,
+        (),
+        "Where to serve, one address or several: 'unix:PATH', or 'HOST:PORT' (port 0 picks a free one); without TLS on "
+        "loopback addresses only. TCP calls need the bearer token in the file 'token' of the data directory, where the "
+        "file 'address' has the addresses once they are served. Default: unix:<data_dir>/taskgroved.sock.",
     )
     tls_cert: Path | None = _setting(
         _PATH, None, "The server's certificate chain, in PEM. Read again when it changes. Empty: TCP without TLS."
@@ -239,9 +254,9 @@ class Settings:
         return TlsFiles(self.tls_cert, self.tls_key, self.tls_client_ca)
 
     @property
-    def address(self) -> str:
-        """Returns where to serve."""
-        return self.listen or f"unix:{self.data_directory / 'taskgroved.sock'}"
+    def addresses(self) -> tuple[str, ...]:
+        """Returns where to serve, at least one."""
+        return self.listen or (f"unix:{self.data_directory / 'taskgroved.sock'}",)
 
 
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -287,8 +302,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Serves Taskgrove: queues tasks for coding agents, runs each in a git worktree of its own, "
         "and streams every line.",
         epilog="Each flag may also be given as an environment variable (--data-dir: TASKGROVE_DATA_DIR; several "
-        "values separated by ':') or as a key of the TOML file (data_dir). Flags come before the environment, the "
-        "environment before the file.",
+        "values separated by ':', addresses by ',') or as a key of the TOML file (data_dir). Flags come before the "
+        "environment, the environment before the file.",
         allow_abbrev=False,
     )
     version = importlib.metadata.version("taskgrove")

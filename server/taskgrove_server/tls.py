@@ -32,22 +32,34 @@ class TlsFiles:
 
 
 class Tls:
-    """Credentials of a server that follow their files, so that a renewed certificate needs no restart."""
+    """Credentials of a server, for as many ports as it has."""
 
     def __init__(self, files: TlsFiles, troubles: Troubles | None = None) -> None:
         self._files = files
         self._troubles = troubles or Troubles()
-        self._lock = threading.Lock()
-        self._states = self._look()
-        self._read()
+        _read(files)
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Returns what a port is opened with."""
+        """Returns what a port is opened with; each port needs its own, which follow their files by themselves."""
+        return _Following(self._files, self._troubles).credentials()
+
+
+class _Following:
+    """Credentials of a port that follow their files, so that a renewed certificate needs no restart."""
+
+    def __init__(self, files: TlsFiles, troubles: Troubles) -> None:
+        self._files = files
+        self._troubles = troubles
+        self._lock = threading.Lock()
+        self._states = self._look()
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Returns what the port is opened with."""
         # Its types do not know that None means that nothing has changed.
         fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", self._follow)
         wants_clients = self._files.client_ca is not None
         return grpc.dynamic_ssl_server_credentials(
-            _configuration(self._read()), fetch, require_client_authentication=wants_clients
+            _configuration(_read(self._files)), fetch, require_client_authentication=wants_clients
         )
 
     def _follow(self) -> grpc.ServerCertificateConfiguration | None:
@@ -60,7 +72,7 @@ class Tls:
             if states == self._states:
                 return None
             try:
-                renewed = _configuration(self._read())
+                renewed = _configuration(_read(self._files))
             except TlsUnusable as error:
                 raise TlsUnusable(f"The certificates stay as they were: {error}") from error
             self._states = states
@@ -71,9 +83,9 @@ class Tls:
         paths = [self._files.cert, self._files.key, *filter(None, [self._files.client_ca])]
         return tuple(_state(path) for path in paths)
 
-    def _read(self) -> _Files:
-        files = self._files
-        return _pem(files.cert), _private(files.key), _pem(files.client_ca) if files.client_ca else None
+
+def _read(files: TlsFiles) -> _Files:
+    return _pem(files.cert), _private(files.key), _pem(files.client_ca) if files.client_ca else None
 
 
 def _configuration(read: _Files) -> grpc.ServerCertificateConfiguration:

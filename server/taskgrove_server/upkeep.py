@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from taskgrove_server.address_file import AddressFile
 from taskgrove_server.api.server import Server
 from taskgrove_server.guarding import Troubles
 from taskgrove_server.idling import Idling
@@ -21,9 +22,12 @@ INTERVAL = 1.0
 class Upkeep:
     """Goes its rounds on the event loop, whatever they raise."""
 
-    def __init__(self, data: DataDirectory, token: Token, idling: Idling, troubles: Troubles) -> None:
+    def __init__(
+        self, data: DataDirectory, token: Token, address_file: AddressFile, idling: Idling, troubles: Troubles
+    ) -> None:
         self._data = data
         self._token = token
+        self._address_file = address_file
         self._idling = idling
         self._troubles = troubles
 
@@ -42,7 +46,8 @@ class Upkeep:
         """Makes again what others have removed, such as cleaners of temporary files."""
         self._data.keep()
         self._token.current()
-        await server.restore_socket()
+        self._address_file.keep()
+        await server.restore_sockets()
 
     async def _guarded(self, name: str, step: Awaitable[T]) -> T | None:
         try:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -20,50 +19,11 @@ from support import api_calls, api_server
 from support.api_calls import Api, request
 from support.api_server import ApiServer, Gate
 from support.server import PATIENCE, RunningServer
+from support.starts import Place
 from taskgrove.v1.failure_pb2 import FailureKind
 from taskgrove.v1.task_pb2 import Task
 from taskgrove.v1.task_service_pb2_grpc import TaskServiceStub
 from taskgrove_server.api import addresses
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    status: int
-    stderr: str
-    stdout: str
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a server of the test's own keeps its things; a short path, for the sake of its socket."""
-
-    root: Path
-    environment: dict[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    def run(self, *flags: str, **environment: str) -> Ended:
-        """Runs a server that has to end by itself."""
-        ended = subprocess.run(
-            [sys.executable, "-m", "taskgrove_server", *flags],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.root), **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        return Ended(ended.returncode, ended.stderr, ended.stdout)
-
-    def refusal(self, *flags: str, **environment: str) -> str:
-        """Runs a server that cannot start, and returns the one sentence that it says."""
-        ended = self.run("--data-dir", str(self.data), "--log-level", "error", *flags, **environment)
-        assert (ended.status, ended.stdout) == (1, "")
-        (line,) = ended.stderr.splitlines()
-        assert line.startswith("taskgroved: ")
-        return line.removeprefix("taskgroved: ")
 
 
 @pytest.fixture

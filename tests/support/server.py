@@ -59,6 +59,11 @@ class RunningServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def addresses(self) -> list[str]:
+        """Returns what the file in the data directory says of where the server serves."""
+        return (self.data / "address").read_text(encoding="utf-8").splitlines()
+
     def start(self, *flags: str) -> Self:
         """Starts the server and waits until it serves."""
         listen = ["--listen", "127.0.0.1:0"] if self._tcp else []

@@ -16,7 +16,15 @@ README = Path(__file__).parents[2] / "README.md"
 #: For each setting: texts with the values that they mean, and what is refused.
 VALUES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "data_dir": ({"/d": Path("/d"), "d": Path("d")}, ["", "\0", "~nobody-of-this-name/d"]),
-    "listen": ({"unix:/s": "unix:/s", "127.0.0.1:0": "127.0.0.1:0"}, [""]),
+    "listen": (
+        {
+            "unix:/s": ("unix:/s",),
+            "127.0.0.1:0": ("127.0.0.1:0",),
+            "unix:/s,[::1]:1, localhost:0": ("unix:/s", "[::1]:1", "localhost:0"),
+            "127.0.0.1:1,unix:/a,b:1/s,c,unix:/d": ("127.0.0.1:1", "unix:/a,b:1/s,c", "unix:/d"),
+        },
+        ["", "\0"],
+    ),
     "tls_cert": ({"/cert": Path("/cert")}, ["", "\0"]),
     "tls_key": ({"/key": Path("/key")}, ["", "\0"]),
     "tls_client_ca": ({"/client_ca": Path("/client_ca")}, ["", "\0"]),
@@ -63,6 +71,8 @@ def flags(name: str, text: str) -> list[str]:
         return [flag if text in {"true", "YES", "1"} else flag.replace("--", "--no-")]
     if name in {"allowed_roots", "pass_environment"}:
         return [f"{flag}={part}" for part in text.split(":")]
+    if name == "listen":
+        return [f"{flag}={address}" for address in VALUES[name][0].get(text, [text])]
     return [f"{flag}={text}"]
 
 
@@ -110,6 +120,9 @@ def test_a_bad_value_is_refused_with_its_place_and_what_is_expected(name: str, t
         ("stop_runs", True, True),
         ("allowed_roots", ["/a", "/b:c"], ("/a", "/b:c")),
         ("allowed_roots", [], ()),
+        ("listen", "unix:/s,127.0.0.1:1", ("unix:/s", "127.0.0.1:1")),
+        ("listen", ["unix:/s", "127.0.0.1:1"], ("unix:/s", "127.0.0.1:1")),
+        ("listen", [], ()),
         ("pass_environment", ["A"], ("A",)),
         ("log_level", "warning", "warning"),
     ],
@@ -127,6 +140,8 @@ def test_the_file_has_values_of_their_own_types(tmp_path: Path, name: str, value
         ("linger", True),
         ("linger", [1]),
         ("listen", 7431),
+        ("listen", ["unix:/s", ""]),
+        ("listen", ["unix:/s", 7431]),
         ("allowed_roots", 5),
         ("allowed_roots", ["/a", 5]),
         ("allowed_roots", ["relative"]),
@@ -192,8 +207,8 @@ def test_the_files_of_tls_go_together(named: set[str]) -> None:
 
 
 def test_the_socket_lies_in_the_data_directory_unless_told() -> None:
-    assert settings.load(["--data-dir", "/d"], {}).address == "unix:/d/taskgroved.sock"
-    assert settings.load(["--data-dir", "/d", "--listen", "[::1]:1"], {}).address == "[::1]:1"
+    assert settings.load(["--data-dir", "/d"], {}).addresses == ("unix:/d/taskgroved.sock",)
+    assert settings.load(["--data-dir", "/d", "--listen", "[::1]:1"], {}).addresses == ("[::1]:1",)
 
 
 def test_a_relative_data_directory_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "api_revision", "start_time", "agents", "slots", "busy_slots", "queued_tasks", "git_version", "space_short", "allowed_roots", "holds", "troubles", "disk_usage", "data_directory")
+    __slots__ = ("version", "api_revision", "start_time", "agents", "slots", "busy_slots", "queued_tasks", "git_version", "space_short", "allowed_roots", "holds", "troubles", "disk_usage", "data_directory", "addresses")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     API_REVISION_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,7 @@ class GetServerInfoResponse(_message.Message):
     TROUBLES_FIELD_NUMBER: _ClassVar[int]
     DISK_USAGE_FIELD_NUMBER: _ClassVar[int]
     DATA_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     version: str
     api_revision: int
     start_time: _timestamp_pb2.Timestamp
@@ -56,7 +57,8 @@ class GetServerInfoResponse(_message.Message):
     troubles: _containers.RepeatedCompositeFieldContainer[Trouble]
     disk_usage: DiskUsage
     data_directory: DataDirectory
-    def __init__(self, version: _Optional[str] = ..., api_revision: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., slots: _Optional[int] = ..., busy_slots: _Optional[int] = ..., queued_tasks: _Optional[int] = ..., git_version: _Optional[str] = ..., space_short: bool = ..., allowed_roots: _Optional[_Iterable[str]] = ..., holds: _Optional[_Iterable[_Union[_hold_pb2.Hold, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[Trouble, _Mapping]]] = ..., disk_usage: _Optional[_Union[DiskUsage, _Mapping]] = ..., data_directory: _Optional[_Union[DataDirectory, _Mapping]] = ...) -> None: ...
+    addresses: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., api_revision: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., slots: _Optional[int] = ..., busy_slots: _Optional[int] = ..., queued_tasks: _Optional[int] = ..., git_version: _Optional[str] = ..., space_short: bool = ..., allowed_roots: _Optional[_Iterable[str]] = ..., holds: _Optional[_Iterable[_Union[_hold_pb2.Hold, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[Trouble, _Mapping]]] = ..., disk_usage: _Optional[_Union[DiskUsage, _Mapping]] = ..., data_directory: _Optional[_Union[DataDirectory, _Mapping]] = ..., addresses: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DiskUsage(_message.Message):
     __slots__ = ("log_bytes", "worktree_bytes", "sandbox_bytes", "database_bytes", "leftover_bytes", "saved_refs", "kept_refs", "measure_time")

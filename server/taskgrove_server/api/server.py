@@ -1,9 +1,10 @@
-"""The gRPC server: services, health, reflection, options, and the address that it serves."""
+"""The gRPC server: services, health, reflection, options, and the addresses that it serves."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,43 +97,55 @@ class Server:
         self._servicers = servicers
         self._health = health.aio.HealthServicer()
         self._troubles = troubles
-        self._server = self._make()
-        #: Those that went before. Whoever is connected to one stays so: a call that comes while it stops is cancelled.
-        self._earlier: list[grpc.aio.Server] = []
-        self._socket: SocketFile | None = None
+        #: The first serves all addresses, each later one a socket whose file was restored. None of them stops before
+        #: the end: a call that comes while it does is cancelled.
+        self._servers = [self._make()]
+        self._sockets: list[SocketFile] = []
 
-    async def start(self, address: str, tls: Tls | None) -> str:
-        """Serves at an address; returns the target that clients connect to. Raises AddressUnusable.
+    async def start(self, listen: Sequence[str], tls: Tls | None) -> tuple[str, ...]:
+        """Serves at all of some addresses, or at none; returns the targets that clients connect to, in their order.
 
-        A Unix socket has no use for TLS.
+        Raises AddressUnusable. A Unix socket has no use for TLS.
         """
-        path = address.removeprefix("unix:")
-        if path != address:
-            self._socket = SocketFile(path)
-            await self._listen(self._server, self._socket)
-            target = address
-        else:
-            target = self._bind(address, tls)
-            await self._server.start()
+        addresses.require_apart(listen)
+        sockets = {address: SocketFile(path) for address in listen if (path := addresses.socket_path(address))}
+        # Whatever speaks against an address is found before anything is made.
+        for address in listen:
+            if address in sockets:
+                sockets[address].check()
+            else:
+                addresses.require_free(address, tls=tls is not None)
+        (server,) = self._servers
+        # Nobody is answered before all of them are there.
+        targets = [self._listen(server, address, sockets.get(address), tls) for address in listen]
+        await server.start()
         await self.tell_health()
-        return target
+        for socket in self._sockets:
+            socket.warn_of_neighbours()
+        return tuple(targets)
 
-    async def restore_socket(self) -> None:
-        """Listens anew when others have taken the socket's file away; calls that go on do so to their end.
+    async def restore_sockets(self) -> None:
+        """Listens anew where others have taken a socket's file away; calls that go on do so to their end.
 
         Raises AddressUnusable when it cannot.
         """
-        if self._socket is None or self._socket.is_there():
-            return
+        gone = [socket for socket in self._sockets if not socket.is_there()]
+        failures = [error for socket in gone if (error := await self._restored(socket))]
+        if failures:
+            raise failures[0]
+
+    async def _restored(self, socket: SocketFile) -> Exception | None:
+        """Listens anew at a socket; returns why it cannot, which keeps no other from being restored."""
         server = self._make()
         try:
-            await self._listen(server, self._socket)
-        except BaseException:
+            socket.listen(server)
+            await server.start()
+        except Exception as error:  # noqa: BLE001 - raised once all were tried
             await server.stop(None)
-            raise
-        log.warning("The file of the socket was gone; it is there again")
-        self._earlier.append(self._server)
-        self._server = server
+            return error
+        log.warning("The file of the socket %s was gone; it is there again", socket.target)
+        self._servers.append(server)
+        return None
 
     async def drain(self) -> None:
         """Tells health checks that the server is about to stop."""
@@ -140,20 +153,17 @@ class Server:
 
     async def stop(self, grace: float) -> None:
         """Ends what goes on after `grace` seconds, then everything."""
-        if self._socket is not None:
-            self._socket.remove()
-        await asyncio.gather(*(server.stop(grace) for server in (self._server, *self._earlier)))
+        for socket in self._sockets:
+            socket.remove()
+        await asyncio.gather(*(server.stop(grace) for server in self._servers))
 
-    async def _listen(self, server: grpc.aio.Server, socket: SocketFile) -> None:
-        socket.prepare()
-        try:
-            server.add_insecure_port(socket.address)
-            await server.start()
-            # Another server may have come meanwhile.
-            socket.prepare()
-            socket.place()
-        except (RuntimeError, OSError) as error:
-            raise addresses.AddressUnusable(f"Cannot serve at {socket.target}: {error}") from error
+    def _listen(self, server: grpc.aio.Server, address: str, socket: SocketFile | None, tls: Tls | None) -> str:
+        """Has a server listen at an address; returns the target."""
+        if socket is None:
+            return _bind(server, address, tls)
+        socket.listen(server)
+        self._sockets.append(socket)
+        return socket.target
 
     def _make(self) -> grpc.aio.Server:
         server = grpc.aio.server(interceptors=[self._interceptor], options=OPTIONS)
@@ -173,17 +183,14 @@ class Server:
         for name in ("", *SERVICES):
             await self._health.set(name, state)
 
-    def _bind(self, address: str, tls: Tls | None) -> str:
-        addresses.require_free(address, tls=tls is not None)
-        try:
-            if tls is None:
-                port = self._server.add_insecure_port(address)
-            else:
-                port = self._server.add_secure_port(address, tls.credentials())
-        except RuntimeError as error:
-            why = f"{error}; do certificate and key belong together?" if tls else error
-            raise addresses.AddressUnusable(f"Cannot serve at {address}: {why}") from error
-        return f"{address.rpartition(':')[0]}:{port}"
+
+def _bind(server: grpc.aio.Server, address: str, tls: Tls | None) -> str:
+    try:
+        port = server.add_secure_port(address, tls.credentials()) if tls else server.add_insecure_port(address)
+    except RuntimeError as error:
+        why = f"{error}; do certificate and key belong together?" if tls else error
+        raise addresses.AddressUnusable(f"Cannot serve at {address}: {why}") from error
+    return f"{address.rpartition(':')[0]}:{port}"
 
 
 def _add_reflection(server: Any) -> None:

@@ -100,6 +100,8 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         self._versions = versions
         self._version = importlib.metadata.version("taskgrove")
         self._start_time = clock.now()
+        #: Where the server serves, as clients take it; set once it does.
+        self.addresses: tuple[str, ...] = ()
         #: As they were when they could last be read.
         self._queued = 0
         self._holds: list[Hold] = []
@@ -131,6 +133,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
                 copied_from=texts.valid(self._site.home.copied_from or ""),
             ),
             disk_usage=_disk_usage(self._disk_usages.current),
+            addresses=map(texts.valid, self.addresses),
         )
 
     async def LiftHold(self, request: messages.LiftHoldRequest, context: Any) -> messages.LiftHoldResponse:
