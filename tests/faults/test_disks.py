@@ -157,6 +157,11 @@ def enqueued(client: taskgrove.Client, task_list: taskgrove.TaskList) -> Task | 
         return None
 
 
+def first_line(client: taskgrove.Client, task_id: str) -> taskgrove.Line:
+    with client.watch(task_id) as watch:
+        return next(event for event in watch if isinstance(event, taskgrove.Line))
+
+
 def test_what_cannot_be_stored_is_refused_or_waits_and_what_is_stored_can_be_read(
     server: RunningServer, client: taskgrove.Client, tmp_path: Path
 ) -> None:
@@ -164,6 +169,8 @@ def test_what_cannot_be_stored_is_refused_or_waits_and_what_is_stored_can_be_rea
         task_list = tasks_work.make_list(client, f"cat; echo; {gate.pass_through}")
         task_id = client.enqueue(task_list.id, "Do it").id
         gate.wait_for_arrivals()
+        # The agent is at the gate before what it has printed is in the log, which would wait for room then.
+        first_line(client, task_id)
         with disks.full(server.data):
             # A small change may fit into what the database has in reserve; a title of this size does not.
             for method in (
@@ -173,9 +180,7 @@ def test_what_cannot_be_stored_is_refused_or_waits_and_what_is_stored_can_be_rea
                 with pytest.raises(taskgrove.StoreUnavailable, match="full"):
                     method()
             assert [task.id for task in client.list_tasks()] == [task_id]
-            with client.watch(task_id) as watch:
-                line = next(event for event in watch if isinstance(event, taskgrove.Line))
-            assert line.json()["text"] == "Do it"
+            assert first_line(client, task_id).json()["text"] == "Do it"
             gate.open()
             tasks_gates.until(lambda: is_waiting(server), "the end of the run waits to be stored")
             assert client.get_task(task_id).state == Task.STATE_RUNNING
