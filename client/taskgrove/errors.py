@@ -7,6 +7,8 @@
     ├── Unauthenticated           no bearer token, or a wrong one
     ├── InvalidRequest            a field is missing or malformed; see `violations`
     ├── InvalidPageToken
+    ├── RequestTooLarge           the request, or its metadata, is larger than the server takes
+    ├── MethodUnknown             the server has no such method: it may be older than this client
     ├── RequestIdReused
     ├── NotFound
     │   ├── TaskNotFound
@@ -15,7 +17,8 @@
     │   ├── BranchNotFound
     │   ├── RemoteNotFound
     │   ├── SetupLogNotFound
-    │   └── HoldNotFound
+    │   ├── HoldNotFound
+    │   └── ServiceUnknown
     ├── WrongState                the thing exists, but its state forbids the call
     │   ├── TaskActive
     │   ├── NoPreviousRun
@@ -141,6 +144,14 @@ class InvalidPageToken(TaskgroveError):
     """The page token was not made by this server, or for other filters."""
 
 
+class RequestTooLarge(TaskgroveError):
+    """The request, or its metadata, is larger than the server takes; `metadata["part"]` says which."""
+
+
+class MethodUnknown(TaskgroveError):
+    """The server has no such method: it may be older than this client."""
+
+
 class RequestIdReused(TaskgroveError):
     """The request id was used before with another method or body. Nothing was done."""
 
@@ -175,6 +186,10 @@ class SetupLogNotFound(NotFound):
 
 class HoldNotFound(NotFound):
     """There is no such hold: it has ended, or never was."""
+
+
+class ServiceUnknown(NotFound):
+    """A health check names no service of the server."""
 
 
 class WrongState(TaskgroveError):
@@ -385,6 +400,9 @@ BY_REASON: Mapping[str, type[TaskgroveError]] = {
     "REMOTE_NOT_FOUND": RemoteNotFound,
     "SETUP_LOG_NOT_FOUND": SetupLogNotFound,
     "HOLD_NOT_FOUND": HoldNotFound,
+    "SERVICE_UNKNOWN": ServiceUnknown,
+    "METHOD_UNKNOWN": MethodUnknown,
+    "REQUEST_TOO_LARGE": RequestTooLarge,
     "NO_WORKTREE": NoWorktree,
     "WORK_MISSING": WorkMissing,
     "WORKTREE_BUSY": WorktreeBusy,
@@ -429,6 +447,7 @@ BY_CODE: Mapping[grpc.StatusCode, type[TaskgroveError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.FAILED_PRECONDITION: WrongState,
+    grpc.StatusCode.UNIMPLEMENTED: MethodUnknown,
     grpc.StatusCode.INTERNAL: InternalServerError,
     grpc.StatusCode.UNKNOWN: InternalServerError,
 }

@@ -9,13 +9,15 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pb2
+from google.protobuf import descriptor_pb2, message_factory
 
 from support import api_server
 from support.api_calls import PATIENCE, refusal_of
 from support.api_server import ApiServer
 from support.api_services import METHODS, SERVICES
 from support.server import RunningServer
+from taskgrove.v1.error_reason_pb2 import ErrorReason
+from taskgrove_server.api import descriptions
 
 # These packages bring no complete types.
 health_pb2: Any = importlib.import_module("grpc_health.v1.health_pb2")
@@ -115,3 +117,56 @@ def test_a_conversation_with_reflection_may_have_many_questions(server: ApiServe
         assert next(answers).list_services_response.service
     questions.put(None)
     assert list(answers) == []
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "taskgrove.v1.ErrorReason",
+        "taskgrove.v1.ERROR_REASON_TASK_NOT_FOUND",
+        "google.rpc.Status",
+        "google.rpc.ErrorInfo",
+        "google.rpc.BadRequest",
+        "google.rpc.RetryInfo",
+        "google.protobuf.Any",
+        "grpc.health.v1.Health.List",
+        "grpc.health.v1.HealthListResponse",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ],
+)
+def test_reflection_describes_all_that_a_call_may_carry(server: ApiServer, version: str, symbol: str) -> None:
+    files = described(reflect(server, version, file_containing_symbol=symbol))
+    short = symbol.rpartition(".")[2]
+    assert any(short in str(file) for file in files.values())
+    # All that a client needs to read it is there, each file by its name as well.
+    needed = {name for file in files.values() for name in file.dependency}
+    while missing := needed - files.keys():
+        for name in missing:
+            files |= described(reflect(server, version, file_by_filename=name))
+        needed |= {name for file in files.values() for name in file.dependency}
+
+
+def described(answer: Any) -> dict[str, descriptor_pb2.FileDescriptorProto]:
+    found = answer.file_descriptor_response.file_descriptor_proto
+    assert found, answer.error_response
+    files = [descriptor_pb2.FileDescriptorProto.FromString(encoded) for encoded in found]
+    return {file.name: file for file in files}
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_serves_the_file_of_the_reasons_by_its_name(server: ApiServer, version: str) -> None:
+    files = described(reflect(server, version, file_by_filename="taskgrove/v1/error_reason.proto"))
+    (reasons,) = files["taskgrove/v1/error_reason.proto"].enum_type
+    assert {value.name for value in reasons.value} == set(ErrorReason.keys())
+
+
+def test_health_lists_all_services(server: ApiServer) -> None:
+    response: Any = message_factory.GetMessageClass(
+        descriptions.POOL.FindMessageTypeByName("grpc.health.v1.HealthListResponse")
+    )
+    ask = server.api.channel.unary_unary(
+        "/grpc.health.v1.Health/List", response_deserializer=response.FromString, request_serializer=bytes
+    )
+    answer = ask(b"", timeout=PATIENCE)
+    assert {name: entry.status for name, entry in answer.statuses.items()} == dict.fromkeys(NAMES, SERVING)

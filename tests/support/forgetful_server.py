@@ -36,13 +36,13 @@ def _recording(key: requests.RequestKey | None, *arguments: Any, **options: Any)
     _record(key, *arguments, **options)
 
 
-def _answering(self: Any, call: Callable[[Any, Any], Any], method: str) -> Any:
+def _answering(self: Any, call: Callable[[Any, Any], Any], path: str) -> Any:
     async def answer(request: Any, context: Any) -> Any:
         found = await call(request, context)
-        _die_at(method.rpartition("/")[2], "answering")
+        _die_at(path.rpartition("/")[2], "answering")
         return found
 
-    return _unary(self, answer, method)
+    return _unary(self, answer, path)
 
 
 if __name__ == "__main__":

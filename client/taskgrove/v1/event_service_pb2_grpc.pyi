@@ -30,7 +30,8 @@ class EventServiceStub:
     """Tells what happens to tasks, over all lists: what a view of many tasks needs in order to stay true.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason.
     """
 
     @_typing.overload
@@ -58,7 +59,8 @@ class EventServiceAsyncStub(EventServiceStub):
     """Tells what happens to tasks, over all lists: what a view of many tasks needs in order to stay true.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -82,7 +84,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells what happens to tasks, over all lists: what a view of many tasks needs in order to stay true.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason.
     """
 
     @_abc_1.abstractmethod

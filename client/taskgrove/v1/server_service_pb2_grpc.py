@@ -29,7 +29,8 @@ class ServerServiceStub(object):
     """Tells what the server is and what it can do.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason.
     """
 
     def __init__(self, channel):
@@ -54,7 +55,8 @@ class ServerServiceServicer(object):
     """Tells what the server is and what it can do.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason.
     """
 
     def GetServerInfo(self, request, context):
@@ -102,7 +104,8 @@ class ServerService(object):
     """Tells what the server is and what it can do.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason.
     """
 
     @staticmethod

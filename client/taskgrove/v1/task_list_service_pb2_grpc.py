@@ -29,7 +29,8 @@ class TaskListServiceStub(object):
     """Manages task lists.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason.
     """
 
     def __init__(self, channel):
@@ -69,7 +70,8 @@ class TaskListServiceServicer(object):
     """Manages task lists.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason.
     """
 
     def CreateTaskList(self, request, context):
@@ -167,7 +169,8 @@ class TaskListService(object):
     """Manages task lists.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason.
     """
 
     @staticmethod

@@ -30,7 +30,8 @@ class TaskServiceStub(object):
     that the agent writes.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
     Request ids. Every method of this API that changes something takes a `request_id` that makes it safe to repeat after
@@ -120,7 +121,8 @@ class TaskServiceServicer(object):
     that the agent writes.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
     Request ids. Every method of this API that changes something takes a `request_id` that makes it safe to repeat after
@@ -360,7 +362,8 @@ class TaskService(object):
     that the agent writes.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
     Request ids. Every method of this API that changes something takes a `request_id` that makes it safe to repeat after

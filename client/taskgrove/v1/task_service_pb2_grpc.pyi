@@ -31,7 +31,8 @@ class TaskServiceStub:
     that the agent writes.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
     Request ids. Every method of this API that changes something takes a `request_id` that makes it safe to repeat after
@@ -158,7 +159,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     that the agent writes.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
     Request ids. Every method of this API that changes something takes a `request_id` that makes it safe to repeat after
@@ -281,7 +283,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     that the agent writes.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE) and INTERNAL (INTERNAL); see ErrorReason. A task that fails is not an
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) and INTERNAL (INTERNAL); see
+    ErrorReason. A task that fails is not an
     error of an RPC: read its state.
 
     Request ids. Every method of this API that changes something takes a `request_id` that makes it safe to repeat after

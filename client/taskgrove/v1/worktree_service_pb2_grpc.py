@@ -46,7 +46,8 @@ class WorktreeServiceStub(object):
     its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS, REQUEST_TOO_LARGE) and INTERNAL (INTERNAL);
+    see ErrorReason.
     """
 
     def __init__(self, channel):
@@ -128,7 +129,8 @@ class WorktreeServiceServicer(object):
     its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS, REQUEST_TOO_LARGE) and INTERNAL (INTERNAL);
+    see ErrorReason.
     """
 
     def GetWorktreeStatus(self, request, context):
@@ -341,7 +343,8 @@ class WorktreeService(object):
     its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS, REQUEST_TOO_LARGE) and INTERNAL (INTERNAL);
+    see ErrorReason.
     """
 
     @staticmethod

@@ -47,7 +47,8 @@ class WorktreeServiceStub:
     its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS, REQUEST_TOO_LARGE) and INTERNAL (INTERNAL);
+    see ErrorReason.
     """
 
     @_typing.overload
@@ -165,7 +166,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS, REQUEST_TOO_LARGE) and INTERNAL (INTERNAL);
+    see ErrorReason.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -279,7 +281,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
     its caller, PushBranch with all who wait for it.
 
     Errors that any method may return besides its own: UNAUTHENTICATED (TOKEN_INVALID), UNAVAILABLE
-    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS) and INTERNAL (INTERNAL); see ErrorReason.
+    (SERVER_DRAINING, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (TOO_MANY_CALLS, REQUEST_TOO_LARGE) and INTERNAL (INTERNAL);
+    see ErrorReason.
     """
 
     @_abc_1.abstractmethod

@@ -51,6 +51,9 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
     errors.RemoteNotFound: (_Code.NOT_FOUND, "REMOTE_NOT_FOUND"),
     errors.SetupLogNotFound: (_Code.NOT_FOUND, "SETUP_LOG_NOT_FOUND"),
     errors.HoldNotFound: (_Code.NOT_FOUND, "HOLD_NOT_FOUND"),
+    errors.ServiceUnknown: (_Code.NOT_FOUND, "SERVICE_UNKNOWN"),
+    errors.MethodUnknown: (_Code.UNIMPLEMENTED, "METHOD_UNKNOWN"),
+    errors.RequestTooLarge: (_Code.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE"),
     errors.NoWorktree: (_Code.FAILED_PRECONDITION, "NO_WORKTREE"),
     errors.WorkMissing: (_Code.FAILED_PRECONDITION, "WORK_MISSING"),
     errors.WorktreeBusy: (_Code.ABORTED, "WORKTREE_BUSY"),
@@ -94,6 +97,12 @@ TABLE: dict[type[errors.TaskgroveError], tuple[grpc.StatusCode, str]] = {
 }
 
 INTERNAL = (_Code.INTERNAL, "INTERNAL")
+
+
+def outcome(error: Exception) -> str:
+    """Returns code and reason of an error, for the log."""
+    code, reason = TABLE[type(error)] if isinstance(error, errors.TaskgroveError) else INTERNAL
+    return f"{code.name} reason={reason}"
 
 
 def to_status(error: Exception) -> status_pb2.Status:

@@ -9,34 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from taskgrove.v1 import (
-    event_service_pb2,
     event_service_pb2_grpc,
-    server_service_pb2,
     server_service_pb2_grpc,
-    task_list_service_pb2,
     task_list_service_pb2_grpc,
-    task_service_pb2,
     task_service_pb2_grpc,
-    worktree_service_pb2,
     worktree_service_pb2_grpc,
 )
-from taskgrove_server.api import addresses
+from taskgrove_server.api import addresses, descriptions, health_service, interceptors, request_bodies
 from taskgrove_server.api.interceptors import StatusInterceptor
 from taskgrove_server.api.socket_file import SocketFile
 from taskgrove_server.guarding import Troubles
 from taskgrove_server.tls import Tls
 
-SERVICES = (
-    task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
-    task_list_service_pb2.DESCRIPTOR.services_by_name["TaskListService"].full_name,
-    event_service_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
-    worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name,
-    server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
-)
+SERVICES = tuple(service.full_name for file in descriptions.SERVICE_FILES for service in file.services_by_name.values())
 
 OPTIONS = (
     # With the default of 1, a second server would bind the same port and get a share of the connections.
@@ -48,11 +36,8 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     # Without it an unanswered ping is noticed after 60 seconds, whatever the line above says (grpcio 1.80).
     ("grpc.http2.ping_timeout_ms", 20_000),
-    # The largest request that the protos allow has less than 1 MiB; the default is 4.
-    ("grpc.max_receive_message_length", 2 << 20),
-    # A token and what proxies and tracers add; more is refused before anything looks at it.
-    ("grpc.max_metadata_size", 8 << 10),
-    ("grpc.absolute_max_metadata_size", 16 << 10),
+    *request_bodies.OPTIONS,
+    *interceptors.OPTIONS,
     # No connection takes more than half of the places that there are for watchers by default.
     ("grpc.max_concurrent_streams", 2048),
     # With the default of 1000, calls that arrive together are cancelled, as when all watchers come back at once.
@@ -95,7 +80,7 @@ class Server:
         logging.getLogger("grpc._cython.cygrpc").addFilter(_LEAVING)
         self._interceptor = interceptor
         self._servicers = servicers
-        self._health = health.aio.HealthServicer()
+        self._health = health_service.HealthServicer(SERVICES)
         self._troubles = troubles
         #: The first serves all addresses, each later one a socket whose file was restored. None of them stops before
         #: the end: a call that comes while it does is cancelled.
@@ -149,7 +134,7 @@ class Server:
 
     async def drain(self) -> None:
         """Tells health checks that the server is about to stop."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.end()
 
     async def stop(self, grace: float) -> None:
         """Ends what goes on after `grace` seconds, then everything."""
@@ -172,16 +157,13 @@ class Server:
         event_service_pb2_grpc.add_EventServiceServicer_to_server(self._servicers.events, server)
         worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(self._servicers.worktrees, server)
         server_service_pb2_grpc.add_ServerServiceServicer_to_server(self._servicers.server, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        health_service.add_to(self._health, server)
         _add_reflection(server)
         return server
 
     async def tell_health(self) -> None:
         """Tells health checks how things are."""
-        vital = any(trouble.vital for trouble in self._troubles.current())
-        state = health_pb2.HealthCheckResponse.NOT_SERVING if vital else health_pb2.HealthCheckResponse.SERVING
-        for name in ("", *SERVICES):
-            await self._health.set(name, state)
+        await self._health.tell(serving=not any(trouble.vital for trouble in self._troubles.current()))
 
 
 def _bind(server: grpc.aio.Server, address: str, tls: Tls | None) -> str:
@@ -195,10 +177,10 @@ def _bind(server: grpc.aio.Server, address: str, tls: Tls | None) -> str:
 
 def _add_reflection(server: Any) -> None:
     """Serves reflection under both of its names; grpcio-reflection has v1alpha only (grpc/grpc#38576)."""
-    names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    names = (*SERVICES, health_service.SERVICE, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server, pool=descriptions.POOL)
     handler = grpc.stream_stream_rpc_method_handler(
-        reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
+        reflection.aio.ReflectionServicer(names, pool=descriptions.POOL).ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )

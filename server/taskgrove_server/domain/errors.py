@@ -3,6 +3,8 @@
     TaskgroveError
     ├── InvalidRequest            a field is missing or malformed
     ├── InvalidPageToken
+    ├── RequestTooLarge
+    ├── MethodUnknown
     ├── RequestIdReused
     ├── NotFound
     │   ├── TaskNotFound
@@ -11,7 +13,8 @@
     │   ├── BranchNotFound
     │   ├── RemoteNotFound
     │   ├── SetupLogNotFound
-    │   └── HoldNotFound
+    │   ├── HoldNotFound
+    │   └── ServiceUnknown
     ├── WrongState
     │   ├── TaskActive
     │   ├── NoPreviousRun
@@ -98,6 +101,27 @@ class InvalidPageToken(TaskgroveError):
         super().__init__("The page token was not made by this server for these filters: start from the first page.")
 
 
+class RequestTooLarge(TaskgroveError):
+    """The request is larger than requests may be; `part` is "message" or "metadata"."""
+
+    def __init__(self, part: str, limit: int) -> None:
+        super().__init__(
+            f"The {part} of the call has more than {limit} bytes, which the server does not take.",
+            part=part,
+            limit=limit,
+        )
+
+
+class MethodUnknown(TaskgroveError):
+    """The server has no such method."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(
+            f"The server has no method {method!r}: it may be older than the caller, see GetServerInfo's api_revision.",
+            method=method,
+        )
+
+
 class RequestIdReused(TaskgroveError):
     """The request id was used before with another method or body."""
 
@@ -168,6 +192,13 @@ class HoldNotFound(NotFound):
 
     def __init__(self, hold_id: str) -> None:
         super().__init__(f"There is no hold {hold_id!r}: it has ended, or never was.", hold_id=hold_id)
+
+
+class ServiceUnknown(NotFound):
+    """A health check names no service of the server."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"The server has no service {service!r}.", service=service)
 
 
 class WrongState(TaskgroveError):
