@@ -12,10 +12,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import select
 import signal
+import textwrap
 import threading
 from collections.abc import Generator
+from typing import Any
 
 from taskgrove_server.guarding import Steady, Troubles
 
@@ -23,6 +26,9 @@ from taskgrove_server.guarding import Steady, Troubles
 PATIENCE = 1.0
 
 _STDERR = 2
+
+#: What would end a line, or move the cursor of a terminal.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 #: Bytes that are passed on at a time.
 _BLOCK = 1 << 16
@@ -32,11 +38,15 @@ _BLOCK = 1 << 16
 def passed_on(level: str) -> Generator[None]:
     """Has everything that is said on standard error, the log too, go through the thread meanwhile."""
     standard_error = _StandardError()
-    logging.basicConfig(
-        level=level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        handlers=[_Handler(standard_error)],
-    )
+    handler = _Handler(standard_error)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # What libraries say below a warning is none of a person's business, but has people's words in it: Peewee tells each
+    # statement with its values, GitPython each command.
+    least = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=max(logging.WARNING, least), handlers=[handler])
+    logging.getLogger("taskgrove_server").setLevel(least)
+    # It names the changes of the tables, which whoever upgrades wants to know.
+    logging.getLogger("peewee.migrations").setLevel(max(logging.INFO, least))
     logging.captureWarnings(True)
     try:
         yield
@@ -132,6 +142,20 @@ class _StandardError:
                 poll = select.poll()
                 poll.register(self._real, select.POLLOUT)
                 poll.poll()
+
+
+class _Formatter(logging.Formatter):
+    """Keeps a record in its line, whatever people or programs have written into it; a trace stands indented below."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return _CONTROL.sub(_escaped, super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return textwrap.indent(super().formatException(ei), "  ")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found.group().encode("unicode_escape").decode("ascii")
 
 
 class _Handler(logging.Handler):

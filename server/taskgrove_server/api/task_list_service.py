@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import Any
 
@@ -18,6 +19,8 @@ from taskgrove_server.domain import clock, ids
 from taskgrove_server.domain.ids import TaskListId
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.store.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
@@ -112,6 +115,7 @@ class TaskListServicer(task_list_service_pb2_grpc.TaskListServiceServicer):
         valid.delete_task_list(request)
         key = request_key("DeleteTaskList", request)
         await stored(self._store.task_lists.delete(TaskListId(request.task_list_id), key))
+        log.info("Task list %s was deleted", request.task_list_id)
         return messages.DeleteTaskListResponse()
 
     async def _check_settings(self, settings: WorktreeSettings, working_dir: str | None) -> None:

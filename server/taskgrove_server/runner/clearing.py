@@ -112,8 +112,9 @@ class Clearing:
             answer = answering.encode(removal) if answering else None
             removed = self._store.worktrees.removed(
                 task_id, WorktreeState.DISCARDED, removal.saved_ref, request=key, answer=answer
-            )
-            return removed.result(), removal
+            ).result()
+            log.info("The worktree of task %s was discarded: %s", task_id, _sentence(removal))
+            return removed, removal
 
     def put_away(self, place: Place) -> str | None:
         """Removes the worktree of a task that a slot holds, and returns where its work was saved."""
@@ -197,6 +198,7 @@ class Clearing:
                 with suppress(OSError):
                     Path(set_aside).rename(sandbox)
             raise
+        log.info("Task %s was deleted%s", task_id, f"; its work is at {deleted.saved_ref}" if deleted.saved_ref else "")
         if set_aside:
             deleted = replace(deleted, leftover_path=self._emptied(set_aside, due).leftover_path)
             if answering:
@@ -266,7 +268,7 @@ class Clearing:
                 task_id, WorktreeState.PRUNED, removal.saved_ref, request=key, answer=answer
             )
             removed.result()
-            log.info("The worktree of task %s was pruned", task_id)
+            log.info("The worktree of task %s was pruned: %s", task_id, _sentence(removal))
             return removal
 
     def _note(self, task_id: TaskId, saved_ref: str) -> None:
@@ -332,6 +334,16 @@ def _so_far(pruned: Pruned, task_id: TaskId, answering: Answering[Pruned] | None
         return answering.encode(replace(pruned, removals=[*pruned.removals, (task_id, removal)]))
 
     return Answering(answering.key, encode)
+
+
+def _sentence(removal: Removal) -> str:
+    """Says what was removed and what was saved, for the log."""
+    saved = f"saved at {removal.saved_ref} as {removal.saved_commit}" if removal.saved_ref else "with nothing to save"
+    return f"branch {removal.branch or 'kept'}, {saved}{_left_over(removal)}"
+
+
+def _left_over(removal: Removal) -> str:
+    return f", not all of it: {removal.leftover_path} is left" if removal.leftover_path else ""
 
 
 def _saved_before(task: Task) -> str | None:

@@ -112,6 +112,7 @@ class Landings:
             branch = remote_branch or place.worktree.branch
             said = pushing.push(self._worktrees.git, place.repository, remote, subject.head, branch, force=force)
             pushed = Pushed(branch, subject.head, said)
+            log.info("Task %s was pushed to %s as %s: commit %s", task_id, remote, branch, subject.head)
             if answering:
                 self._store.requests.record(answering.key, task_id, answering.encode(pushed)).result()
             return pushed
