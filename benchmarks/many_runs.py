@@ -25,6 +25,9 @@ from support.tasks_gates import Gate, until
 #: Lines a second of each run.
 RATE = 20
 
+#: MiB of memory that a run may take beside the server and its agent.
+BOUND = 3.0
+
 #: Seconds within which all have to have been started, and a client to be done.
 PATIENCE = 180.0
 
@@ -39,7 +42,7 @@ COLUMNS = (
     "lines",
     "of",
     "out of order or short",
-    "supervisors MiB",
+    "supervisors' PSS MiB",
 )
 
 #: Writes lines as the emitter of the peers does, but in Perl, of which many start and fit at once. It writes from a
@@ -73,7 +76,7 @@ class Sample:
     #: In the middle of it all.
     usage: sampling.Usage
     received: dict[str, Any]
-    #: Bytes that all supervisors hold.
+    #: Bytes that all supervisors hold, and what they are forked from: of what is shared, each its share.
     supervisors: int = 0
 
 
@@ -101,11 +104,12 @@ def run(*, quick: bool) -> Report:
         report.targets.append(
             Target("lines of ours to those expected", ours.received["lines"] / expected, 1, at_least=True)
         )
+        report.targets.append(Target("MiB of PSS for the supervisor of a run", ours.supervisors / 2**20 / runs, BOUND))
         report.notes.append(f"Server CPU, ours to bare: {ours.used / bare.used:.3g}.")
     report.notes += [
         f"{runs} runs of {RATE} lines/s for {seconds} s, of 300 bytes each; all watchers are in one client process.",
         "CPU is from the first line till all streams have ended; bare keeps lines in memory, ours in files and with",
-        "a supervisor for each run, whose memory includes what they share. Nothing is pinned to a core.",
+        "a supervisor for each run, of whose memory PSS counts what is shared once. Nothing is pinned to a core.",
     ]
     return report
 
@@ -120,7 +124,11 @@ def _ours(runs: int, seconds: int) -> Sample:
             port = int(server.target.rpartition(":")[2])
             token = (server.data / "token").read_text().strip()
             plan = {"port": port, "token": token, "lines": RATE * seconds, "names": names}
-            return _measure(server.pid, plan, gate, seconds, lambda: tasks_processes.supervisors(server))
+            return _measure(server.pid, plan, gate, seconds, lambda: _supervisors(server))
+
+
+def _supervisors(server: RunningServer) -> list[int]:
+    return [*tasks_processes.supervisors(server), *tasks_processes.fork_servers(server)]
 
 
 def _bare(runs: int, seconds: int) -> Sample:
@@ -165,7 +173,7 @@ def _measure(
             gate.open()
             time.sleep(seconds / 2)
             usage = sampling.usage(pid)
-            held = sum(sampling.usage(supervisor).resident for supervisor in supervisors())
+            held = sum(sampling.proportional(supervisor) for supervisor in supervisors())
             received: dict[str, Any] = json.loads(_hear(client))
             return Sample(sampling.processor_time(pid) - before, usage, received, held)
         finally:

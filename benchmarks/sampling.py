@@ -33,6 +33,12 @@ def usage(pid: int) -> Usage:
     )
 
 
+def proportional(pid: int) -> int:
+    """Returns the bytes of memory that a process holds, of what it shares with others its share."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(1024 * int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+
+
 def processor_time(pid: int) -> float:
     """Returns the seconds of processor time that a process has used, to the microsecond, where stat(5) has ticks."""
     # The clock that clock_getcpuclockid(3) returns on Linux, which Python has no name for.

@@ -252,7 +252,7 @@ class App:
             self._offloading.close(PATIENCE, self._worktrees.stop)
             repositories.stop()
             self._inquiries.close(GRACE)
-            starting.standby.dismiss()
+            starting.fork_server.dismiss()
             self._journal.close()
             self._log_reads.close()
             self._reads.close()
@@ -307,7 +307,7 @@ class App:
         try:
             targets = await server.start(self._settings.addresses, self._tls)
             self._server_service.addresses = targets
-            starting.standby.prepare()
+            starting.fork_server.prepare()
             self._versions.start()
             self._dispatcher.start()
             self._housekeeping.start()

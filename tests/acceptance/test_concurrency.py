@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import taskgrove
-from support import repositories, tasks_work
+from support import repositories, tasks_processes, tasks_work
 from support.server import RunningServer
 from support.tasks_gates import Gate
 from taskgrove.v1.task_pb2 import Task
@@ -59,6 +63,28 @@ def test_many_tasks_at_once_work_on_one_repository_without_a_failure(
         assert repositories.head(repository, task.worktree.branch) == task.worktree.head_commit
     assert tasks_work.snapshot(repository) == before
     repositories.git(repository, "fsck", "--strict")
+
+
+def test_tasks_begin_once_each_while_what_forks_their_supervisors_is_killed_again_and_again(
+    server: RunningServer, client: taskgrove.Client, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    task_list = tasks_work.make_list(client, f'echo "$TASKGROVE_RUN_ID" >> {begun}')
+    with ThreadPoolExecutor(1) as pool:
+        enqueued = [client.enqueue(task_list.id, f"Task {number}").id for number in range(2 * MANY)]
+        resting = pool.submit(lambda: [tasks_work.rest(client, task_id) for task_id in enqueued])
+        killed: set[int] = set()
+        while not resting.done() or not killed:
+            for pid in tasks_processes.fork_servers(server):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+            time.sleep(0.01)
+        tasks = resting.result()
+    assert [(task.state, task.failure.message) for task in tasks] == [(Task.STATE_SUCCEEDED, "")] * len(tasks)
+    runs = [run.id for task in tasks for run in tasks_work.runs(client, task)]
+    assert len(runs) == len(tasks)
+    assert sorted(begun.read_text().split()) == sorted(runs)
 
 
 def test_of_several_continues_at_once_one_is_taken(client: taskgrove.Client) -> None:

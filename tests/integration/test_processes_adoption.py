@@ -15,7 +15,7 @@ import pytest
 
 from support import process_room
 from support.process_room import BOUND, HIDER, STUBBORN, Room, end_of
-from taskgrove_server.processes import exits, files, standby, sweeping
+from taskgrove_server.processes import exits, files, program, sweeping
 from taskgrove_server.processes.ending import ProcessEnd
 from taskgrove_server.processes.starting import NeverStarted
 from taskgrove_server.processes.supervised import Supervised
@@ -27,7 +27,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
         yield opened
 
 
-def _supervise(directory: Path, program: Path = standby.PROGRAM) -> bytes:
+def _supervise(directory: Path, program: Path = program.PROGRAM) -> bytes:
     """Runs a supervisor to its end and returns what it complains of."""
     command = [sys.executable, "-I", "-S", str(program), str(directory)]
     return subprocess.run(command, timeout=BOUND, capture_output=True, check=False).stderr
@@ -108,7 +108,7 @@ def test_a_run_whose_supervisor_was_killed_too_is_swept_when_it_is_adopted(room:
 def test_a_supervisor_that_is_killed_before_the_start_is_told_from_one_that_was_not(room: Room) -> None:
     spec = room.spec("sh", "-c", "echo started")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(standby, "PROGRAM", Path("/no/such/supervisor.py"))
+        patch.setattr(program, "PROGRAM", Path("/no/such/supervisor.py"))
         handle = room.start(spec)
     end = end_of(handle)
     assert end.exit_code is None
@@ -125,7 +125,7 @@ def test_a_supervisor_that_is_killed_before_the_start_is_told_from_one_that_was_
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
     """A copy of the server's package, in which files can be replaced."""
-    source = standby.PROGRAM.parents[1]
+    source = program.PROGRAM.parents[1]
     package = tmp_path / "installed" / source.name
     shutil.copytree(source / "processes", package / "processes", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").touch()
@@ -139,7 +139,7 @@ def test_a_package_that_is_being_replaced_is_told_from_an_agent_that_failed(
     (installed / missing).unlink()
     spec = room.spec("sh", "-c", "echo started")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(standby, "PROGRAM", installed / "supervisor.py")
+        patch.setattr(program, "PROGRAM", installed / "supervisor.py")
         end = end_of(room.start(spec))
     assert (end.never_started, end.exit_code, end.supervised) == (True, None, False)
     assert not Path(spec.log_path).exists()
@@ -155,7 +155,7 @@ def test_an_agent_lives_though_the_package_is_replaced_while_it_starts(
         module.write_text(content)
     spec = room.spec("sh", "-c", "touch started; cat; exit 3", stdin=b"hello\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(standby, "PROGRAM", installed / "supervisor.py")
+        patch.setattr(program, "PROGRAM", installed / "supervisor.py")
         handle = room.start(spec)
     process_room.until((room.path / "started").exists, "the agent is started")
     assert not handle.ended(0.2)

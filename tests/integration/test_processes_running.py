@@ -19,13 +19,13 @@ import pytest
 
 from support import process_room
 from support.process_room import Room, end_of
-from taskgrove_server.processes import exits, files, standby, starting, supervised
+from taskgrove_server.processes import exits, files, program, starting, supervised
 from taskgrove_server.processes.ending import ProcessEnd
 
 
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    with process_room.room(tmp_path) as opened:
+@pytest.fixture(params=[False, True], ids=["directly", "forked"])
+def room(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Room]:
+    with process_room.room(tmp_path, forked=request.param) as opened:
         yield opened
 
 
@@ -134,7 +134,7 @@ def test_a_program_that_is_being_replaced_is_told_from_one_that_is_not_there(roo
 def test_a_machine_short_of_descriptors_is_told_from_a_program_that_is_not_there(room: Room, most: int) -> None:
     spec = room.spec("true")
     directory = process_room.write_orders(room, spec)
-    command = f"ulimit -n {most}; exec {sys.executable} -I -S {standby.PROGRAM} {directory}"
+    command = f"ulimit -n {most}; exec {sys.executable} -I -S {program.PROGRAM} {directory}"
     subprocess.run(["sh", "-c", command], timeout=process_room.BOUND, check=True)
     end = room.adopt(spec.run_id)
     assert isinstance(end, ProcessEnd)
@@ -265,7 +265,7 @@ def test_an_ended_supervisor_is_no_zombie(room: Room) -> None:
     handle = room.start(room.spec("true"))
     supervisor = room.supervisor(handle.run_id)
     end_of(handle)
-    assert not Path(f"/proc/{supervisor}").exists()
+    process_room.until(lambda: not Path(f"/proc/{supervisor}").exists(), "the supervisor is reaped")
 
 
 def test_a_handle_closed_early_lets_the_process_go_on_and_is_reaped_later(room: Room) -> None:
@@ -282,7 +282,7 @@ def test_a_handle_closed_early_lets_the_process_go_on_and_is_reaped_later(room: 
     adopted.stop()
     assert end_of(adopted).exit_code == 143
     end_of(room.start(room.spec("true")))
-    assert not Path(f"/proc/{supervisor}").exists()
+    process_room.until(lambda: not Path(f"/proc/{supervisor}").exists(), "the supervisor is reaped")
 
 
 @pytest.mark.parametrize(

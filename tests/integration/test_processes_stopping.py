@@ -17,9 +17,9 @@ from taskgrove_server.processes.spec import Rung
 from taskgrove_server.processes.supervised import Supervised
 
 
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    with process_room.room(tmp_path) as opened:
+@pytest.fixture(params=[False, True], ids=["directly", "forked"])
+def room(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Room]:
+    with process_room.room(tmp_path, forked=request.param) as opened:
         yield opened
 
 

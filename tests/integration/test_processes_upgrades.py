@@ -13,7 +13,7 @@ import pytest
 
 from support import process_room
 from support.process_room import BOUND, Room, end_of
-from taskgrove_server.processes import files, standby
+from taskgrove_server.processes import files, program
 from taskgrove_server.processes.ending import ProcessEnd
 
 #: What orders, and the word of an end, did not have from the first version on.
@@ -38,7 +38,7 @@ def test_the_orders_of_a_server_of_another_version_are_carried_out(room: Room, s
         for name in LATER_ORDERS:
             del orders[name]
     (directory / files.ORDERS).write_bytes(marshal.dumps(orders, 4))
-    subprocess.run([sys.executable, "-I", "-S", str(standby.PROGRAM), str(directory)], timeout=BOUND, check=True)
+    subprocess.run([sys.executable, "-I", "-S", str(program.PROGRAM), str(directory)], timeout=BOUND, check=True)
     end = room.adopt(spec.run_id)
     assert isinstance(end, ProcessEnd)
     assert (end.exit_code, end.supervised) == (3, True)

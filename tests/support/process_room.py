@@ -9,12 +9,13 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from taskgrove_server.domain.ids import RunId
 from taskgrove_server.processes import files, starting, sweeping
 from taskgrove_server.processes.ending import ProcessEnd
+from taskgrove_server.processes.fork_server import ForkServer
 from taskgrove_server.processes.spec import Rung, Spec
 from taskgrove_server.processes.supervised import Supervised
 
@@ -169,11 +170,22 @@ def times_of(handle: Supervised) -> tuple[float, float]:
 
 
 @contextmanager
-def room(path: Path) -> Generator[Room]:
+def forking() -> Generator[ForkServer]:
+    """Has supervisors forked, as a server does."""
+    starting.fork_server.prepare()
+    try:
+        yield starting.fork_server
+    finally:
+        starting.fork_server.dismiss()
+
+
+@contextmanager
+def room(path: Path, *, forked: bool = False) -> Generator[Room]:
     """Opens a room; when it is left, so are no processes."""
     opened = Room(path)
     try:
-        yield opened
+        with forking() if forked else nullcontext():
+            yield opened
     finally:
         for handle in opened.handles:
             handle.close()

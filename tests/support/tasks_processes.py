@@ -45,3 +45,15 @@ def supervisors(server: RunningServer) -> list[int]:
         with contextlib.suppress(OSError, IndexError):
             found.append(int(lock.read_text().split()[0]))
     return [pid for pid in found if is_alive(pid)]
+
+
+def fork_servers(server: RunningServer) -> list[int]:
+    """Returns the id of the process that the server has its supervisors forked from; none between two of them."""
+    found: list[int] = []
+    for task in Path(f"/proc/{server.pid}/task").iterdir():
+        # A process is the child of the thread that has started it.
+        for child in map(int, (task / "children").read_text().split()):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{child}/comm").read_text() == "fork server\n":
+                    found.append(child)
+    return found

@@ -1,7 +1,7 @@
 """The supervisor's way to the agent's start. For one run directory an agent is started at most once.
 
-Imports only what that takes: `signal` and `json` would add half to the time to the agent's first line. The rest,
-in `supervising`, is imported while the agent starts up.
+Imports only what that takes: in a supervisor that was not forked, `signal` and `json` would add half to the time to the
+agent's first line. The rest, in `supervising`, is imported while the agent starts up.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
+_PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _SIG_IGN = 1
 _HANGUP, _INTERRUPT, _KILL, _TERMINATE = 1, 2, 9, 15
@@ -27,8 +28,11 @@ _HANGUP, _INTERRUPT, _KILL, _TERMINATE = 1, 2, 9, 15
 _PATIENCE = 60.0
 
 
-def main(run_directory: str) -> None:
-    """Starts the agent that the orders in the run directory ask for, and stays until all of it has ended."""
+def main(run_directory: str, answer: int | None = None) -> None:
+    """Starts the agent that the orders in the run directory ask for, and stays until all of it has ended.
+
+    Tells on `answer`, if that is given, that the run is this supervisor's, and closes it.
+    """
     os.chdir(run_directory)
     lock = os.open(files.LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -36,7 +40,10 @@ def main(run_directory: str) -> None:
         orders = Orders.decode(_read(files.ORDERS))
     except (BlockingIOError, FileNotFoundError):
         return  # a server has given the run up
+    set_name(f"run {orders.run_id}")
     os.pwrite(lock, f"{os.getpid()} {orders.run_id}\n".encode(), 0)
+    if answer is not None:
+        _tell(answer)
     _stand_apart()
     files.write_private(files.NEW_EXIT, b" " * files.EXIT_SIZE)
     # From here on nobody can say that the agent was never started.
@@ -68,25 +75,10 @@ def main(run_directory: str) -> None:
     os._exit(0)
 
 
-def stand_by() -> None:
-    """Waits on standard input for a run directory, ended by a NUL, with all imported that a run takes."""
-    import importlib  # noqa: PLC0415 - not needed by one that has its run already
-
-    importlib.import_module("taskgrove_server.processes.supervising")  # for main, which is in a hurry then
-
-    told = b""
-    while not told.endswith(b"\0"):
-        chunk = os.read(0, 4096)
-        if not chunk:
-            os._exit(0)  # the server is gone, or has no use for this any more
-        told += chunk
-    run_directory = os.fsdecode(told[:-1])
-    null = os.open(os.devnull, os.O_RDONLY)
-    stderr = os.open(f"{run_directory}/{files.STDERR}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    for ours, standard in ((null, 0), (stderr, 2)):
-        os.dup2(ours, standard)
-        os.close(ours)
-    main(run_directory)
+def set_name(name: str) -> None:
+    """Gives this process the name that `ps -e` and `top` show; Linux keeps 15 bytes of it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def _import_supervising() -> ModuleType:
@@ -110,6 +102,15 @@ def _import_supervising() -> ModuleType:
 def _read(path: str) -> bytes:
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes 8 ms to import
         return file.read()
+
+
+def _tell(answer: int) -> None:
+    try:
+        os.write(answer, b"1")
+    except BrokenPipeError:
+        pass  # whoever asked has waited too long, and started another supervisor, which finds the lock taken
+    finally:
+        os.close(answer)
 
 
 def _stand_apart() -> None:

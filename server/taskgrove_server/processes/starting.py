@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskgrove_server.domain.ids import RunId
-from taskgrove_server.processes import ending, exits, files, supervised
+from taskgrove_server.processes import ending, exits, files, program, run_lock, supervised
 from taskgrove_server.processes.ending import ProcessEnd
+from taskgrove_server.processes.fork_server import ForkServer
 from taskgrove_server.processes.spec import Spec
-from taskgrove_server.processes.standby import Standby, spawn
 from taskgrove_server.processes.supervised import Supervised
 
-#: The supervisor that is ready before there is a run, if the server keeps one.
-standby = Standby()
+#: What supervisors are forked from, if the server keeps one.
+fork_server = ForkServer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +38,11 @@ def start(run_directory: Path, spec: Spec) -> Supervised:
     control = _open_control(directory)
     try:
         files.write_private(directory / files.ORDERS, orders)
-        supervisor = _spawn(directory)
-        try:
-            exit_fd = exits.watch(supervisor.pid, supervisor.wait)
-        except BaseException:
-            supervisor.kill()
-            supervisor.wait()
-            ending.unseen(directory, spec.run_id)
-            raise
+        exit_fd, supervisor = _start_supervisor(directory)
     except BaseException:
-        # The orders stay, by which it is known that nothing was started.
         os.close(control)
         raise
-    return Supervised(directory, spec.run_id, exit_fd=exit_fd, control=control, supervisor=supervisor)
+    return Supervised(directory, spec.run_id, exit_fd=exit_fd, control=control, supervisor=supervisor, is_ours=True)
 
 
 def adopt(run_directory: Path) -> Supervised | ProcessEnd | NeverStarted:
@@ -68,7 +58,7 @@ def adopt(run_directory: Path) -> Supervised | ProcessEnd | NeverStarted:
         return NeverStarted()
     try:
         deadline = time.monotonic() + 5
-        while not _locked(lock):
+        while not run_lock.take(lock):
             if found := _supervised(directory, lock):
                 return found
             if time.monotonic() > deadline:
@@ -76,7 +66,7 @@ def adopt(run_directory: Path) -> Supervised | ProcessEnd | NeverStarted:
             # The supervisor has just taken the lock, or another process is looking as well.
             time.sleep(0.005)
         # Whoever finds its orders gone starts nothing.
-        holder = _holder(lock)
+        holder = run_lock.holder(lock)
         if holder is None or (directory / files.ORDERS).exists():
             # First: a server that is killed in between is followed by one that finds the same.
             os.ftruncate(lock, 0)
@@ -87,15 +77,43 @@ def adopt(run_directory: Path) -> Supervised | ProcessEnd | NeverStarted:
     return ending.of(directory, holder[1])
 
 
-def _spawn(directory: Path) -> subprocess.Popen[bytes]:
+def _start_supervisor(directory: Path) -> tuple[int, subprocess.Popen[bytes] | None]:
+    """Returns a descriptor that polls readable from when the run's supervisor has ended, and its process if ours.
+
+    The descriptor is the end of a pipe whose other end the supervisor holds. So whichever comes up is waited for,
+    if there are two.
+    """
     supervised.reap_left_running()
-    if ready := standby.take(directory):
-        return ready
+    exit_fd, alive = os.pipe()
+    supervisor = None
+    try:
+        if not fork_server.fork(directory, alive):
+            supervisor = _spawn(directory, alive)
+    except BaseException as error:
+        # One that is forked late starts nothing any more if its orders are gone; and if it was first, it has started.
+        if _take_back(directory) or not isinstance(error, OSError):
+            os.close(exit_fd)
+            raise
+    finally:
+        os.close(alive)
+    return exit_fd, supervisor
+
+
+def _spawn(directory: Path, alive: int) -> subprocess.Popen[bytes]:
     stderr = os.open(directory / files.STDERR, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        return spawn((directory,), stdin=subprocess.DEVNULL, stderr=stderr)
+        return program.spawn((directory,), stdin=subprocess.DEVNULL, stdout=alive, stderr=stderr)
     finally:
         os.close(stderr)
+
+
+def _take_back(directory: Path) -> bool:
+    """Takes the orders away, and tells whether they were there: a supervisor removes them before it starts anything."""
+    try:
+        (directory / files.ORDERS).unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _open_control(directory: Path) -> int:
@@ -104,44 +122,21 @@ def _open_control(directory: Path) -> int:
 
 def _supervised(directory: Path, lock: int) -> Supervised | None:
     """Returns the handle of the supervisor that holds the lock; None if that is not clear yet."""
-    if not (holder := _holder(lock)):
+    if not (holder := run_lock.holder(lock)):
         return None
     pid, run_id = holder
     try:
-        exit_fd = exits.watch(pid, lambda: _wait_for_release(directory))
+        exit_fd = exits.watch(pid, lambda: run_lock.wait_for_release(directory))
     except ProcessLookupError:
         return None
     try:
         # The supervisor holds the lock while it lives, so if it does so still, the descriptor is of no later process
         # with the same id.
-        control = None if _locked(lock) else _open_control(directory)
+        control = None if run_lock.take(lock) else _open_control(directory)
     except BaseException:
         os.close(exit_fd)
         raise
     if control is None:
         os.close(exit_fd)
         return None
-    return Supervised(directory, run_id, exit_fd=exit_fd, control=control, supervisor=None)
-
-
-def _holder(lock: int) -> tuple[int, RunId] | None:
-    """Returns the supervisor's process id and the run, once it has written them."""
-    pid, _, run_id = os.pread(lock, 4096, 0).decode().rstrip("\n").partition(" ")
-    return (int(pid), RunId(run_id)) if run_id else None
-
-
-def _locked(lock: int) -> bool:
-    """Takes the lock if it is free, and tells whether it was."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _wait_for_release(directory: Path) -> None:
-    lock = os.open(directory / files.LOCK, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-    finally:
-        os.close(lock)
+    return Supervised(directory, run_id, exit_fd=exit_fd, control=control)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
 import select
-import signal
 import subprocess
 import threading
 import time
 from pathlib import Path
 
 from taskgrove_server.domain.ids import RunId
-from taskgrove_server.processes import ending, files, times
+from taskgrove_server.processes import ending, files, run_lock, times
 from taskgrove_server.processes.ending import ProcessEnd
 
 #: Supervisors whose handle was closed while they were running: reaped when the next one is started.
@@ -35,15 +33,18 @@ class Supervised:
         *,
         exit_fd: int,
         control: int,
-        supervisor: subprocess.Popen[bytes] | None,
+        supervisor: subprocess.Popen[bytes] | None = None,
+        is_ours: bool = False,
     ) -> None:
         self.run_directory = run_directory
         self.run_id = run_id
         #: Polls readable from when the process, all that it started, and the supervisor have ended.
         self.exit_fd = exit_fd
         self._control = control
+        #: Set if the supervisor is a child of this process.
         self._supervisor = supervisor
-        self._since = time.monotonic()
+        #: When the run began, by the monotonic clock, if this server began it.
+        self._since = time.monotonic() if is_ours else None
         self._closed = False
         self._over = False
         self._lock = threading.Lock()
@@ -65,7 +66,7 @@ class Supervised:
         """
         noted = times.read(self.run_directory)
         if noted is None:
-            return time.monotonic() - self._since if self._supervisor else None
+            return None if self._since is None else time.monotonic() - self._since
         return noted[0]
 
     def silence(self) -> float | None:
@@ -79,9 +80,7 @@ class Supervised:
     def stop(self) -> None:
         """Begins the ladder of the spec, which the supervisor climbs by itself. A second stop changes nothing."""
         # Whoever has frozen all processes of a run has frozen its supervisor too.
-        with self._lock, contextlib.suppress(OSError, AttributeError):
-            if not self._closed:
-                signal.pidfd_send_signal(self.exit_fd, signal.SIGCONT)
+        run_lock.wake_holder(self.run_directory)
         self._tell({"do": "stop"})
 
     def close_stdin(self) -> None:

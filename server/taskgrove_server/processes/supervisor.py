@@ -1,6 +1,6 @@
 """The supervisor's program: `python -I -S supervisor.py [RUN_DIRECTORY]`, once for each run.
 
-Without an argument it stands by until it is told the directory on its standard input, or that closes.
+Without an argument it is the fork server's: see forking.
 
 Uses nothing but the standard library. As short as can be, because a script is compiled at each start and an
 imported module is not.
@@ -13,6 +13,11 @@ from os import path
 # Not by pathlib, which takes 8 ms to import.
 sys.path.append(path.dirname(path.dirname(path.dirname(path.abspath(__file__)))))
 
-from taskgrove_server.processes import launching
+if sys.argv[1:]:
+    from taskgrove_server.processes import launching
 
-launching.main(sys.argv[1]) if sys.argv[1:] else launching.stand_by()
+    launching.main(sys.argv[1])
+else:
+    from taskgrove_server.processes import forking
+
+    forking.serve()

@@ -21,7 +21,6 @@ from taskgrove_server.domain.run import Run, RunState
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.processes import starting
 from taskgrove_server.runner import shortages
 from taskgrove_server.runner.execution import Attempt, Execution, Job
 from taskgrove_server.runner.holding import Holding, PutBack
@@ -98,7 +97,6 @@ class Flow:
         return once_more
 
     def _run(self, task: Task, mailbox: Mailbox) -> None:
-        starting.standby.renew()
         task_list = self._find_list(task, mailbox)
         if task_list is None:
             self._fail(task, mailbox, FailureKind.TASK_LIST_NOT_FOUND, "List not found.")
@@ -271,7 +269,6 @@ class Flow:
             log.exception("Task %s: unhandled error", task.id)
             with contextlib.suppress(Detached):
                 self._give_up(task, mailbox, error)
-        starting.standby.renew()
 
     def _give_up(self, task: Task, mailbox: Mailbox, error: Exception) -> None:
         """Brings a task to rest for an error of the server's own, or back to the queue when that will pass."""
