@@ -134,26 +134,30 @@ def test_24_tasks_at_once_beside_discards_all_get_their_worktrees(
     assert all(made.git(worktree.path, "status", "--porcelain") == "" for worktree in created)
 
 
-def test_different_repositories_do_not_wait_for_each_other_and_the_same_one_does(
+def test_neither_other_repositories_nor_other_tasks_of_the_same_wait_for_a_checkout(
     grove: worktrees.Worktrees, tmp_path: Path
 ) -> None:
-    slow = make_repository_with_filter(tmp_path / "slow", f"cat '{tmp_path}/gate' > /dev/null; cat")
+    slow = made.make_repository(tmp_path / "slow")
+    made.git(slow, "branch", "quick")
+    made.commit(slow, {".gitattributes": "filtered filter=slow\n", "filtered": "x\n"}, "What takes long to check out")
+    made.git(slow, "config", "filter.slow.smudge", f"cat '{tmp_path}/gate' > /dev/null; cat")
     other = made.make_repository(tmp_path / "other")
     os.mkfifo(tmp_path / "gate")
-    with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(grove.create, str(slow), ids.new_task_id(), "Slow")
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(grove.create, str(slow), ids.new_task_id(), "Slow", base_branch="main")
         try:
-            # Opening the gate to write waits until git's filter reads from it: the first add is under way.
+            # Opening the gate to write waits until git's filter reads from it: the first checkout is under way.
             with (tmp_path / "gate").open("wb"):
-                waiting = threads.submit(grove.discard, str(slow), TASK, "Another")
                 grove.create(str(other), ids.new_task_id(), "Quick")
+                quick = grove.create(str(slow), TASK, "Another", base_branch="quick")
+                assert made.git(quick.path, "status", "--porcelain") == ""
+                grove.discard(str(slow), TASK, "Another", base_branch="quick")
+                assert not Path(quick.path).exists()
                 assert not first.done()
-                assert not waiting.done()
         finally:
             (tmp_path / "gate").unlink()
             (tmp_path / "gate").write_bytes(b"")
         assert first.result(timeout=30).branch.endswith("slow")
-        waiting.result(timeout=30)
 
 
 @pytest.mark.parametrize("hook", ["exit 1", "sleep 60"])
@@ -254,6 +258,10 @@ def test_what_an_interrupted_create_left_is_made_anew(grove: worktrees.Worktrees
         Path(worktree.path, "README.md").unlink()
         (entry / "index").unlink()
 
+    def not_checked_out() -> None:
+        Path(worktree.path, "README.md").unlink()
+        (entry / "index").unlink()
+
     def without_head() -> None:
         locked_by_git()
         (entry / "HEAD").unlink()
@@ -280,6 +288,7 @@ def test_what_an_interrupted_create_left_is_made_anew(grove: worktrees.Worktrees
     for interruption in (
         locked_by_git,
         half_checked_out,
+        not_checked_out,
         without_head,
         without_git_file,
         without_directory,
@@ -322,7 +331,7 @@ def test_a_command_that_takes_too_long_is_stopped_with_its_children_and_leaves_n
     grove = worktrees.Worktrees(tmp_path / "dät ä/worktrees", commits.Author(), timeout=1)
     repository = make_repository_with_filter(tmp_path / "project", f"echo $$ > '{tmp_path}/pid'; exec sleep 60")
     start = time.monotonic()
-    with pytest.raises(locks.WorktreeFailed, match="'git worktree' did not finish within 1 seconds"):
+    with pytest.raises(locks.WorktreeFailed, match="'git reset' did not finish within 1 seconds"):
         grove.create(str(repository), TASK, "Fix the login")
     assert time.monotonic() - start < 20
     assert_nothing_is_left(repository, tmp_path)

@@ -114,9 +114,12 @@ class Worktrees:
             common_dir, base = found
             with self.locks.holding(common_dir):
                 self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._add_with_branch(repository, common_dir, path, branch, base)
-            return Worktree(path=path, branch=branch, base_commit=base, common_dir=common_dir)
-        return self._create_beside(repository, path, branch, start)
+                self._add_with_branch(repository, path, branch, base)
+            made = Worktree(path=path, branch=branch, base_commit=base, common_dir=common_dir)
+        else:
+            made = self._create_beside(repository, path, branch, start)
+        self._check_out(repository, made.path, made.branch, made.base_commit)
+        return made
 
     def own_names(self, task_id: TaskId, worktree: Worktree) -> tuple[str, str]:
         """Returns the path and the branch that a worktree has here which a data directory had that this one copies."""
@@ -174,7 +177,7 @@ class Worktrees:
         return (str(Path(answers[0]).resolve()), answers[1]) if len(answers) == 2 else None
 
     def _create_beside(self, repository: str, path: str, branch: str, start: str) -> Worktree:
-        """Makes a worktree where something stands in the way."""
+        """Makes a worktree, without its files, where something stands in the way."""
         with self.locks.exclusively(repository) as common_dir:
             base = self.git.ask(repository, "rev-parse", "--verify", "--quiet", f"{start}^{{commit}}")
             if base is None:
@@ -182,7 +185,7 @@ class Worktrees:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = next(free for free in _numbered(path) if self._clear_path(repository, free, base))
             branch = next(free for free in _numbered(branch) if self._clear_branch(repository, free, base, path))
-            self._add_with_branch(repository, common_dir, path, branch, base)
+            self._add_with_branch(repository, path, branch, base)
         return Worktree(path=path, branch=branch, base_commit=base, common_dir=common_dir)
 
     def discard(
@@ -253,10 +256,12 @@ class Worktrees:
             tip = branches.tip(self.git, repository, worktree.branch)
             saved = saving.Saved.find(self.git, repository, worktree.saved_ref)
             if tip:
-                self._add(repository, common_dir, worktree.path, worktree.branch)
+                self._add(repository, worktree.path, worktree.branch)
+                self._check_out(repository, worktree.path, worktree.branch, None)
             else:
                 tip = saved.head if saved else worktree.head_commit or worktree.base_commit
-                self._add_with_branch(repository, common_dir, worktree.path, worktree.branch, tip)
+                self._add_with_branch(repository, worktree.path, worktree.branch, tip)
+                self._check_out(repository, worktree.path, worktree.branch, tip)
             if saved and saved.is_snapshot and saved.head == tip:
                 self.git(worktree.path, "restore", f"--source={saved.commit}", "--worktree", "--", ".")
             return True
@@ -313,15 +318,15 @@ class Worktrees:
             if may():
                 registration.mend(self.git, repository, dirs.common, worktree, trusted=trusted)
 
-    def _add_with_branch(self, repository: str, common_dir: str, path: str, branch: str, start: str) -> None:
+    def _add_with_branch(self, repository: str, path: str, branch: str, start: str) -> None:
+        """Makes a worktree without its files, and its branch; see `_add`."""
         try:
             # --no-track and a commit id for the start: to write an upstream takes the lock of the repository's
             # config, on which parallel adds fail. Forced twice, git forgets that it had a worktree at this path
             # before, even a locked one.
-            self._add(repository, common_dir, path, start, "--force", "--force", "--no-track", "-b", branch)
+            self._add(repository, path, start, "--force", "--force", "--no-track", "-b", branch)
         except BaseException as error:
-            # With the old value: a branch that has moved on stays.
-            self._try(repository, "update-ref", "-d", f"refs/heads/{branch}", start)
+            self._delete_branch(repository, branch, start)
             if isinstance(error, commands.GitFailed):
                 # In words that say what to do, where it is this: git's own speak of a lock.
                 refusal = prefixes.taken(self.git, repository, branch[: branch.rfind("/") + 1])
@@ -329,21 +334,43 @@ class Worktrees:
                     raise WorktreeFailed(refusal.message) from error
             raise
 
-    def _add(self, repository: str, common_dir: str, path: str, revision: str, *options: str) -> None:
-        """Runs `git worktree add`. The worktree is locked, so that nobody's `git worktree prune` takes it."""
-        # Filters that keep something in the git directory get it before they have to check anything out.
-        stateful = filters.have_state(common_dir)
-        kept = ("--lock", "--reason", registration.REASON, *(("--no-checkout",) if stateful else ()))
+    def _add(self, repository: str, path: str, revision: str, *options: str) -> None:
+        """Runs `git worktree add`, without a checkout. The worktree is locked: no `git worktree prune` takes it."""
+        kept = ("--no-checkout", "--lock", "--reason", registration.REASON)
         try:
             self.git(repository, "worktree", "add", "--quiet", *kept, *options, "--", path, revision)
-            if stateful:
-                filters.share_state(common_dir, git_dirs.find(self.git, path).own)
-                self.git(path, "read-tree", "-m", "-u", "HEAD")
-        except BaseException as error:
+        except BaseException:
             self._remove(repository, path)
-            if isinstance(error, commands.GitFailed):
-                raise commands.GitFailed(filters.explained(error), error.status) from error
             raise
+
+    def _check_out(self, repository: str, path: str, branch: str, tip: str | None) -> None:
+        """Checks the files of a new worktree out, as `git worktree add` does it. If that fails, removes the worktree.
+
+        And its branch if `tip` is given, the commit that it was made at. Takes the repository's lock for that alone:
+        what takes the longest is not what others have to wait for. Raises WorktreeFailed.
+        """
+        try:
+            dirs = git_dirs.find(self.git, path)
+            # Filters that keep something in the git directory get it before they have to check anything out.
+            filters.share_state(dirs.common, dirs.own)
+            # With what filters find in their environment when `git worktree add` starts this.
+            environment = {"GIT_DIR": dirs.own, "GIT_WORK_TREE": path}
+            self.git(path, "reset", "--hard", "--quiet", "--no-recurse-submodules", environment=environment)
+        except BaseException as error:
+            with self.locks.exclusively(repository):
+                # Nobody has worked in it.
+                self._try(repository, "worktree", "remove", "--force", "--force", "--", path)
+                if registration.occupied(path):
+                    self._remove(repository, path)
+                if tip is not None:
+                    self._delete_branch(repository, branch, tip)
+                if isinstance(error, commands.GitFailed):
+                    raise commands.GitFailed(filters.explained(error), error.status) from error
+                raise
+
+    def _delete_branch(self, repository: str, branch: str, tip: str) -> None:
+        # With the old value: a branch that has moved on stays.
+        self._try(repository, "update-ref", "-d", f"refs/heads/{branch}", tip)
 
     def _remove(self, repository: str, path: str) -> None:
         """Removes a worktree, whatever state it is in, as far as possible."""
