@@ -224,7 +224,8 @@ def _clear(repository: Path) -> None:
     """Removes all worktrees and their branches, of which git grows slower."""
     for path in repositories.worktree_paths(repository):
         shutil.rmtree(path)
-    repositories.git(repository, "worktree", "prune")
+        # Twice: those of the server are locked.
+        repositories.git(repository, "worktree", "remove", "--force", "--force", path)
     repositories.git(repository, "branch", "-D", *(set(repositories.branches(repository)) - {"main"}))
 
 
