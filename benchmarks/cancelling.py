@@ -30,6 +30,7 @@ CASES = (
     ("a polite agent", tasks_trees.POLITE, False),
     ("tools in sessions of their own", tasks_trees.SESSIONS, False),
     ("children that ignore TERM", tasks_trees.IGNORING_CHILDREN, False),
+    ("an agent and a tool that ignore TERM", tasks_trees.IGNORING_SESSIONS, False),
     ("daemons without environment", tasks_trees.DAEMONS, False),
     ("an agent frozen by SIGSTOP", tasks_trees.FROZEN, False),
     ("tools, supervisor killed first", tasks_trees.SESSIONS, True),

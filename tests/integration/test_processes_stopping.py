@@ -171,3 +171,45 @@ def test_what_a_server_sends_to_all_its_service_does_not_end_the_supervisor(room
     room.wait_for(spec.run_id, b"still here")
     handle.close_stdin()
     assert end_of(handle).exit_code == 0
+
+
+#: Tells each SIGTERM with the time, and ignores it.
+_IGNORING = "$| = 1; $SIG{TERM} = sub { printf qq(%s %.3f\\n), $name, time }; print qq($name $$\\n); sleep 1 while 1;"
+
+
+def _times(log: bytes, word: bytes) -> list[float]:
+    """Returns the numbers that lines of a log have after a word."""
+    return [float(line.split()[1]) for line in log.splitlines() if line.startswith(word)]
+
+
+def test_tools_in_sessions_of_their_own_have_their_grace_beside_the_agents_but_not_at_its_cost(room: Room) -> None:
+    script = (
+        f"use Time::HiRes 'time'; if (fork) {{ our $name = 'agent'; {_IGNORING} }}"
+        f"POSIX::setsid(); our $name = 'tool'; {_IGNORING}"
+    )
+    spec = room.spec("perl", "-MPOSIX", "-e", script, ladder=(Rung("SIGTERM", 1.0),), sweep_grace=0.3)
+    handle = room.start(spec)
+    pids = [room.pid(spec.run_id, word) for word in (b"agent", b"tool")]
+    handle.stop()
+    end = end_of(handle)
+    (_, agent), (_, tool) = (_times(room.log(spec.run_id), word) for word in (b"agent", b"tool"))
+    assert end.end_time is not None
+    assert agent + 0.5 <= tool <= end.end_time.timestamp()
+    assert (end.exit_code, end.swept, end.survivors) == (137, 1, 0)
+    assert not any(map(process_room.lives, pids))
+
+
+def test_what_had_its_grace_together_with_the_agent_gets_no_second_one(room: Room) -> None:
+    script = (
+        f"use Time::HiRes 'time'; unless (fork) {{ our $name = 'child'; {_IGNORING} }}"
+        "$SIG{TERM} = sub { select undef, undef, undef, 0.6; exit 3 }; $| = 1; print qq(agent $$\n); sleep 1 while 1;"
+    )
+    spec = room.spec("perl", "-e", script, ladder=(Rung("SIGTERM", 30.0),), sweep_grace=0.5)
+    handle = room.start(spec)
+    pids = [room.pid(spec.run_id, word) for word in (b"agent", b"child")]
+    time.sleep(0.02)  # a tick: what is younger than the signal is told once more
+    handle.stop()
+    end = end_of(handle)
+    assert (end.exit_code, end.swept, end.survivors) == (3, 1, 0)
+    assert len(_times(room.log(spec.run_id), b"child")) == 2  # when it began, and one signal
+    assert not any(map(process_room.lives, pids))

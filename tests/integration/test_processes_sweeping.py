@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,3 +139,21 @@ def test_without_proc_the_agents_group_and_descendants_are_swept(monkeypatch: py
         strays = [one.pid for one in found if process_room.lives(one.pid)]
         assert len(strays) == 1
         os.kill(strays[0], 9)
+
+
+def test_a_grace_counts_from_when_a_process_was_told_before(tmp_path: Path) -> None:
+    mark = f"TASKGROVE_TEST={tmp_path}"
+    script = "trap '' TERM; echo ready; sleep 1000; sleep 1000"
+    with subprocess.Popen(
+        ["sh", "-c", script], env={**os.environ, "TASKGROVE_TEST": str(tmp_path)}, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        def look() -> list[sweeping.Process]:
+            process.poll()
+            return sweeping._find(mark)
+
+        _, left = sweeping.sweep(look, grace=1000, told=lambda _: time.monotonic() - 1000)
+        assert left == 0
+        assert process.wait(process_room.BOUND) == -9

@@ -67,6 +67,12 @@ IGNORING_CHILDREN = _shell(
 
 IGNORING = _shell("an agent that ignores signals", "trap '' HUP INT TERM; echo $$; sleep 1000; sleep 1000", 1)
 
+IGNORING_SESSIONS = _shell(
+    "an agent that ignores signals, and so does its tool in a session of its own",
+    "trap '' HUP INT TERM; setsid sh -c 'echo $$; sleep 1000; sleep 1000' & echo $$; sleep 1000; sleep 1000",
+    2,
+)
+
 DAEMONS = Tree(
     "daemons without their environment",
     ("perl", "-MPOSIX", "-e", f'{_DAEMON} daemon() for 1 .. 3; print "$$\\n"; sleep 1000;'),
@@ -94,7 +100,7 @@ BARE_STORM = Tree(
     1,
 )
 
-TREES = (POLITE, SESSIONS, IGNORING_CHILDREN, IGNORING, DAEMONS, FROZEN, STORM, BARE_STORM)
+TREES = (POLITE, SESSIONS, IGNORING_CHILDREN, IGNORING, IGNORING_SESSIONS, DAEMONS, FROZEN, STORM, BARE_STORM)
 
 #: What programs that succeed leave behind.
 LEFT_BEHIND = (

@@ -8,6 +8,9 @@ It takes messages from whichever server is there, a line of JSON each, on the FI
 
 The ladder goes on by itself if the server dies. Each rung ends with standard input closed, then waits its grace;
 SIGKILL is always the last. However the agent ends, all that it has left behind is swept before its end is recorded.
+The graces run side by side where that takes nothing from the agent: for at least half of its first grace it is alone to
+end its tools. Towards the end of that, those that it has started in sessions of their own get SIGTERM, so that their
+grace is over with the agent's; and what is left of its group, which had SIGTERM with it, is not told again.
 A run whose log has reached its limit is stopped in the same way, without a message.
 """
 
@@ -69,6 +72,14 @@ class Supervision:
         #: What is left of the ladder, next rung last; None while nobody asked to stop.
         self._rungs: list[tuple[str, float]] | None = None
         self._next_rung = math.inf
+        #: The first rung was climbed.
+        self._climbing = False
+        #: When what the agent has started in other sessions is told to end; infinite before a stop and once it was.
+        self._tools_due = math.inf
+        #: What was told so, and when; by the monotonic clock.
+        self._told: dict[tuple[int, int], float] = {}
+        #: When the agent's group got SIGTERM, by the monotonic clock and by the one that counts from the boot.
+        self._group_told: tuple[float, float] | None = None
         self._stdin.write(orders.stdin)
         orders.stdin = b""
         if not orders.keep_stdin_open:
@@ -79,11 +90,16 @@ class Supervision:
         _write_agent(self._agent)
         self._reap()  # it may have ended before anybody listened
         while self._status is None:
-            self._serve(self._next_rung - time.monotonic())
+            self._serve(min(self._next_rung, self._tools_due) - time.monotonic())
             self._climb()
+            self._tell_tools()
         stopped = self._rungs is not None
         swept, survivors = sweeping.sweep(
-            self._remains, grace=self._orders.sweep_grace, strike=self._strike, nap=self._nap
+            self._remains,
+            grace=self._orders.sweep_grace,
+            told=self._when_told,
+            strike=self._strike,
+            nap=self._nap,
         )
         self._reap()
         self._stderr.finish()
@@ -206,14 +222,39 @@ class Supervision:
             else:
                 self._signal(signal.Signals[rung])
             self._stdin.end()
-            self._next_rung = time.monotonic() + grace
+            now = time.monotonic()
+            self._next_rung = now + grace
+            if not self._climbing:
+                self._climbing = True
+                self._tools_due = now + max(grace - self._orders.sweep_grace, grace / 2)
+
+    def _tell_tools(self) -> None:
+        """Sends SIGTERM, when it is time, to all of the run that is not in the agent's group."""
+        now = time.monotonic()
+        if self._status is not None or now < self._tools_due:
+            return
+        self._tools_due = math.inf
+        for process in sweeping.find(self._orders.run_id, ancestor=os.getpid(), group=self._agent):
+            if process.group != self._agent and sweeping.tell(process):
+                self._told[process.identity] = now
+
+    def _when_told(self, process: sweeping.Process) -> float | None:
+        """Returns when a process was told to end before the sweep."""
+        if process.group == self._agent and self._group_told:
+            when, boot_time = self._group_told
+            # Not what has been forked since.
+            return when if sweeping.has_begun_before(process, boot_time) else None
+        return self._told.get(process.identity)
 
     def _signal(self, number: int) -> None:
         # To all of the group, which has the agent's id until the agent is reaped. A stopped agent takes no signal
         # but SIGKILL until it is continued.
+        boot_time = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else 0
         with contextlib.suppress(OSError):
             os.killpg(self._agent, number)
             os.killpg(self._agent, signal.SIGCONT)
+            if number == signal.SIGTERM:
+                self._group_told = (time.monotonic(), boot_time)
 
 
 def disk_is_full(file: bytes | int) -> bool:

@@ -73,39 +73,61 @@ def sweep(
     look: Callable[[], list[Process]],
     *,
     grace: float = 1.0,
+    told: Callable[[Process], float | None] = lambda _process: None,
     strike: Callable[[], None] | None = None,
     nap: Callable[[float], None] = time.sleep,
 ) -> tuple[int, int]:
     """Ends what `look` finds until it finds nothing: SIGTERM, `grace` seconds to obey, then SIGKILL.
 
-    Returns how many processes were signalled, and how many of them are left: those that belong to another user, or
-    that the kernel does not let go. Once the grace is over, `strike` is called before each look: it ends what it
-    can faster than a look finds it. `nap` lets so many seconds pass.
+    Returns how many processes were met, and how many of them are left: those that belong to another user, or that the
+    kernel does not let go. `told` returns when a process was sent SIGTERM before, by the monotonic clock: its grace
+    counts from then. Once the grace is over, `strike` is called before each look: it ends what it can faster than a
+    look finds it. `nap` lets so many seconds pass.
     """
     begin = time.monotonic()
-    met: set[tuple[int, int]] = set()
+    #: When each process that was met is to be killed.
+    due: dict[tuple[int, int], float] = {}
     foreign: set[tuple[int, int]] = set()
     while found := [process for process in look() if process.identity not in foreign]:
-        elapsed = time.monotonic() - begin
-        if elapsed > grace + _PATIENCE:
-            return len(met), len(foreign) + len(found)
-        polite = elapsed < grace
+        now = time.monotonic()
+        if now > begin + grace + _PATIENCE:
+            return len(due), len(foreign) + len(found)
+        polite = now < begin + grace
         for process in found:
-            if process.zombie or (polite and process.identity in met):
+            if process.zombie:
                 continue
-            met.add(process.identity)
-            # A stopped process takes no signal but SIGKILL until it is continued.
-            signals = (signal.SIGTERM, signal.SIGCONT) if polite else (signal.SIGKILL,)
-            if not _send(process, *signals):
+            is_new = process.identity not in due
+            before = told(process) if is_new else None
+            if is_new:
+                due[process.identity] = grace + (begin if before is None else min(begin, before))
+            if now >= due[process.identity]:
+                obeys = _send(process, signal.SIGKILL)
+            elif is_new and before is None:
+                obeys = tell(process)
+            else:
+                continue
+            if not obeys:
                 foreign.add(process.identity)
         if strike and not polite:
             strike()
-        _wait(
-            [process for process in found if process.identity not in foreign],
-            grace - elapsed if polite else 0.05,
-            nap,
-        )
-    return len(met), len(foreign)
+        left = [process for process in found if process.identity not in foreign]
+        rest = [due[process.identity] - now for process in left if process.identity in due]
+        _wait(left, max(0.05, min(rest, default=0)), nap)
+    return len(due), len(foreign)
+
+
+def tell(process: Process) -> bool:
+    """Sends SIGTERM to a process; returns False if that is not allowed."""
+    # A stopped process takes no signal but SIGKILL until it is continued.
+    return _send(process, signal.SIGTERM, signal.SIGCONT)
+
+
+def has_begun_before(process: Process, boot_time: float) -> bool:
+    """Tells whether a process has begun before a moment, by the clock that counts from the machine's start.
+
+    False if it cannot be told: where that is not seen, or less than a tick before.
+    """
+    return 0 < process.start < int(boot_time * os.sysconf("SC_CLK_TCK"))
 
 
 def children() -> list[int]:
