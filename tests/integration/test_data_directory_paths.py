@@ -25,9 +25,10 @@ from taskgrove_server.store.store import Store
 class Kept:
     """A store with a task that has a worktree, and one that has a sandbox."""
 
-    def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True)
+    def __init__(self, root: Path, places: Path | None = None) -> None:
+        root.mkdir(parents=True, exist_ok=True)
         self.root = root
+        places = places or root
         self.store = Store(root / "taskgrove.db", lambda _: None)
         now = clock.now()
         task_list = TaskList(ids.new_task_list_id(), "A list", "/repository", RunConfig(), now, now)
@@ -35,13 +36,13 @@ class Kept:
         self.tasks = [self._task(task_list, name) for name in ("one", "two")]
         one, two = (task.id for task in self.tasks)
         worktree = Worktree(
-            path=str(root / "worktrees" / f"{one}-2"),
+            path=str(places / "worktrees" / f"{one}-2"),
             branch="taskgrove/it",
             base_commit="0" * 40,
-            setup_log_path=str(root / "logs" / f"{one}_setup.log"),
+            setup_log_path=str(places / "logs" / f"{one}_setup.log"),
         )
         self._run(self.tasks[0], f"{worktree.path}/packages/app", worktree)
-        self._run(self.tasks[1], str(root / "sandboxes" / two), None)
+        self._run(self.tasks[1], str(places / "sandboxes" / two), None)
 
     def _task(self, task_list: TaskList, title: str) -> Task:
         now = clock.now()
@@ -145,7 +146,26 @@ def test_a_link_to_the_directory_makes_no_difference(tmp_path: Path) -> None:
     kept.store.close()
 
 
+def test_a_part_that_is_a_link_is_told_where_it_is(tmp_path: Path) -> None:
+    """Git tells the place of a worktree without links, and is compared with."""
+    large = (tmp_path / "large disk").resolve()
+    for part in ("logs", "worktrees", "sandboxes"):
+        (large / part).mkdir(parents=True)
+    root = tmp_path / "data"
+    root.mkdir()
+    for part in ("logs", "worktrees", "sandboxes"):
+        (root / part).symlink_to(large / part)
+    kept = Kept(root, places=large)
+    assert paths(kept.store, kept.tasks) == expected(large, kept.tasks)
+    kept.store.close()
+    data_directories.make_absolute(root, str(large))
+    kept.store = Store(root / "taskgrove.db", lambda _: None)
+    assert paths(kept.store, kept.tasks) == expected(large, kept.tasks)
+    kept.store.close()
+
+
 def test_the_directory_beside_it_is_another(kept: Kept) -> None:
     data_paths.bind(kept.root)
-    assert data_paths.stored(f"{kept.root}-2/file") == f"{kept.root}-2/file"
-    assert data_paths.absolute(data_paths.stored(f"{kept.root}/file")) == f"{kept.root.resolve()}/file"
+    beside = f"{kept.root}/logs-2/file"
+    assert data_paths.stored(beside) == data_paths.absolute(beside) == beside
+    assert data_paths.stored(f"{kept.root}/logs/file") == "logs/file"

@@ -1,6 +1,7 @@
 """Paths in the data directory, which are stored relative to it: so they are right wherever it is moved.
 
-Everything outside of the database knows absolute paths only.
+Everything outside of the database knows absolute paths only. A part of the directory may be a link, as to a larger
+disk.
 """
 
 from __future__ import annotations
@@ -10,27 +11,33 @@ from pathlib import Path
 
 import peewee
 
-#: The data directory without symbolic links, and as it was named.
-_roots: tuple[str, ...] = ()
+#: The parts of a data directory in which stored paths lie.
+_PARTS = ("logs", "worktrees", "sandboxes")
+
+#: Where each is: without symbolic links, and as it was named.
+_places: dict[str, tuple[str, ...]] = {}
 
 
 def bind(root: Path) -> None:
     """Makes paths relative to `root` from now on. A process works with one data directory at a time."""
-    global _roots  # noqa: PLW0603 - as the tables are bound to one database
-    _roots = (str(root.resolve()), str(root.absolute()))
+    for part in _PARTS:
+        place = root.absolute() / part
+        _places[part] = (str(place.resolve()), str(place))
 
 
 def stored(path: str) -> str:
     """Returns a path as it is stored: relative if it lies in the data directory."""
-    for root in _roots:
-        if path.startswith(f"{root.rstrip(os.sep)}{os.sep}"):
-            return path.removeprefix(root).lstrip(os.sep)
+    for part, places in _places.items():
+        for place in places:
+            if path.startswith(f"{place}{os.sep}"):
+                return f"{part}{path.removeprefix(place)}"
     return path
 
 
 def absolute(path: str) -> str:
     """Returns the absolute path of one that was stored."""
-    return path if not path or path.startswith(os.sep) or not _roots else os.path.join(_roots[0], path)  # noqa: PTH118
+    part, separator, rest = path.partition(os.sep)
+    return f"{_places[part][0]}{separator}{rest}" if part in _places else path
 
 
 class DataPathField(peewee.TextField):
