@@ -18,7 +18,7 @@ try:
     from taskgrove_server.backups.refusals import BackupImpossible
     from taskgrove_server.commands import Command, Deed
     from taskgrove_server.domain.errors import DirectoryRefused, StoreUnavailable
-    from taskgrove_server.identity import IdentityUnclear
+    from taskgrove_server.identity import IdentityRefused
     from taskgrove_server.ownership import DataDirectoryUnusable
     from taskgrove_server.store.database import DatabaseUnusable
     from taskgrove_server.tls import TlsUnusable
@@ -32,7 +32,7 @@ del os.environ[_FORK_SUPPORT]
 FOR_A_PERSON = (
     settings.SettingsInvalid,
     DataDirectoryUnusable,
-    IdentityUnclear,
+    IdentityRefused,
     DatabaseUnusable,
     AddressUnusable,
     TlsUnusable,

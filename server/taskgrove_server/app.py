@@ -44,7 +44,7 @@ from taskgrove_server.identity import Arrival
 from taskgrove_server.idling import Idling
 from taskgrove_server.journal.journal import Journal
 from taskgrove_server.journal.wakeups import Wakeups
-from taskgrove_server.ownership import DataDirectory
+from taskgrove_server.ownership import DataDirectory, DataDirectoryUnusable
 from taskgrove_server.processes import starting
 from taskgrove_server.processes.spec import Graces
 from taskgrove_server.runner import disk_measures, programs
@@ -263,7 +263,11 @@ class App:
         identity = self._data.identity
         relocation = Relocation(self._store, self._journal, self._worktrees)
         if identity.arrival is Arrival.COPIED:
-            relocation.leave_original(identity.copied_from or "", self._data.worktrees)
+            try:
+                relocation.leave_original(identity.copied_from or "", self._data.worktrees)
+            except OSError as error:
+                message = f"The worktrees that were copied with {self._data.root} cannot be set aside: {error}"
+                raise DataDirectoryUnusable(message) from error
         elif identity.arrival is Arrival.MOVED:
             relocation.follow_move(identity.id, self._data.runs)
         self._data.settle()

@@ -32,8 +32,8 @@ NAME = originals.NOTE
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-class IdentityUnclear(Tellable):
-    """It cannot be told which data directory it is; the message says why, and what to do."""
+class IdentityRefused(Tellable):
+    """It cannot be told which data directory it is, or it is no whole one; the message says what to do."""
 
 
 class Arrival(StrEnum):
@@ -121,18 +121,21 @@ def displace(root: Path) -> None:
 def establish(root: Path) -> Identity:
     """Finds out which directory it is, and notes that; call it with the directory's lock.
 
-    Raises IdentityUnclear when the note is damaged, and OSError when it cannot be read or written.
+    Raises IdentityRefused when the note is damaged, or a copy has a part in common with its original, and OSError when
+    the note cannot be read or written.
     """
     here = _here(root)
     try:
         noted = Identity.read(root)
     except ValueError as error:
-        raise IdentityUnclear(
+        raise IdentityRefused(
             f"{root / NAME} is damaged ({error}), so that it cannot be told whether {root} is a copy of another data "
             "directory. If that other one is still used, copy this file from it; if there is none, remove the file. "
             "Then start again."
         ) from error
     identity = _identified(here, noted)
+    if identity.arrival is Arrival.COPIED:
+        _check_parts(root, identity)
     if identity != noted:
         try:
             identity.write(root)
@@ -142,6 +145,17 @@ def establish(root: Path) -> Identity:
             # The same place as before, on a disk that is full: what is noted of the machine can wait.
             log.warning("%s is as of an earlier start: %s", root / NAME, error)
     return identity
+
+
+def _check_parts(root: Path, copy: Identity) -> None:
+    """Raises IdentityRefused if a part of a copy is a link, by which it has that part in common with its original."""
+    for name in originals.PARTS:
+        place = (root / name).resolve()
+        if not place.is_relative_to(root.resolve()):
+            raise IdentityRefused(
+                f"{root} is a copy of {copy.copied_from}, but its {name!r} is a link to {place}, which the original "
+                "uses as well. Put a copy of that in the place of the link, and start again."
+            )
 
 
 def _here(root: Path) -> Identity:

@@ -28,6 +28,9 @@ DATABASE = "taskgrove.db"
 RUNS = "runs"
 WORKTREES = "worktrees"
 
+#: What no two data directories may have in common.
+PARTS = (DATABASE, RUNS, WORKTREES, "logs", "sandboxes")
+
 #: Seconds for which another place is looked at: it may be on a file server that is gone, which is why the directory
 #: was restored elsewhere.
 _PATIENCE = 5.0

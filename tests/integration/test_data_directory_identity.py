@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from taskgrove_server import identity
-from taskgrove_server.identity import Arrival, Identity, IdentityUnclear
+from taskgrove_server.identity import Arrival, Identity, IdentityRefused
 from taskgrove_server.ownership import DataDirectory, DataDirectoryUnusable
 
 
@@ -118,6 +118,22 @@ def test_one_that_was_put_together_from_a_backup_has_moved_whatever_its_number_i
     assert (found.id, found.arrival, found.mark) == (before.id, Arrival.MOVED, before.mark)
 
 
+@pytest.mark.parametrize("part", ["taskgrove.db", "runs", "worktrees", "logs", "sandboxes"])
+def test_a_copy_that_has_a_part_in_common_with_its_original_is_refused(root: Path, tmp_path: Path, part: str) -> None:
+    shared = root.with_name(f"shared-{part}")
+    (root / part).rename(shared)
+    (root / part).symlink_to(shared)
+    assert started(root).arrival is None
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy, symlinks=True)
+    with pytest.raises(IdentityRefused, match=f"'{part}' is a link"), DataDirectory(copy):
+        pass
+    assert noted(copy) == noted(root)
+    (copy / part).unlink()
+    assert started(copy).copied_from == str(root)
+    assert started(root.rename(tmp_path / "renamed")).arrival is Arrival.MOVED
+
+
 def remove_note(root: Path) -> None:
     (root / "identity.json").unlink()
 
@@ -171,7 +187,7 @@ def test_what_a_later_version_notes_as_well_is_passed_over(root: Path) -> None:
 )
 def test_a_damaged_note_is_refused_and_kept(root: Path, content: str) -> None:
     (root / "identity.json").write_text(content)
-    with pytest.raises(IdentityUnclear, match="is damaged"), DataDirectory(root):
+    with pytest.raises(IdentityRefused, match="is damaged"), DataDirectory(root):
         pass
     assert (root / "identity.json").read_text() == content
     remove_note(root)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 #: What the .git file of a copied worktree is called.
@@ -25,8 +26,10 @@ def set_aside(root: Path) -> str | None:
         return None
     for place in copied:
         dot = place / ".git"
-        if not place.is_symlink() and (dot.is_file() or dot.is_symlink()):
-            dot.replace(place / POINTER)
+        # Nor does git work in one that its agent has shut.
+        with suppress(PermissionError):
+            if not place.is_symlink() and (dot.is_file() or dot.is_symlink()):
+                dot.replace(place / POINTER)
     names = (root.with_name(f"copied-worktrees-{number}") for number in itertools.count(1))
     target = next(name for name in names if not os.path.lexists(name))
     root.rename(target)
