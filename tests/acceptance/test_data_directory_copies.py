@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -82,13 +83,13 @@ def test_what_is_done_in_the_copy_changes_nothing_of_the_original(
 ) -> None:
     command = 'echo "$TASKGROVE_RESUMES" >> work.txt; git rev-parse HEAD; git symbolic-ref HEAD'
     task_list = tasks_work.make_list(client, command, repository)
-    names = ("continued", "retried", "discarded", "landed", "deleted", "pruned", "untouched")
+    names = ("continued", "retried", "discarded", "landed", "deleted", "untouched")
     tasks = {name: tasks_work.rest(client, client.enqueue(task_list.id, name).id) for name in names}
     for task in tasks.values():
         Path(task.worktree.path, "not committed").write_text("yet")
     client.discard_worktree(tasks["deleted"].id)
     known = (data_directories.refs(repository), data_directories.registrations(repository))
-    files = data_directories.files(server.data / "worktrees")
+    files = {part: data_directories.files(server.data / part) for part in ("worktrees", "logs", "sandboxes")}
     heads = {name: task.worktree.head_commit for name, task in tasks.items()}
     with data_directories.copy(server) as copy, copy.client() as other:
         assert (data_directories.refs(repository), data_directories.registrations(repository)) == known
@@ -111,13 +112,14 @@ def test_what_is_done_in_the_copy_changes_nothing_of_the_original(
         other.discard_worktree(tasks["discarded"].id)
         other.land(tasks["landed"].id)
         other.delete_task(tasks["deleted"].id)
-        other.delete_task(tasks["pruned"].id, discard_worktree=True)
+        pruned = other.prune_worktrees(rested_for=timedelta(0))
+        assert {removal.task_id for removal in pruned.removals} == {tasks["continued"].id, tasks["retried"].id}
         refs, registrations = data_directories.refs(repository), data_directories.registrations(repository)
         assert {ref: refs.get(ref) for ref in known[0] if ref != "refs/heads/main"} == {
             ref: commit for ref, commit in known[0].items() if ref != "refs/heads/main"
         }
         assert {name: registrations.get(name) for name in known[1]} == known[1]
-        assert data_directories.files(server.data / "worktrees") == files
+        assert {part: data_directories.files(server.data / part) for part in files} == files
         # The original goes on, and so do both, with new tasks.
         client.continue_task(tasks["continued"].id, "Go on.")
         assert tasks_work.rest(client, tasks["continued"].id).state == Task.STATE_SUCCEEDED
@@ -126,7 +128,6 @@ def test_what_is_done_in_the_copy_changes_nothing_of_the_original(
         assert new.worktree.branch != also.worktree.branch
         client.discard_worktree(tasks["discarded"].id)
         client.delete_task(tasks["retried"].id, discard_worktree=True)
-        assert Path(retried.worktree.path, "work.txt").exists()
         assert repositories.head(repository, retried.worktree.branch) == retried.worktree.head_commit
         assert "Traceback" not in copy.log.read_text() + server.log.read_text()
 
