@@ -40,3 +40,5 @@ class TaskFilter:
     failure_kinds: frozenset[FailureKind] = frozenset()
     #: The task rests, and came to rest before.
     finished_before: datetime | None = None
+    #: The task is of one of these lists, or of `task_list_id`.
+    task_list_ids: frozenset[TaskListId] = frozenset()

@@ -20,8 +20,7 @@ from taskgrove_server.domain.event import Event, EventBounds, EventFilter, Event
 from taskgrove_server.domain.failures import FailureKind
 from taskgrove_server.domain.hold import Hold
 from taskgrove_server.domain.task import Task, TaskState
-from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.store import data_paths, models, rows
+from taskgrove_server.store import models, rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.writer import Changed, Writer
 
@@ -34,8 +33,7 @@ _LONGEST = 1 << 19
 #: Events that one transaction removes.
 _SLICE = 10_000
 
-#: What of a worktree may lie in the data directory.
-_PATHS = ("path", "setup_log_path")
+_ADD = "INSERT INTO event (kind, task_id, task_list_id, create_time, detail) VALUES (?, ?, ?, ?, ?)"
 
 
 class Events:
@@ -118,39 +116,22 @@ def record(
     if kind is EventKind.REPOSITORY_CHANGED:
         detail |= {"run_number": run_number, "repository_changes": repository_changes}
     if kind is EventKind.WORKTREE_UPDATED and task.worktree is not None:
-        detail["worktree"] = _from_worktree(task.worktree)
+        detail["worktree"] = rows.from_worktree(task.worktree)
     if kind is EventKind.TASK_FINISHED and task.failure is not None:
         detail["failure_kind"] = task.failure.kind.value
-    models.Event.create(
-        kind=kind.value,
-        task_id=task.id,
-        task_list_id=task.task_list_id,
-        create_time=rows.from_time(clock.now()),
-        detail=json.dumps(detail, ensure_ascii=False),
-    )
+    _add(kind, task.id, task.task_list_id, detail)
     changed.tasks.add(task.id)
 
 
 def record_hold(changed: Changed, kind: EventKind, hold: Hold) -> None:
     """Stores that a hold began or ended. Belongs into the same transaction."""
-    models.Event.create(
-        kind=kind.value,
-        task_id="",
-        task_list_id="",
-        create_time=rows.from_time(clock.now()),
-        detail=json.dumps({"hold": rows.from_hold(hold)}, ensure_ascii=False),
-    )
+    _add(kind, "", "", {"hold": rows.from_hold(hold)})
     changed.holds = True
 
 
-def _from_worktree(worktree: Worktree) -> dict[str, Any]:
-    columns = rows.from_worktree(worktree)
-    return columns | {name: data_paths.stored(columns[name]) for name in _PATHS if columns[name] is not None}
-
-
-def _to_worktree(columns: dict[str, Any]) -> Worktree:
-    paths = {name: data_paths.absolute(columns[name]) for name in _PATHS if columns.get(name) is not None}
-    return rows.worktree_from(columns | paths)
+def _add(kind: EventKind, task_id: str, task_list_id: str, detail: dict[str, Any]) -> None:
+    now = rows.from_time(clock.now())
+    models.run(_ADD, kind.value, task_id, task_list_id, now, json.dumps(detail, ensure_ascii=False))
 
 
 def _bounds() -> EventBounds:
@@ -174,7 +155,7 @@ def _to_event(row: models.Event) -> Event:
         slot=detail.get("slot"),
         run_number=detail.get("run_number"),
         is_retry=detail.get("is_retry", False),
-        worktree=_to_worktree(detail["worktree"]) if "worktree" in detail else None,
+        worktree=rows.worktree_from(detail["worktree"]) if "worktree" in detail else None,
         failure_kind=FailureKind(failure_kind) if failure_kind else None,
         repository_changes=tuple(detail.get("repository_changes", ())),
         hold=rows.to_hold(detail["hold"]) if "hold" in detail else None,

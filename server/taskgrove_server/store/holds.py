@@ -27,8 +27,9 @@ class Holds:
     @reading()
     def all(self) -> list[Hold]:
         """Returns what is held, ordered by when that began."""
-        query: Any = models.Hold.select().order_by(models.Hold.create_time, models.Hold.id).dicts()
-        return [rows.to_hold(columns) for columns in query]
+        found = models.run("SELECT * FROM hold ORDER BY create_time, id")
+        names = [name for name, *_ in found.description]
+        return [rows.to_hold(dict(zip(names, values, strict=True))) for values in found]
 
     def reckon(self, first_pause: timedelta) -> Future[None]:
         """Reckons anew when tasks try again, with the first pause of this server."""

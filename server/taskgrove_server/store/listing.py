@@ -2,65 +2,112 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import replace
-from datetime import datetime
+import contextlib
+import heapq
+import itertools
+import re
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from peewee import SQL, NodeList, Tuple, fn
-
+from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.listing import Order, TaskFilter
-from taskgrove_server.domain.task import Task, TaskState
-from taskgrove_server.store import models, rows, task_rows
+from taskgrove_server.domain.task import TaskState
+from taskgrove_server.store import models, rows
 
 #: A place in a listing: see domain.listing.Order.
 Place = tuple[int, ...]
 
+_KEYS = {
+    Order.NEWEST_FIRST: ("sequence", "DESC"),
+    Order.OLDEST_FIRST: ("sequence", "ASC"),
+    Order.LAST_CHANGED_FIRST: ("update_time, sequence", "DESC"),
+}
 
-def page(wanted: TaskFilter, order: Order, after: Place | None, size: int) -> list[tuple[Place, Task]]:
-    """Returns up to `size` tasks with their places, from behind the place `after`."""
-    key = _key(order)
-    matches = _matches(wanted)
-    if after is not None:
-        matches.append(_behind(key, order, after))
-    query = task_rows.joined().order_by(*_directed(key, order)).limit(size)
-    states = _states(wanted)
+
+@dataclass(slots=True)
+class _Conditions:
+    """What tasks must have, as SQL: all of it."""
+
+    texts: list[str] = field(default_factory=list[str])
+    parameters: list[Any] = field(default_factory=list[Any])
+
+    def add(self, text: str, *parameters: Any) -> None:
+        """Adds a condition."""
+        self.texts.append(text)
+        self.parameters += parameters
+
+    def add_one_of(self, expression: str, values: Sequence[Any]) -> None:
+        """Adds the condition that something has one of several values; with no values there is none."""
+        if values:
+            self.add(f"{expression} IN ({', '.join('?' * len(values))})", *values)
+
+    def and_equal(self, **values: Any) -> _Conditions:
+        """Returns these conditions, and that columns have values; None is no condition."""
+        more = _Conditions(list(self.texts), list(self.parameters))
+        for column, value in values.items():
+            if value is not None:
+                more.add(f"{column} = ?", value)
+        return more
+
+    @property
+    def clause(self) -> str:
+        """Returns the clause of a statement."""
+        return f"WHERE {' AND '.join(self.texts)}" if self.texts else ""
+
+
+def page(wanted: TaskFilter, order: Order, after: Place | None, size: int) -> list[tuple[Place, TaskId]]:
+    """Returns up to `size` tasks with their places, from behind the place `after`.
+
+    Asked for tasks of one list and in one state, SQLite finds them in an index in order; asked for several, it reads
+    on through the history until it has enough. So it is asked for each, and the answers are merged as far as needed.
+    Belongs into a transaction, or they are of different moments.
+    """
+    conditions = _conditions(wanted, order, after)
+    own = () if wanted.task_list_id is None else (wanted.task_list_id,)
+    lists = sorted(wanted.task_list_ids.union(own))
+    states = sorted(state.value for state in _states(wanted))
+    index = ""
     if wanted.finished_before is not None:
-        query = query.where(models.Task.sequence.in_(_finished(wanted, wanted.finished_before, order, after, size)))
-    elif len(states) > 1 and order is not Order.LAST_CHANGED_FIRST:
-        query = query.where(models.Task.sequence.in_(_first_of_each(matches, states, order, size)))
-    else:
-        if states:
-            matches.append(models.Task.state.in_([state.value for state in states]))
-        if matches:
-            query = query.where(*matches)
-    return [
-        (tuple(getattr(row, column.name) for column in key), rows.to_task(row, getattr(row, "worktree", None)))
-        for row in query
-    ]
+        # Its index has all that is asked for, in another order. SQLite would rather read on through the history in the
+        # right one, until it had enough.
+        index = "INDEXED BY task_finish_time"
+        conditions.add("finish_time < ?", rows.from_time(wanted.finished_before))
+        conditions.add_one_of("task_list_id", lists)
+        lists = []
+    if states and (order is Order.LAST_CHANGED_FIRST or wanted.finished_before is not None):
+        # No index has tasks of a state in this order.
+        conditions.add_one_of("state", states)
+        states = []
+    with contextlib.ExitStack() as stack:
+        found = [
+            stack.enter_context(_asked(conditions.and_equal(task_list_id=one, state=state), order, index))
+            for one in lists or (None,)
+            for state in states or (None,)
+        ]
+        merged = found[0] if len(found) == 1 else heapq.merge(*found, reverse=order is not Order.OLDEST_FIRST)
+        return [(tuple(place), TaskId(task_id)) for *place, task_id in itertools.islice(merged, size)]
 
 
 def scans(wanted: TaskFilter, order: Order) -> bool:
     """Tells whether a page may take time that grows with the history: no index has what is wanted."""
     sought = wanted.title_contains or wanted.created_after or wanted.created_before or wanted.failure_kinds
     # An index has those that came to rest before, and in another order: each page looks at all of them.
-    return bool(sought or wanted.finished_before) or (bool(wanted.states) and order is Order.LAST_CHANGED_FIRST)
+    return bool(sought or wanted.finished_before) or (bool(_states(wanted)) and order is Order.LAST_CHANGED_FIRST)
 
 
-def _key(order: Order) -> tuple[Any, ...]:
-    if order is Order.LAST_CHANGED_FIRST:
-        return models.Task.update_time, models.Task.sequence
-    return (models.Task.sequence,)
+@contextlib.contextmanager
+def _asked(conditions: _Conditions, order: Order, index: str) -> Generator[Iterator[tuple[Any, ...]]]:
+    """Yields the rows that have what they must: their places, and the tasks' ids.
 
-
-def _directed(key: tuple[Any, ...], order: Order) -> list[Any]:
-    return [column.asc() if order is Order.OLDEST_FIRST else column.desc() for column in key]
-
-
-def _behind(key: tuple[Any, ...], order: Order, after: Place) -> Any:
-    if len(key) == 1:
-        return key[0] > after[0] if order is Order.OLDEST_FIRST else key[0] < after[0]
-    return Tuple(*key) < after
+    They are read as they are taken. One that was not read to its end keeps its transaction open until it is closed.
+    """
+    key, direction = _KEYS[order]
+    directed = ", ".join(f"{column} {direction}" for column in key.split(", "))
+    tables = f"task {index}"
+    statement = f"SELECT {key}, id FROM {tables} {conditions.clause} ORDER BY {directed}"  # noqa: S608 - of ours alone
+    with contextlib.closing(models.run(statement, *conditions.parameters)) as found:
+        yield found
 
 
 def _states(wanted: TaskFilter) -> frozenset[TaskState]:
@@ -68,61 +115,22 @@ def _states(wanted: TaskFilter) -> frozenset[TaskState]:
         failed = frozenset({TaskState.FAILED})
         # With no state in common nothing matches; an impossible state finds that nothing.
         return failed if not wanted.states or TaskState.FAILED in wanted.states else wanted.states
-    return wanted.states
+    return frozenset() if wanted.states == frozenset(TaskState) else wanted.states
 
 
-def _matches(wanted: TaskFilter) -> list[Any]:
-    task = models.Task
-    matches: list[Any] = []
-    if wanted.task_list_id is not None:
-        matches.append(task.task_list_id == wanted.task_list_id)
+def _conditions(wanted: TaskFilter, order: Order, after: Place | None) -> _Conditions:
+    """Returns what tasks must have besides their list and state."""
+    conditions = _Conditions()
     if wanted.title_contains:
-        matches.append(task.title.contains(wanted.title_contains))
+        pattern = re.sub(r"([\\%_])", r"\\\1", wanted.title_contains)
+        conditions.add(r"title LIKE ? ESCAPE '\'", f"%{pattern}%")
     if wanted.created_after is not None:
-        matches.append(task.create_time >= rows.from_time(wanted.created_after))
+        conditions.add("create_time >= ?", rows.from_time(wanted.created_after))
     if wanted.created_before is not None:
-        matches.append(task.create_time < rows.from_time(wanted.created_before))
+        conditions.add("create_time < ?", rows.from_time(wanted.created_before))
     if wanted.failure_kinds:
-        kinds = [kind.value for kind in wanted.failure_kinds]
-        matches.append(fn.json_extract(task.failure, "$.kind").in_(kinds))
-    return matches
-
-
-def _finished(wanted: TaskFilter, before: datetime, order: Order, after: Place | None, size: int) -> Any:
-    """Returns a query for the sequences of a page of tasks that came to rest before.
-
-    With a plus before all other columns, SQLite takes the index of that: it would read on through the history in the
-    order of the listing otherwise, until it had enough.
-    """
-    task = models.Task
-    plain: dict[Any, Any] = {
-        column: NodeList((SQL("+"), column))
-        for column in (task.sequence, task.update_time, task.task_list_id, task.state)
-    }
-    key = tuple(plain[column] for column in _key(order))
-    matches = [task.finish_time < rows.from_time(before), *_matches(replace(wanted, task_list_id=None))]
-    if wanted.task_list_id is not None:
-        matches.append(plain[task.task_list_id] == wanted.task_list_id)
-    if states := _states(wanted):
-        matches.append(plain[task.state].in_([state.value for state in states]))
+        conditions.add_one_of("json_extract(failure, '$.kind')", [kind.value for kind in wanted.failure_kinds])
     if after is not None:
-        matches.append(_behind(key, order, after))
-    return task.select(task.sequence).where(*matches).order_by(*_directed(key, order)).limit(size)
-
-
-def _first_of_each(matches: list[Any], states: frozenset[TaskState], order: Order, size: int) -> Any:
-    """Returns a query for the sequences of the first `size` tasks in each of the states.
-
-    Asked for one state at a time, SQLite finds them in an index; asked for several, it reads on through the
-    history until it has enough.
-    """
-    parts = [
-        models.Task.select(models.Task.sequence)
-        .where(*matches, models.Task.state == state.value)
-        .order_by(*_directed((models.Task.sequence,), order))
-        .limit(size)
-        for state in states
-    ]
-    # SQLite takes no limit within a union but in a subquery.
-    wrapped: list[Any] = [part.select_from(part.c.sequence) for part in parts]
-    return functools.reduce(lambda union, part: union + part, wrapped)
+        key, direction = _KEYS[order]
+        conditions.add(f"({key}) {'<' if direction == 'DESC' else '>'} ({', '.join('?' * len(after))})", *after)
+    return conditions

@@ -18,6 +18,12 @@ T = TypeVar("T")
 #: Ids that one transaction removes.
 SLICE = 10_000
 
+_RECORD = """
+INSERT INTO request (id, method, fingerprint, subject_id, answer, create_time) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET answer = excluded.answer
+WHERE method = excluded.method AND fingerprint = excluded.fingerprint
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
@@ -99,23 +105,15 @@ def record(key: RequestKey | None, subject_id: str, answer: bytes | None = None)
     """
     if key is None:
         return
-    request = models.Request
-    row = request.insert(
-        id=key.id,
-        method=key.method,
-        fingerprint=key.fingerprint,
-        subject_id=subject_id,
-        answer=answer,
-        create_time=rows.from_time(clock.now()),
-    )
-    same = (request.method == key.method) & (request.fingerprint == key.fingerprint)
-    row.on_conflict(conflict_target=[request.id], update={request.answer: answer}, where=same).execute()
+    now = rows.from_time(clock.now())
+    models.run(_RECORD, key.id, key.method, key.fingerprint, subject_id, answer, now)
 
 
 def _recall(key: RequestKey) -> Recalled | None:
-    row = models.Request.get_or_none(models.Request.id == key.id)
+    row = models.run("SELECT method, fingerprint, subject_id, answer FROM request WHERE id = ?", key.id).fetchone()
     if row is None:
         return None
-    if (row.method, row.fingerprint) != (key.method, key.fingerprint):
+    method, fingerprint, subject_id, answer = row
+    if (method, fingerprint) != (key.method, key.fingerprint):
         raise errors.RequestIdReused(key.id)
-    return Recalled(row.subject_id, None if row.answer is None else bytes(row.answer))
+    return Recalled(subject_id, answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,16 +16,35 @@ from taskgrove_server.domain.run import Outcome, Run, RunState, Usage
 from taskgrove_server.domain.task import Subtask, Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.domain.worktree import CleanUp, Landing, LandStrategy, Worktree, WorktreeSettings, WorktreeState
-from taskgrove_server.store import models
+from taskgrove_server.store import data_paths, models
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _WORKTREE = tuple(field.name for field in fields(Worktree))
+_TASK_LIST = tuple(field.name for field in fields(TaskList))
+_TASK = tuple(field.name for field in fields(Task) if field.name != "worktree")
+
+_USAGE = tuple(field.name for field in fields(Usage))
+_OUTCOME = tuple(field.name for field in fields(Outcome) if field.name not in ("cancelled", "usage"))
+#: The id of the session is of both.
+_RUN = tuple(dict.fromkeys((*(field.name for field in fields(Run) if field.name != "outcome"), *_OUTCOME, *_USAGE)))
+
+#: What a statement selects of runs for `to_run`.
+RUN_COLUMNS = ", ".join(_RUN)
+
+#: What a statement selects of lists for `to_task_list`.
+TASK_LIST_COLUMNS = ", ".join(_TASK_LIST)
+
+#: What a statement selects of tasks, each joined to its worktree if it has one, for `to_task`.
+TASK_COLUMNS = ", ".join([*(f"task.{name}" for name in _TASK), *(f"worktree.{name}" for name in _WORKTREE)])
 
 #: The fields of a config that hold a span of time.
 _DURATIONS = {"run_timeout", "stall_timeout", "linger"}
 _LISTS = frozenset({"allowed_tools", "setting_sources"})
+
+#: What is written of a config, or of settings, in which nothing is set.
+_NOTHING = "{}"
 
 
 def from_time(value: datetime) -> int:
@@ -47,6 +67,14 @@ def _to_time_or_none(value: int | None) -> datetime | None:
     return None if value is None else to_time(value)
 
 
+def _from_path(path: str | None) -> str | None:
+    return None if path is None else data_paths.stored(path)
+
+
+def _to_path(path: str | None) -> str | None:
+    return None if path is None else data_paths.absolute(path)
+
+
 def from_config(config: RunConfig) -> str:
     """Returns the fields that are set, as JSON."""
     values: dict[str, Any] = {
@@ -61,6 +89,8 @@ def from_config(config: RunConfig) -> str:
 
 def to_config(text: str) -> RunConfig:
     """Reads what from_config wrote."""
+    if text == _NOTHING:
+        return RunConfig()
     values: dict[str, Any] = json.loads(text)
     for name in _LISTS & values.keys():
         values[name] = tuple(values[name])
@@ -130,6 +160,8 @@ def from_worktree(worktree: Worktree) -> dict[str, Any]:
     """Returns the columns of a worktree."""
     return {
         **{name: getattr(worktree, name) for name in _WORKTREE},
+        "path": data_paths.stored(worktree.path),
+        "setup_log_path": _from_path(worktree.setup_log_path),
         "state": worktree.state.value,
         "landing": from_landing(worktree.landing) if worktree.landing else None,
         "copied_files": json.dumps(worktree.copied_files, ensure_ascii=False),
@@ -144,6 +176,8 @@ def to_worktree(row: models.Worktree | None) -> Worktree | None:
 def worktree_from(columns: dict[str, Any]) -> Worktree:
     """Returns the worktree of its columns, of which those that came later may be missing."""
     values = dict(columns)
+    values["path"] = data_paths.absolute(columns["path"])
+    values["setup_log_path"] = _to_path(columns.get("setup_log_path"))
     values["state"] = WorktreeState(columns.get("state", WorktreeState.PRESENT))
     values["landing"] = to_landing(columns["landing"]) if columns.get("landing") else None
     values["copied_files"] = tuple(json.loads(columns.get("copied_files", "[]")))
@@ -181,6 +215,8 @@ def from_worktree_settings(settings: WorktreeSettings) -> str:
 
 def to_worktree_settings(text: str) -> WorktreeSettings:
     """Reads what from_worktree_settings wrote."""
+    if text == _NOTHING:
+        return WorktreeSettings()
     values: dict[str, Any] = json.loads(text)
     return WorktreeSettings(
         base_branch=values.get("base_branch", ""),
@@ -206,47 +242,50 @@ def _to_command(values: dict[str, Any]) -> Command:
     return Command(argv=tuple(values["argv"]), shell=values["shell"])
 
 
-def to_task_list(row: models.TaskList) -> TaskList:
-    """Returns the list of a row."""
+def to_task_list(values: Sequence[Any]) -> TaskList:
+    """Returns the list of the values of TASK_LIST_COLUMNS."""
+    row = dict(zip(_TASK_LIST, values, strict=True))
     return TaskList(
-        id=ids.TaskListId(row.id),
-        title=row.title,
-        working_dir=row.working_dir,
-        defaults=to_config(row.defaults),
-        worktree_settings=to_worktree_settings(row.worktree_settings),
-        create_time=to_time(row.create_time),
-        update_time=to_time(row.update_time),
+        id=ids.TaskListId(row["id"]),
+        title=row["title"],
+        working_dir=row["working_dir"],
+        defaults=to_config(row["defaults"]),
+        worktree_settings=to_worktree_settings(row["worktree_settings"]),
+        create_time=to_time(row["create_time"]),
+        update_time=to_time(row["update_time"]),
     )
 
 
-def to_task(row: models.Task, worktree: models.Worktree | None) -> Task:
-    """Returns the task of a row and of its worktree's row."""
+def to_task(values: Sequence[Any]) -> Task:
+    """Returns the task of the values of TASK_COLUMNS."""
+    row = dict(zip(_TASK, values, strict=False))
+    worktree = dict(zip(_WORKTREE, values[len(_TASK) :], strict=True))
     return Task(
-        id=ids.TaskId(row.id),
-        task_list_id=ids.TaskListId(row.task_list_id),
-        title=row.title,
-        description=row.description,
-        subtasks=tuple(Subtask(**values) for values in json.loads(row.subtasks)),
-        overrides=to_config(row.overrides),
-        state=TaskState(row.state),
-        create_time=to_time(row.create_time),
-        update_time=to_time(row.update_time),
-        slot=row.slot,
-        cancel_requested=row.cancel_requested,
-        settling=row.settling,
-        next_prompt=row.next_prompt,
-        restart=row.restart,
-        result=row.result,
-        failure=to_failure(row.failure),
-        worktree=to_worktree(worktree),
-        subdirectory=row.subdirectory,
-        directory=row.directory,
-        run_count=row.run_count,
-        last_line=row.last_line,
-        removed_lines=row.removed_lines,
-        hold_time=_to_time_or_none(row.hold_time),
-        start_time=_to_time_or_none(row.start_time),
-        finish_time=_to_time_or_none(row.finish_time),
+        id=ids.TaskId(row["id"]),
+        task_list_id=ids.TaskListId(row["task_list_id"]),
+        title=row["title"],
+        description=row["description"],
+        subtasks=tuple(Subtask(**one) for one in json.loads(row["subtasks"])),
+        overrides=to_config(row["overrides"]),
+        state=TaskState(row["state"]),
+        create_time=to_time(row["create_time"]),
+        update_time=to_time(row["update_time"]),
+        slot=row["slot"],
+        cancel_requested=bool(row["cancel_requested"]),
+        settling=bool(row["settling"]),
+        next_prompt=row["next_prompt"],
+        restart=bool(row["restart"]),
+        result=row["result"],
+        failure=to_failure(row["failure"]),
+        worktree=None if worktree["path"] is None else worktree_from(worktree),
+        subdirectory=row["subdirectory"],
+        directory=_to_path(row["directory"]),
+        run_count=row["run_count"],
+        last_line=row["last_line"],
+        removed_lines=row["removed_lines"],
+        hold_time=_to_time_or_none(row["hold_time"]),
+        start_time=_to_time_or_none(row["start_time"]),
+        finish_time=_to_time_or_none(row["finish_time"]),
     )
 
 
@@ -267,45 +306,46 @@ def from_outcome(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _to_outcome(row: models.Run) -> Outcome | None:
-    if row.state == RunState.RUNNING:
+def _to_outcome(row: dict[str, Any]) -> Outcome | None:
+    if row["state"] == RunState.RUNNING:
         return None
     return Outcome(
-        failure=to_failure(row.failure),
-        cancelled=row.state == RunState.CANCELLED,
-        session_id=ids.SessionId(row.session_id) if row.session_id else None,
-        result=row.result,
-        structured_output=row.structured_output,
-        exit_code=row.exit_code,
-        usage=Usage(**{field.name: getattr(row, field.name) for field in fields(Usage)}),
-        permission_denials=tuple(json.loads(row.permission_denials)),
-        stderr=row.stderr,
-        repository_changes=tuple(json.loads(row.repository_changes)),
-        answered=row.answered,
+        failure=to_failure(row["failure"]),
+        cancelled=row["state"] == RunState.CANCELLED,
+        session_id=ids.SessionId(row["session_id"]) if row["session_id"] else None,
+        result=row["result"],
+        structured_output=row["structured_output"],
+        exit_code=row["exit_code"],
+        usage=Usage(**{name: row[name] for name in _USAGE}),
+        permission_denials=tuple(json.loads(row["permission_denials"])),
+        stderr=row["stderr"],
+        repository_changes=tuple(json.loads(row["repository_changes"])),
+        answered=bool(row["answered"]),
     )
 
 
-def to_run(row: models.Run) -> Run:
-    """Returns the run of a row."""
+def to_run(values: Sequence[Any]) -> Run:
+    """Returns the run of the values of RUN_COLUMNS."""
+    row = dict(zip(_RUN, values, strict=True))
     return Run(
-        id=ids.RunId(row.id),
-        task_id=ids.TaskId(row.task_id),
-        number=row.number,
-        is_retry=row.is_retry,
-        prompt=row.prompt,
-        agent=row.agent,
-        model=row.model,
-        session_id=ids.SessionId(row.session_id) if row.session_id else None,
-        resumes=row.resumes,
-        config=None if row.config is None else to_config(row.config),
-        log_path=row.log_path,
-        first_line=row.first_line,
-        start_time=to_time(row.start_time),
-        state=RunState(row.state),
+        id=ids.RunId(row["id"]),
+        task_id=ids.TaskId(row["task_id"]),
+        number=row["number"],
+        is_retry=bool(row["is_retry"]),
+        prompt=row["prompt"],
+        agent=row["agent"],
+        model=row["model"],
+        session_id=ids.SessionId(row["session_id"]) if row["session_id"] else None,
+        resumes=bool(row["resumes"]),
+        config=None if row["config"] is None else to_config(row["config"]),
+        log_path=data_paths.absolute(row["log_path"]),
+        first_line=row["first_line"],
+        start_time=to_time(row["start_time"]),
+        state=RunState(row["state"]),
         outcome=_to_outcome(row),
-        line_count=row.line_count,
-        log_size=row.log_size,
-        log_lost=row.log_lost,
-        log_removed=row.log_removed,
-        finish_time=_to_time_or_none(row.finish_time),
+        line_count=row["line_count"],
+        log_size=row["log_size"],
+        log_lost=bool(row["log_lost"]),
+        log_removed=bool(row["log_removed"]),
+        finish_time=_to_time_or_none(row["finish_time"]),
     )

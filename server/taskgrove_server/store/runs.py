@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from typing import Any
 
 from taskgrove_server.domain import clock, log_names
 from taskgrove_server.domain.config import RunConfig
@@ -15,6 +16,9 @@ from taskgrove_server.domain.worktree import Worktree
 from taskgrove_server.store import events, models, rows, task_rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.writer import Changed, Writer
+
+#: Names of ours alone.
+_SELECT = f"SELECT {rows.RUN_COLUMNS} FROM run"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Runs:
             now = rows.from_time(clock.now())
             last = _latest(new.task_id)
             number = last.number + 1 if last else 1
-            row = models.Run.create(
+            models.Run.create(
                 id=new.id,
                 task_id=new.task_id,
                 number=number,
@@ -85,7 +89,7 @@ class Runs:
             if moved:
                 events.record(changed, EventKind.WORKTREE_UPDATED, begun)
             events.record(changed, EventKind.RUN_CREATED, begun, run_number=number, is_retry=new.is_retry)
-            return rows.to_run(row)
+            return _latest(new.task_id)
 
         return self._writer.submit(change)
 
@@ -122,44 +126,29 @@ class Runs:
                     events.record(
                         changed, EventKind.REPOSITORY_CHANGED, task, run_number=run.number, repository_changes=told
                     )
-            return rows.to_run(models.Run.get(models.Run.id == run.id))
+            return _select("WHERE id = ?", run.id)[0]
 
         return self._writer.submit(change)
 
     @reading()
     def latest(self, task_id: TaskId) -> Run | None:
         """Returns the task's last run."""
-        row = _latest(task_id)
-        return None if row is None else rows.to_run(row)
+        return _latest(task_id)
 
     @reading()
     def page(self, task_id: TaskId, after: int, size: int) -> list[Run]:
         """Returns up to `size` runs of a task in order, from above the number `after`."""
-        query = (
-            models.Run.select()
-            .where(models.Run.task_id == task_id, models.Run.number > after)
-            .order_by(models.Run.number)
-            .limit(size)
-        )
-        return [rows.to_run(row) for row in query]
+        return _select("WHERE task_id = ? AND number > ? ORDER BY number LIMIT ?", task_id, after, size)
 
     @reading()
     def holding(self, task_id: TaskId, line: int) -> Run | None:
         """Returns the last run of a task that starts at or before a line: the one that holds it, if any does."""
-        query = (
-            models.Run.select()
-            .where(models.Run.task_id == task_id, models.Run.first_line <= line)
-            .order_by(models.Run.number.desc())
-        )
-        row = query.first()
-        return None if row is None else rows.to_run(row)
+        return _first("WHERE task_id = ? AND first_line <= ? ORDER BY number DESC", task_id, line)
 
     @reading()
     def of_session(self, task_id: TaskId, session_id: SessionId) -> Run | None:
         """Returns the run with which a session of a task began; None when no run has had it."""
-        query = models.Run.select().where(models.Run.task_id == task_id, models.Run.session_id == session_id)
-        row = query.order_by(models.Run.number).first()
-        return None if row is None else rows.to_run(row)
+        return _first("WHERE task_id = ? AND session_id = ? ORDER BY number", task_id, session_id)
 
     @reading()
     def session_cost(self, run: Run) -> float:
@@ -176,8 +165,7 @@ class Runs:
     @reading()
     def resumable(self, task_id: TaskId) -> Run | None:
         """Returns the task's last run that left a session."""
-        row = resumable(task_id)
-        return None if row is None else rows.to_run(row)
+        return resumable(task_id)
 
 
 def _record_worktree(task_id: TaskId, worktree: Worktree) -> bool:
@@ -191,14 +179,20 @@ def _record_worktree(task_id: TaskId, worktree: Worktree) -> bool:
     return True
 
 
-def resumable(task_id: TaskId) -> models.Run | None:
-    """Returns the row of the task's last run that left a session."""
-    query = models.Run.select().where(models.Run.task_id == task_id, models.Run.session_id.is_null(False))
-    row: models.Run | None = query.order_by(models.Run.number.desc()).first()
-    return row
+def resumable(task_id: TaskId) -> Run | None:
+    """Returns the task's last run that left a session, in whatever transaction there is."""
+    return _first("WHERE task_id = ? AND session_id IS NOT NULL ORDER BY number DESC", task_id)
 
 
-def _latest(task_id: TaskId) -> models.Run | None:
-    query = models.Run.select().where(models.Run.task_id == task_id)
-    row: models.Run | None = query.order_by(models.Run.number.desc()).first()
-    return row
+def _latest(task_id: TaskId) -> Run | None:
+    return _first("WHERE task_id = ? ORDER BY number DESC", task_id)
+
+
+def _first(clauses: str, *parameters: Any) -> Run | None:
+    found = _select(f"{clauses} LIMIT 1", *parameters)
+    return found[0] if found else None
+
+
+def _select(clauses: str, *parameters: Any) -> list[Run]:
+    """Returns the runs that a statement finds, of which `clauses` is what follows after the table."""
+    return [rows.to_run(values) for values in models.run(f"{_SELECT} {clauses}", *parameters)]

@@ -26,14 +26,19 @@ class Store:
     """Tasks, runs and lists in one database.
 
     Reads happen in the caller's thread, on a connection of its own; changes happen in the writer's.
-    `committed` is called there with the tasks that a commit touched, and must neither block nor raise.
+    `committed` is called there with the tasks that a commit touched, before any change of it is answered, and
+    `committing` with the same before it is made; they must neither block nor raise.
     """
 
     def __init__(
-        self, path: Path, committed: Callable[[frozenset[TaskId]], None], troubles: Troubles | None = None
+        self,
+        path: Path,
+        committed: Callable[[frozenset[TaskId]], None],
+        troubles: Troubles | None = None,
+        committing: Callable[[frozenset[TaskId]], None] = lambda _: None,
     ) -> None:
         self._database = open_database(path)
-        self._writer = Writer(self._database, committed, troubles or Troubles())
+        self._writer = Writer(self._database, committing, committed, troubles or Troubles())
         self.tasks = Tasks(self._writer)
         self.slots = Slots(self._writer)
         self.holds = Holds(self._writer)

@@ -15,6 +15,8 @@ from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.requests import RequestKey
 from taskgrove_server.store.writer import Changed, Writer
 
+_SELECT = f"SELECT sequence, {rows.TASK_LIST_COLUMNS} FROM task_list"  # noqa: S608 - names of ours alone
+
 
 class TaskLists:
     """The stored task lists. Changes return futures that resolve once they are on disk."""
@@ -27,7 +29,7 @@ class TaskLists:
 
         def change(_changed: Changed) -> TaskList:
             if known := requests.earlier(request):
-                return _get(TaskListId(known))
+                return find(TaskListId(known))
             models.TaskList.create(
                 id=task_list.id,
                 title=task_list.title,
@@ -59,8 +61,8 @@ class TaskLists:
 
         def change(_changed: Changed) -> TaskList:
             if known := requests.earlier(request):
-                return _get(TaskListId(known))
-            before = _get(task_list_id)
+                return find(TaskListId(known))
+            before = find(task_list_id)
             if etag and etag != before.etag:
                 raise errors.EtagMismatch(f"Task list {task_list_id}", before.etag)
             values: dict[str, object] = {"update_time": rows.from_time(clock.now())}
@@ -72,7 +74,7 @@ class TaskLists:
                 values["worktree_settings"] = rows.from_worktree_settings(worktree_settings)
             models.TaskList.update(values).where(models.TaskList.id == task_list_id).execute()
             requests.record(request, task_list_id)
-            return _get(task_list_id)
+            return find(task_list_id)
 
         return self._writer.submit(change)
 
@@ -85,7 +87,7 @@ class TaskLists:
         def change(changed: Changed) -> None:
             if requests.earlier(request):
                 return
-            working_dir = _get(task_list_id).working_dir
+            working_dir = find(task_list_id).working_dir
             active = models.Task.select(models.Task.id).where(
                 models.Task.task_list_id == task_list_id,
                 models.Task.state.in_([TaskState.QUEUED.value, TaskState.RUNNING.value]),
@@ -103,26 +105,26 @@ class TaskLists:
     @reading()
     def get(self, task_list_id: TaskListId) -> TaskList:
         """Returns a list. Raises TaskListNotFound."""
-        return _get(task_list_id)
+        return find(task_list_id)
 
     @reading()
     def all(self) -> list[TaskList]:
         """Returns every list."""
-        return [rows.to_task_list(row) for row in models.TaskList.select()]
+        return [rows.to_task_list(values) for _, *values in models.run(_SELECT)]
 
     @reading()
     def page(self, before: int | None, size: int, working_dir: str | None) -> list[tuple[int, TaskList]]:
         """Returns up to `size` lists with their sequences, the newest first, from below the sequence `before`."""
-        query = models.TaskList.select().order_by(models.TaskList.sequence.desc()).limit(size)
-        if before is not None:
-            query = query.where(models.TaskList.sequence < before)
-        if working_dir is not None:
-            query = query.where(models.TaskList.working_dir == working_dir)
-        return [(row.sequence, rows.to_task_list(row)) for row in query]
+        conditions = {"sequence < ?": before, "working_dir = ?": working_dir}
+        given = {text: value for text, value in conditions.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)}" if given else ""
+        found = models.run(f"{_SELECT} {where} ORDER BY sequence DESC LIMIT ?", *given.values(), size)
+        return [(sequence, rows.to_task_list(values)) for sequence, *values in found]
 
 
-def _get(task_list_id: TaskListId) -> TaskList:
-    row = models.TaskList.get_or_none(models.TaskList.id == task_list_id)
-    if row is None:
+def find(task_list_id: TaskListId) -> TaskList:
+    """Returns a list, in whatever transaction there is. Raises TaskListNotFound."""
+    found = models.run(f"{_SELECT} WHERE id = ?", task_list_id).fetchone()
+    if found is None:
         raise errors.TaskListNotFound(task_list_id)
-    return rows.to_task_list(row)
+    return rows.to_task_list(found[1:])

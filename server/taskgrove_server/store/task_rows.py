@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-
-from peewee import JOIN, fn
 
 from taskgrove_server.domain import clock, errors
 from taskgrove_server.domain.ids import TaskId
@@ -13,24 +13,56 @@ from taskgrove_server.domain.task import Task
 from taskgrove_server.store import models, rows
 from taskgrove_server.store.writer import Changed
 
+#: Names of ours alone.
+_SELECT = f"SELECT {rows.TASK_COLUMNS} FROM task LEFT JOIN worktree ON worktree.task_id = task.id"  # noqa: S608
+
+_ADD = """
+INSERT INTO task (
+    id, task_list_id, title, description, subtasks, overrides, subdirectory, state, queue_order,
+    create_time, update_time
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
 
 class RestedSince(Exception):
     """The task has not rested for as long as it had to be removed."""
 
 
-def joined() -> Any:
-    """Returns a query for tasks together with their worktrees."""
-    return models.Task.select(models.Task, models.Worktree).join(
-        models.Worktree, JOIN.LEFT_OUTER, on=(models.Worktree.task_id == models.Task.id), attr="worktree"
-    )
+def select(clauses: str, *parameters: Any) -> list[Task]:
+    """Returns the tasks that a statement finds, of which `clauses` is what follows after the tables."""
+    return [rows.to_task(row) for row in models.run(f"{_SELECT} {clauses}", *parameters)]
 
 
 def get(task_id: TaskId) -> Task:
     """Returns a task. Raises TaskNotFound."""
-    row = joined().where(models.Task.id == task_id).first()
-    if row is None:
+    found = select("WHERE task.id = ?", task_id)
+    if not found:
         raise errors.TaskNotFound(task_id)
-    return rows.to_task(row, getattr(row, "worktree", None))
+    return found[0]
+
+
+def those(task_ids: Iterable[TaskId]) -> dict[TaskId, Task]:
+    """Returns those of the tasks that there are."""
+    found = select("WHERE task.id IN (SELECT value FROM json_each(?))", json.dumps(list(task_ids)))
+    return {task.id: task for task in found}
+
+
+def add(task: Task) -> None:
+    """Adds a task at the end of the queue."""
+    models.run(
+        _ADD,
+        task.id,
+        task.task_list_id,
+        task.title,
+        task.description,
+        rows.from_subtasks(task.subtasks),
+        rows.from_config(task.overrides),
+        task.subdirectory,
+        task.state.value,
+        end_of_queue(),
+        rows.from_time(task.create_time),
+        rows.from_time(task.update_time),
+    )
 
 
 def update(changed: Changed, task_id: TaskId, **values: Any) -> None:
@@ -48,4 +80,5 @@ def check_rested(task: Task, before: datetime | None) -> None:
 
 def end_of_queue() -> int:
     """Returns the place behind all that wait."""
-    return (models.Task.select(fn.MAX(models.Task.queue_order)).scalar() or 0) + 1
+    last: int | None = models.run("SELECT MAX(queue_order) FROM task").fetchone()[0]
+    return (last or 0) + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
@@ -13,6 +15,7 @@ from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.domain.listing import Order, TaskFilter
 from taskgrove_server.domain.task import Task, TaskEdit, TaskState
+from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.store import (
     events,
     holds,
@@ -22,6 +25,7 @@ from taskgrove_server.store import (
     requests,
     rows,
     runs,
+    task_lists,
     task_rows,
     worktrees,
 )
@@ -48,30 +52,21 @@ class Tasks:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def enqueue(self, task: Task, request: RequestKey | None = None) -> Future[Task]:
+    def enqueue(
+        self, task: Task, request: RequestKey | None = None, check: Callable[[TaskList], None] | None = None
+    ) -> Future[Task]:
         """Adds a task to the queue, or returns the one that the same request added.
 
-        Raises TaskListNotFound and RequestIdReused.
+        Raises TaskListNotFound and RequestIdReused, and what `check` raises for a task of its list as that is then.
         """
 
         def change(changed: Changed) -> Task:
             if known := requests.earlier(request):
                 return task_rows.get(TaskId(known))
-            if not models.TaskList.select().where(models.TaskList.id == task.task_list_id).exists():
-                raise errors.TaskListNotFound(task.task_list_id)
-            models.Task.create(
-                id=task.id,
-                task_list_id=task.task_list_id,
-                title=task.title,
-                description=task.description,
-                subtasks=rows.from_subtasks(task.subtasks),
-                overrides=rows.from_config(task.overrides),
-                subdirectory=task.subdirectory,
-                state=TaskState.QUEUED.value,
-                queue_order=task_rows.end_of_queue(),
-                create_time=rows.from_time(task.create_time),
-                update_time=rows.from_time(task.update_time),
-            )
+            task_list = task_lists.find(task.task_list_id)
+            if check is not None:
+                check(task_list)
+            task_rows.add(task)
             requests.record(request, task.id)
             events.record(changed, EventKind.TASK_QUEUED, task)
             return task
@@ -234,7 +229,26 @@ class Tasks:
     @reading()
     def page(self, wanted: TaskFilter, order: Order, after: listing.Place | None, size: int) -> Page:
         """Returns up to `size` tasks with their places, from behind the place `after`."""
+        with models.moment():
+            places = listing.page(wanted, order, after, size)
+            tasks = task_rows.those(task_id for _, task_id in places)
+        return [(place, tasks[task_id]) for place, task_id in places]
+
+    @contextlib.contextmanager
+    def moment(self) -> Generator[None]:
+        """Has all that the calling thread reads within it be of one moment."""
+        with reading(), models.moment():
+            yield
+
+    def places(
+        self, wanted: TaskFilter, order: Order, after: listing.Place | None, size: int
+    ) -> list[tuple[listing.Place, TaskId]]:
+        """As `page`, but returns the ids of the tasks. Belongs into a moment."""
         return listing.page(wanted, order, after, size)
+
+    def those(self, task_ids: Iterable[TaskId]) -> dict[TaskId, Task]:
+        """Returns those of the tasks that there are. Belongs into a moment."""
+        return task_rows.those(task_ids)
 
 
 def _queue_again(changed: Changed, task: Task, request: RequestKey | None, **values: Any) -> Task:

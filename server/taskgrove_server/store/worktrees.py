@@ -162,8 +162,15 @@ class Worktrees:
 
 
 def _page(size: int, *wanted: Any) -> list[tuple[int, Task]]:
-    found = task_rows.joined().where(*wanted).order_by(models.Task.sequence).limit(size)
-    return [(row.sequence, rows.to_task(row, getattr(row, "worktree", None))) for row in found]
+    query = (
+        models.Task.select(models.Task.sequence, models.Task.id)
+        .join(models.Worktree, on=(models.Worktree.task_id == models.Task.id))
+        .where(*wanted)
+    )
+    rows_found: Any = query.order_by(models.Task.sequence).limit(size).tuples()
+    found: list[tuple[int, TaskId]] = list(rows_found)
+    tasks = task_rows.those(task_id for _, task_id in found)
+    return [(sequence, tasks[task_id]) for sequence, task_id in found if task_id in tasks]
 
 
 def check_idle(task_id: TaskId) -> None:

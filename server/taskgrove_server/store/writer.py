@@ -6,10 +6,11 @@ SQLite's lock, with 99th percentiles over a second on a real disk.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ import peewee
 from taskgrove_server.domain import errors
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.guarding import Steady, Troubles, guarded
-from taskgrove_server.store import refusing
+from taskgrove_server.store import models, refusing
 from taskgrove_server.store.database import BUSY_TIMEOUT
 
 T = TypeVar("T")
@@ -53,9 +54,14 @@ class Writer:
     """Runs changes in order. A future resolves only after its change is on disk, and it does resolve."""
 
     def __init__(
-        self, database: peewee.SqliteDatabase, committed: Callable[[frozenset[TaskId]], None], troubles: Troubles
+        self,
+        database: peewee.SqliteDatabase,
+        committing: Callable[[frozenset[TaskId]], None],
+        committed: Callable[[frozenset[TaskId]], None],
+        troubles: Troubles,
     ) -> None:
         self._database = database
+        self._committing = committing
         self._committed = committed
         self._troubles = troubles
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -134,6 +140,8 @@ class Writer:
         with self._database.atomic("IMMEDIATE"):
             for waiting in group:
                 self._change(waiting, changed, done)
+            if changed.tasks:
+                self._committing(frozenset(changed.tasks))
         self._note_order()
         # Whoever has an answer finds nothing that is older.
         if changed.tasks or changed.holds:
@@ -158,7 +166,7 @@ class Writer:
     def _change(self, waiting: _Waiting, changed: Changed, done: list[tuple[_Waiting, Any]]) -> None:
         mine = Changed()
         try:
-            with self._database.savepoint():
+            with _savepoint():
                 value = waiting.change(mine)
         except Exception as error:
             if refusing.is_outage(error):
@@ -170,6 +178,22 @@ class Writer:
             done.append((waiting, value))
             changed.tasks |= mine.tasks
             changed.holds |= mine.holds
+
+
+@contextlib.contextmanager
+def _savepoint() -> Generator[None]:
+    """Undoes what is changed within it, and only that, when something is raised.
+
+    Peewee's own takes five times as long, as it gives each a name.
+    """
+    models.run("SAVEPOINT change")
+    try:
+        yield
+    except BaseException:
+        models.run("ROLLBACK TO change")
+        models.run("RELEASE change")
+        raise
+    models.run("RELEASE change")
 
 
 def _refuse(group: list[_Waiting], error: errors.StoreUnavailable) -> None:
