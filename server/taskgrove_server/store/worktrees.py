@@ -101,7 +101,12 @@ class Worktrees:
 
     def saved(self, task_id: TaskId, saved_ref: str) -> Future[None]:
         """Records where the work was saved, before anything is removed; the call goes on."""
-        return self._writer.submit(lambda _changed: _update(task_id, saved_ref=saved_ref))
+
+        def change(changed: Changed) -> None:
+            _update(task_id, saved_ref=saved_ref)
+            changed.tasks.add(task_id)
+
+        return self._writer.submit(change)
 
     def replace(self, task_id: TaskId, worktree: Worktree) -> Future[Task]:
         """Records what takes the place of a worktree that is another's, and that no call works on it."""
