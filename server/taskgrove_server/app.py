@@ -22,6 +22,7 @@ from taskgrove_server.address_file import AddressFile
 from taskgrove_server.agents import registry
 from taskgrove_server.api import inquiries
 from taskgrove_server.api.directories import Directories
+from taskgrove_server.api.encoded_tasks import EncodedTasks
 from taskgrove_server.api.event_service import EventServicer
 from taskgrove_server.api.front import Reads
 from taskgrove_server.api.inquiries import Inquiries
@@ -34,6 +35,7 @@ from taskgrove_server.api.repeating import Repeats
 from taskgrove_server.api.server import Server, Servicers
 from taskgrove_server.api.server_service import Condition, ServerServicer, Site
 from taskgrove_server.api.task_list_service import TaskListServicer
+from taskgrove_server.api.task_reads import TaskReads
 from taskgrove_server.api.task_service import TaskServicer
 from taskgrove_server.api.watching import Watching
 from taskgrove_server.api.worktree_service import WorktreeServicer
@@ -120,8 +122,11 @@ class App:
         self._tls = Tls(tls_files, self._troubles) if tls_files else None
         self._wakeups = Wakeups()
         commits = Commits()
+        encoded_tasks = EncodedTasks()
+        # Before all others: who is woken may ask for a task at once.
+        commits.listen(encoded_tasks.changed)
         commits.listen(self._wakeups.tasks)
-        self._store = Store(data.database, commits.tell, self._troubles)
+        self._store = Store(data.database, commits.tell, self._troubles, encoded_tasks.changing)
         self._journal = Journal(self._wakeups, self._troubles)
         self._worktrees = Worktrees(
             data.worktrees,
@@ -183,8 +188,8 @@ class App:
         )
         self._servicers = Servicers(
             tasks=TaskServicer(
-                self._store,
                 self._reads,
+                TaskReads(self._reads, encoded_tasks),
                 watching,
                 reading,
                 self._offloading,

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 import taskgrove
-from support import api_changes, api_snapshots, repositories, tasks_gates, tasks_slow, tasks_work
+from support import api_changes, api_snapshots, repositories, tasks_gates, tasks_slow, tasks_verdict, tasks_work
 from support.api_calls import Api, refusal_of, request
 from support.api_changes import CHANGES, Change
 from support.api_services import METHODS
@@ -232,3 +232,14 @@ def test_an_update_with_an_etag_is_told_that_it_was_done(server: RunningServer, 
         assert client.update_task_list(task_list.id, title="New", etag=task_list.etag, request_id="etag") == updated
         with pytest.raises(taskgrove.EtagMismatch):
             client.update_task_list(task_list.id, title="New", etag=task_list.etag)
+
+
+def test_an_enqueue_that_is_repeated_is_answered_while_nothing_can_be_stored(server: RunningServer, api: Api) -> None:
+    with server.client() as client:
+        task_list = tasks_work.make_list(client, "true")
+    first = api.call(request("Enqueue", task_list_id=task_list.id, title="Once", request_id="once"))
+    with tasks_verdict.store_locked(server):
+        again = api.call(request("Enqueue", task_list_id=task_list.id, title="Once", request_id="once"))
+        refusal = api.refusal(request("Enqueue", task_list_id=task_list.id, title="Other", request_id="other"))
+    assert again.task.id == first.task.id
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")

@@ -248,6 +248,12 @@ BAD_FIELDS: dict[str, dict[str, list[tuple[Any, str]]]] = {
         "created_after": [(time, "created_after") for time in BAD_TIMES],
         "created_before": [(time, "created_before") for time in BAD_TIMES],
         "finished_before": [(time, "finished_before") for time in BAD_TIMES],
+        "task_list_ids": [
+            *[([value], "task_list_ids[0]") for value in BAD_IDS],
+            (["a" * 12, "Id"], "task_list_ids[1]"),
+            (["a" * 12] * 101, "task_list_ids"),
+        ],
+        "view": [(99, "view"), (-1, "view")],
     },
     "UpdateTask": {
         "task_id": [(value, "task_id") for value in BAD_IDS],

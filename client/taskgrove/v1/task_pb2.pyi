@@ -13,6 +13,15 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class TaskView(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_VIEW_UNSPECIFIED: _ClassVar[TaskView]
+    TASK_VIEW_FULL: _ClassVar[TaskView]
+    TASK_VIEW_SUMMARY: _ClassVar[TaskView]
+TASK_VIEW_UNSPECIFIED: TaskView
+TASK_VIEW_FULL: TaskView
+TASK_VIEW_SUMMARY: TaskView
+
 class Task(_message.Message):
     __slots__ = ("id", "task_list_id", "title", "description", "subtasks", "overrides", "state", "slot", "cancel_requested", "result", "failure", "worktree", "directory", "run_count", "last_line", "create_time", "update_time", "start_time", "finish_time", "etag", "subdirectory")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):

@@ -165,7 +165,7 @@ class GetTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class ListTasksRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "task_list_id", "states", "order", "title_contains", "created_after", "created_before", "failure_kinds", "finished_before")
+    __slots__ = ("page_size", "page_token", "task_list_id", "states", "order", "title_contains", "created_after", "created_before", "failure_kinds", "task_list_ids", "view", "finished_before")
     class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ORDER_UNSPECIFIED: _ClassVar[ListTasksRequest.Order]
@@ -185,6 +185,8 @@ class ListTasksRequest(_message.Message):
     CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
     CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_KINDS_FIELD_NUMBER: _ClassVar[int]
+    TASK_LIST_IDS_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
     FINISHED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
@@ -195,8 +197,10 @@ class ListTasksRequest(_message.Message):
     created_after: _timestamp_pb2.Timestamp
     created_before: _timestamp_pb2.Timestamp
     failure_kinds: _containers.RepeatedScalarFieldContainer[_failure_pb2.FailureKind]
+    task_list_ids: _containers.RepeatedScalarFieldContainer[str]
+    view: _task_pb2.TaskView
     finished_before: _timestamp_pb2.Timestamp
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., task_list_id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.Task.State, str]]] = ..., order: _Optional[_Union[ListTasksRequest.Order, str]] = ..., title_contains: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_kinds: _Optional[_Iterable[_Union[_failure_pb2.FailureKind, str]]] = ..., finished_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., task_list_id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.Task.State, str]]] = ..., order: _Optional[_Union[ListTasksRequest.Order, str]] = ..., title_contains: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_kinds: _Optional[_Iterable[_Union[_failure_pb2.FailureKind, str]]] = ..., task_list_ids: _Optional[_Iterable[str]] = ..., view: _Optional[_Union[_task_pb2.TaskView, str]] = ..., finished_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListTasksResponse(_message.Message):
     __slots__ = ("tasks", "next_page_token")

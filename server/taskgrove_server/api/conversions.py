@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import Message
@@ -17,6 +17,7 @@ from taskgrove.v1 import (
     task_pb2,
     task_service_pb2,
 )
+from taskgrove_server.api.encoded_tasks import View
 from taskgrove_server.api.texts import cut, from_time
 from taskgrove_server.api.worktree_conversions import from_command, from_settings, from_worktree, to_command, to_span
 from taskgrove_server.domain.config import RunConfig
@@ -32,6 +33,11 @@ from taskgrove_server.domain.task_list import TaskList
 #: Bytes of a prompt or a result that are sent; the whole text is in the store or the log.
 LONGEST_TEXT = 262144
 
+#: Bytes of a failure's message in a summary.
+SUMMARY_TEXT = 512
+
+_CONFIG = tuple(field.name for field in fields(RunConfig))
+_KINDS = {failure_pb2.FailureKind.Value(f"FAILURE_KIND_{kind.name}"): kind for kind in FailureKind}
 _STATES = {task_pb2.Task.State.Value(f"STATE_{state.name}"): state for state in TaskState}
 
 
@@ -112,23 +118,37 @@ def from_run(run: Run) -> run_pb2.Run:
     )
 
 
+def summary(task: Task) -> Task:
+    """Returns a task without what TASK_VIEW_SUMMARY leaves out."""
+    failure = task.failure
+    if failure is not None:
+        failure = replace(failure, message=cut(failure.message, SUMMARY_TEXT))
+    overrides = RunConfig(agent=task.overrides.agent, model=task.overrides.model)
+    return replace(task, description="", result=None, overrides=overrides, failure=failure)
+
+
 def to_filter(request: task_service_pb2.ListTasksRequest) -> TaskFilter:
     """Returns what a validated request wants to see."""
-    kinds = {failure_pb2.FailureKind.Value(f"FAILURE_KIND_{kind.name}"): kind for kind in FailureKind}
     return TaskFilter(
         task_list_id=TaskListId(request.task_list_id) if request.task_list_id else None,
         states=frozenset(_STATES[state] for state in request.states),
         title_contains=request.title_contains,
         created_after=_to_time(request, "created_after"),
         created_before=_to_time(request, "created_before"),
-        failure_kinds=frozenset(kinds[kind] for kind in request.failure_kinds),
+        failure_kinds=frozenset(_KINDS[kind] for kind in request.failure_kinds),
         finished_before=_to_time(request, "finished_before"),
+        task_list_ids=frozenset(map(TaskListId, request.task_list_ids)),
     )
 
 
 def to_order(order: task_service_pb2.ListTasksRequest.Order) -> Order:
     """Returns the order that a validated request wants."""
     return Order[task_service_pb2.ListTasksRequest.Order.Name(order or 1).removeprefix("ORDER_")]
+
+
+def to_view(view: task_pb2.TaskView) -> View:
+    """Returns the view that a validated request wants."""
+    return View[task_pb2.TaskView.Name(view or task_pb2.TASK_VIEW_FULL).removeprefix("TASK_VIEW_")]
 
 
 def to_edit(request: task_service_pb2.UpdateTaskRequest) -> TaskEdit:
@@ -149,12 +169,12 @@ def _to_time(request: Message, field: str) -> datetime | None:
 def from_config(config: RunConfig) -> run_config_pb2.RunConfig:
     """Returns the wire's config, with the same fields set."""
     message = run_config_pb2.RunConfig(allowed_tools=config.allowed_tools, setting_sources=config.setting_sources)
-    for field in fields(RunConfig):
-        value = getattr(config, field.name)
+    for name in _CONFIG:
+        value = getattr(config, name)
         if isinstance(value, str | int):
-            setattr(message, field.name, value)
+            setattr(message, name, value)
         elif isinstance(value, timedelta):
-            getattr(message, field.name).FromTimedelta(value)
+            getattr(message, name).FromTimedelta(value)
     if config.command is not None:
         message.command.CopyFrom(from_command(config.command))
     return message

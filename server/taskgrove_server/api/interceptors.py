@@ -112,7 +112,11 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
     def _wrap(self, handler: Any, path: str) -> Any:
         read = request_bodies.reading(handler.request_deserializer)
         if handler.unary_unary is not None:
-            return handler._replace(unary_unary=self._unary(handler.unary_unary, path), request_deserializer=read)
+            return handler._replace(
+                unary_unary=self._unary(handler.unary_unary, path),
+                request_deserializer=read,
+                response_serializer=_passing(handler.response_serializer),
+            )
         if handler.unary_stream is not None:
             return handler._replace(
                 unary_stream=self._stream(_accepting(handler.unary_stream), path),

@@ -57,16 +57,20 @@ def cut(request: Any, rows: Iterable[tuple[Position, T]], convert: Callable[[T],
 
     `rows` holds (position, thing) pairs, one more than the page's size where there are more.
     """
-    page: list[M] = []
+    return cut_encoded(request, ((at, convert(row)) for at, row in rows), lambda message: message.ByteSize())
+
+
+def cut_encoded(request: Any, rows: Iterable[tuple[Position, T]], measure: Callable[[T], int]) -> tuple[list[T], str]:
+    """As `cut`, for things that are sent as they are, of which `measure` returns how many bytes that takes."""
+    page: list[T] = []
     most = size(request.page_size)
     used = 0
     last: Position = ()
     for at, row in rows:
-        message = convert(row)
-        used += message.ByteSize()
+        used += measure(row)
         if len(page) == most or (page and used > PAGE_BYTES):
             return page, _token(request, last)
-        page.append(message)
+        page.append(row)
         last = at
     return page, ""
 

@@ -22,6 +22,7 @@ from taskgrove_server.guarding import Trouble, Troubles
 from taskgrove_server.runner.disk_usage import DiskUsage, DiskUsages
 from taskgrove_server.runner.dispatcher import Dispatcher
 from taskgrove_server.runner.programs import GIT
+from taskgrove_server.store.store import Store
 from taskgrove_server.worktrees.roots import AllowedRoots
 
 #: Grows by one with each release that adds something to the protos.
@@ -148,8 +149,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         A server that cannot has to be able to tell what its trouble is.
         """
         try:
-            self._queued = await self._reads(self._reads.store.slots.waiting, MOST_QUEUED)
-            self._holds = await self._reads(self._reads.store.holds.all)
+            self._queued, self._holds = await self._reads(_queue, self._reads.store)
         except Exception as error:  # noqa: BLE001 - what was found last is told
             self._troubles.note(READING, error)
         else:
@@ -179,6 +179,10 @@ def _disk_usage(usage: DiskUsage | None) -> messages.DiskUsage | None:
     if usage is None:
         return None
     return messages.DiskUsage(**usage.measured, measure_time=from_time(usage.measure_time))
+
+
+def _queue(store: Store) -> tuple[int, list[Hold]]:
+    return store.slots.waiting(MOST_QUEUED), store.holds.all()
 
 
 def _trouble(trouble: Trouble) -> messages.Trouble:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Collection
-from typing import Any, cast
+from typing import Any, TypeVar, cast
+
+from google.protobuf.message import Message
 
 from taskgrove.v1 import task_service_pb2 as messages
 from taskgrove.v1 import task_service_pb2_grpc
@@ -13,6 +16,7 @@ from taskgrove_server.api.front import Reads, check_output_schema, request_key, 
 from taskgrove_server.api.offloading import Offloading
 from taskgrove_server.api.reading import Reading
 from taskgrove_server.api.repeating import Repeats, answering
+from taskgrove_server.api.task_reads import TaskReads
 from taskgrove_server.api.validation import tasks as valid
 from taskgrove_server.api.validation.checks import Checks
 from taskgrove_server.api.watching import Watching
@@ -21,10 +25,10 @@ from taskgrove_server.domain.ids import TaskId, TaskListId
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.runner.clearing import Clearing, Deleted
-from taskgrove_server.store import listing
-from taskgrove_server.store.requests import Recalled
-from taskgrove_server.store.store import Store
+from taskgrove_server.store.requests import Recalled, RequestKey
 from taskgrove_server.store.tasks import Cancelled
+
+M = TypeVar("M", bound=Message)
 
 _OUTCOMES = {
     Cancelled.AT_ONCE: messages.CancelResponse.OUTCOME_CANCELLED,
@@ -39,8 +43,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
 
     def __init__(
         self,
-        store: Store,
         reads: Reads,
+        task_reads: TaskReads,
         watching: Watching,
         reading: Reading,
         offloading: Offloading,
@@ -49,8 +53,9 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         directories: Directories,
         agents: Collection[str],
     ) -> None:
-        self._store = store
+        self._store = reads.store
         self._reads = reads
+        self._task_reads = task_reads
         self._watching = watching
         self._reading = reading
         self._offload = offloading
@@ -63,21 +68,22 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """Adds a task to the queue."""
         valid.enqueue(request, self._agents)
         key = request_key("Enqueue", request)
-        if known := await self._reads.earlier(key):
-            task = await self._reads(self._store.tasks.get, TaskId(known))
-            return messages.EnqueueResponse(task=conversions.from_task(task))
-        await self._directories.check_agent_path(request.overrides)
-        await check_output_schema("overrides", request.overrides)
+        task_list_id = TaskListId(request.task_list_id)
         overrides = conversions.to_config(request.overrides)
-        task_list = await self._reads(self._store.task_lists.get, TaskListId(request.task_list_id))
-        _check_command(overrides, task_list)
         subdirectory = conversions.to_subdirectory(request.subdirectory)
-        if subdirectory:
-            await self._check_subdirectory(subdirectory, task_list)
+        if subdirectory or overrides.agent_path or overrides.output_schema:
+            # A repeat does not depend any more on what is looked at outside of the store.
+            if repeated := await self._enqueued_earlier(key):
+                return repeated
+            await self._directories.check_agent_path(request.overrides)
+            await check_output_schema("overrides", request.overrides)
+            if subdirectory:
+                task_list = await self._reads(self._store.task_lists.get, task_list_id)
+                await self._check_subdirectory(subdirectory, task_list)
         now = clock.now()
         task = Task(
             id=ids.new_task_id(),
-            task_list_id=task_list.id,
+            task_list_id=task_list_id,
             title=request.title,
             description=request.description,
             subtasks=conversions.to_subtasks(list(request.subtasks)),
@@ -87,7 +93,14 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             create_time=now,
             update_time=now,
         )
-        enqueued = await stored(self._store.tasks.enqueue(task, key))
+        check = functools.partial(_check_command, overrides)
+        try:
+            enqueued = await stored(self._store.tasks.enqueue(task, key, check))
+        except errors.StoreUnavailable:
+            # It may have been stored all the same, now or by an earlier call.
+            if repeated := await self._enqueued_earlier(key):
+                return repeated
+            raise
         return messages.EnqueueResponse(task=conversions.from_task(enqueued))
 
     async def Continue(self, request: messages.ContinueRequest, context: Any) -> messages.ContinueResponse:
@@ -114,23 +127,22 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """Returns a task."""
         with Checks() as checks:
             checks.id("task_id", request.task_id)
-        task = await self._reads(self._store.tasks.get, TaskId(request.task_id))
-        return messages.GetTaskResponse(task=conversions.from_task(task))
+        return _encoded(messages.GetTaskResponse, await self._task_reads.get(TaskId(request.task_id)))
 
     async def ListTasks(self, request: messages.ListTasksRequest, context: Any) -> messages.ListTasksResponse:
         """Lists tasks, the newest first."""
         valid.list_tasks(request)
-        wanted, order = conversions.to_filter(request), conversions.to_order(request.order)
-        read = self._reads.scan if listing.scans(wanted, order) else self._reads
-        rows = await read(
-            self._store.tasks.page,
-            wanted,
+        order = conversions.to_order(request.order)
+        found = await self._task_reads.page(
+            conversions.to_filter(request),
             order,
             paging.position(request, *order.place),
             paging.size(request.page_size) + 1,
+            conversions.to_view(request.view),
         )
-        page, token = paging.cut(request, rows, conversions.from_task)
-        return messages.ListTasksResponse(tasks=page, next_page_token=token)
+        page, token = paging.cut_encoded(request, found, len)
+        rest = messages.ListTasksResponse(next_page_token=token)
+        return _encoded(messages.ListTasksResponse, *page, rest.SerializeToString())
 
     async def ListRuns(self, request: messages.ListRunsRequest, context: Any) -> messages.ListRunsResponse:
         """Lists the runs of a task, the first one first."""
@@ -205,11 +217,21 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
 
         return await self._repeats.once(key, delete, again)
 
+    async def _enqueued_earlier(self, key: RequestKey | None) -> messages.EnqueueResponse | None:
+        """Returns what a call is answered that was made before, None for one that is new."""
+        known = await self._reads.earlier(key)
+        return _encoded(messages.EnqueueResponse, await self._task_reads.get(TaskId(known))) if known else None
+
     async def _check_subdirectory(self, subdirectory: str, task_list: TaskList) -> None:
         """Raises an error unless a task of the list that starts now has the directory."""
         if task_list.working_dir is None:
             raise errors.InvalidRequest(("subdirectory", "must be empty for a list without a working_dir"))
         await self._directories.check_subdirectory(subdirectory, task_list, task_list.working_dir)
+
+
+def _encoded(_response: type[M], *parts: bytes) -> M:
+    """Returns a response whose parts are encoded already. The interceptor passes it on, and no type knows of it."""
+    return cast("M", b"".join(parts))
 
 
 def _told(deleted: Deleted) -> messages.DeleteTaskResponse:

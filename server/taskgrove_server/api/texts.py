@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 from google.protobuf import timestamp_pb2
 
 #: Halves of surrogate pairs but those that stand for bytes that are no UTF-8, as in names of files.
 _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def valid(text: str) -> str:
@@ -29,6 +31,5 @@ def from_time(time: datetime | None) -> timestamp_pb2.Timestamp | None:
     """Returns the wire's time."""
     if time is None:
         return None
-    message = timestamp_pb2.Timestamp()
-    message.FromDatetime(time)
-    return message
+    since = time - _EPOCH
+    return timestamp_pb2.Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)

@@ -18,6 +18,7 @@ LONG_TEXT = 131072
 SCHEMA = 65536
 COMMAND = 65536
 SUBTASKS = 100
+LISTS = 100
 ALLOWED_TOOLS = 100
 ARGUMENTS = 1000
 PATH = 4096
@@ -62,6 +63,13 @@ class Checks:
         """Wants the id of a task or a list."""
         if len(value) != ids.LENGTH or not ids.ALPHABET.issuperset(value):
             self.wrong(field, f"must be an id: {ids.LENGTH} characters of a-z and 2-7")
+
+    def task_list_ids(self, values: Sequence[str]) -> None:
+        """Wants the ids of several lists, or none."""
+        if len(values) > LISTS:
+            self.wrong("task_list_ids", f"must have at most {LISTS} entries")
+        for index, value in enumerate(values[:LISTS]):
+            self.id(f"task_list_ids[{index}]", value)
 
     def request_id(self, value: str) -> None:
         """Wants a request id, or none."""

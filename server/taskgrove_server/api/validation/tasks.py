@@ -59,10 +59,13 @@ def list_tasks(request: messages.ListTasksRequest) -> None:
         checks.page_size(request.page_size)
         if request.task_list_id:
             checks.id("task_list_id", request.task_list_id)
+        checks.task_list_ids(request.task_list_ids)
         checks.known("states", request.states, task_pb2.Task.State)
         checks.known("failure_kinds", request.failure_kinds, failure_pb2.FailureKind)
         if request.order:
             checks.known("order", [request.order], messages.ListTasksRequest.Order)
+        if request.view:
+            checks.known("view", [request.view], task_pb2.TaskView)
         if request.title_contains:
             checks.title("title_contains", request.title_contains, 200)
         for field in ("created_after", "created_before", "finished_before"):
