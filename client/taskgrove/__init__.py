@@ -90,7 +90,7 @@ from taskgrove.v1.landing_pb2 import Landing, LandStrategy
 from taskgrove.v1.run_config_pb2 import RunConfig
 from taskgrove.v1.run_pb2 import Run
 from taskgrove.v1.task_list_pb2 import TaskList
-from taskgrove.v1.task_pb2 import Subtask, Task, Worktree
+from taskgrove.v1.task_pb2 import Subtask, Task, TaskView, Worktree
 from taskgrove.v1.task_service_pb2 import CancelResponse
 from taskgrove.v1.worktree_service_pb2 import Removal
 from taskgrove.v1.worktree_settings_pb2 import WorktreeSettings
@@ -191,6 +191,7 @@ __all__ = [
     "TaskNotFound",
     "TaskNotQueued",
     "TaskOrder",
+    "TaskView",
     "TaskgroveError",
     "Tls",
     "TooManyCalls",

@@ -25,7 +25,7 @@ from taskgrove.v1.task_list_service_pb2 import (
     ListTaskListsRequest,
     UpdateTaskListRequest,
 )
-from taskgrove.v1.task_pb2 import Subtask, Task
+from taskgrove.v1.task_pb2 import Subtask, Task, TaskView
 from taskgrove.v1.task_service_pb2 import (
     CancelRequest,
     ContinueRequest,
@@ -269,6 +269,7 @@ def lift_hold(hold_id: str, request_id: str | None) -> LiftHoldRequest:
 def list_tasks(
     *,
     task_list_id: str | None,
+    task_list_ids: Sequence[str],
     states: Sequence[Task.State],
     failure_kinds: Sequence[FailureKind],
     title_contains: str | None,
@@ -277,10 +278,12 @@ def list_tasks(
     finished_before: datetime | None,
     order: TaskOrder,
     page_size: int,
+    view: TaskView,
 ) -> ListTasksRequest:
     """Asks for the first page of tasks."""
     return ListTasksRequest(
         task_list_id=task_list_id or "",
+        task_list_ids=_several("task_list_ids", task_list_ids),
         states=states,
         failure_kinds=failure_kinds,
         title_contains=title_contains or "",
@@ -289,6 +292,7 @@ def list_tasks(
         finished_before=None if finished_before is None else _timestamp("finished_before", finished_before),
         order=order,
         page_size=page_size,
+        view=view,
     )
 
 

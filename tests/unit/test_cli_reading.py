@@ -143,7 +143,16 @@ def test_every_filter_of_ls_reaches_the_server(stand_in: StandIn) -> None:
         "created_after": datetime(2026, 1, 31, 12, tzinfo=UTC),
         "order": task_service_pb2.ListTasksRequest.ORDER_LAST_CHANGED_FIRST,
         "page_size": 20,
+        "task_list_ids": (),
+        "view": task_pb2.TASK_VIEW_FULL,
     }
+
+
+def test_ls_asks_for_several_lists_and_for_no_more_than_it_shows(stand_in: StandIn) -> None:
+    invoke("ls", "--list", "listlistlist", "--list", "otherotherot", "--list", "thirdthirdth")
+    [(wanted,)] = stand_in.asked("list_tasks")
+    assert (wanted["task_list_id"], wanted["task_list_ids"]) == ("listlistlist", ("otherotherot", "thirdthirdth"))
+    assert wanted["view"] == task_pb2.TASK_VIEW_SUMMARY
 
 
 def test_show_has_what_became_of_the_worktree(stand_in: StandIn) -> None:

@@ -12,11 +12,12 @@ from taskgrove.aio.connected import Connected
 from taskgrove.aio.watch import AsyncWatch
 from taskgrove.lines import Line
 from taskgrove.log_part import LogPart
+from taskgrove.v1 import task_pb2
 from taskgrove.v1 import task_service_pb2 as tasks_pb2
 from taskgrove.v1.failure_pb2 import FailureKind
 from taskgrove.v1.run_config_pb2 import RunConfig
 from taskgrove.v1.run_pb2 import Run
-from taskgrove.v1.task_pb2 import Subtask, Task
+from taskgrove.v1.task_pb2 import Subtask, Task, TaskView
 from taskgrove.v1.task_service_pb2 import ListTasksRequest
 from taskgrove.v1.task_service_pb2_grpc import TaskServiceStub
 
@@ -134,6 +135,7 @@ class TaskCalls(Connected):
         self,
         *,
         task_list_id: str | None = None,
+        task_list_ids: Sequence[str] = (),
         states: Sequence[Task.State] = (),
         failure_kinds: Sequence[FailureKind] = (),
         title_contains: str | None = None,
@@ -142,13 +144,16 @@ class TaskCalls(Connected):
         finished_before: datetime | None = None,
         order: requests.TaskOrder = ListTasksRequest.ORDER_UNSPECIFIED,
         page_size: int = 0,
+        view: TaskView = task_pb2.TASK_VIEW_UNSPECIFIED,
     ) -> AsyncIterator[Task]:
         """Yields tasks, the newest first unless told otherwise; asks for the next page when it is needed.
 
-        What is empty or None asks for nothing. The times must be aware.
+        What is empty or None asks for nothing; `task_list_id` and `task_list_ids` ask for tasks of all these lists. The
+        times must be aware. TASK_VIEW_SUMMARY leaves out the long texts, which a table does not show.
         """
         request = requests.list_tasks(
             task_list_id=task_list_id,
+            task_list_ids=task_list_ids,
             states=states,
             failure_kinds=failure_kinds,
             title_contains=title_contains,
@@ -157,6 +162,7 @@ class TaskCalls(Connected):
             finished_before=finished_before,
             order=order,
             page_size=page_size,
+            view=view,
         )
         async for page in self._pages(self._tasks.ListTasks, request):
             for task in page.tasks:

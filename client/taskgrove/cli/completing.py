@@ -43,7 +43,7 @@ def tasks(states: tuple[task_pb2.Task.State, ...] = ()) -> _Completer:
         ctx: click.Context, _parameter: click.Parameter, incomplete: str
     ) -> list[shell_completion.CompletionItem]:
         def found(client: taskgrove.Client) -> Iterator[tuple[str, str]]:
-            for task in client.list_tasks(states=states, page_size=_MOST):
+            for task in client.list_tasks(states=states, page_size=_MOST, view=task_pb2.TASK_VIEW_SUMMARY):
                 yield task.id, f"{words.task_state(task.state)}: {task.title}"
 
         return _items(ctx, incomplete, found)

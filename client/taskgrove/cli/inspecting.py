@@ -38,7 +38,7 @@ _LARGEST_PAGE = 500
 class _Filters(TypedDict):
     """Which tasks `ls` lists, and in which order."""
 
-    task_list_id: str | None
+    task_list_ids: tuple[str, ...]
     states: tuple[str, ...]
     failure_kinds: tuple[str, ...]
     title_contains: str | None
@@ -58,9 +58,10 @@ Examples:
 )
 @click.option(
     "--list",
-    "task_list_id",
+    "task_list_ids",
+    multiple=True,
     metavar="ID",
-    help="Only tasks of this list.",
+    help="Only tasks of this list. May be repeated.",
     shell_complete=completing.task_lists,
 )
 @click.option(
@@ -106,17 +107,20 @@ Examples:
 @connecting.pass_server
 def ls(server: connecting.Server, /, *, limit: int, as_json: bool, **filters: Unpack[_Filters]) -> None:
     """Lists tasks, the newest first unless told otherwise."""
-    states, failures = filters["states"], filters["failure_kinds"]
+    lists, states, failures = filters["task_list_ids"], filters["states"], filters["failure_kinds"]
     with server.connect() as client:
         found = itertools.islice(
             client.list_tasks(
-                task_list_id=filters["task_list_id"],
+                # A server that knows no other field than this one understands what asks for a single list.
+                task_list_id=lists[0] if lists else None,
+                task_list_ids=lists[1:],
                 states=tuple(_STATES[state] for state in states),
                 failure_kinds=tuple(_FAILURES[kind] for kind in failures),
                 title_contains=filters["title_contains"],
                 created_after=filters["created_after"],
                 order=_ORDERS[filters["order"]],
                 page_size=min(limit, _LARGEST_PAGE),
+                view=task_pb2.TASK_VIEW_FULL if as_json else task_pb2.TASK_VIEW_SUMMARY,
             ),
             limit,
         )

@@ -163,7 +163,7 @@ class PrivateServer:
             return True
         try:
             with taskgrove.Client(connection.default_target()) as client:
-                active = list(client.list_tasks(states=_ACTIVE))
+                active = list(client.list_tasks(states=_ACTIVE, view=task_pb2.TASK_VIEW_SUMMARY))
         except errors.TaskgroveError:
             return False
         # A task that is being cancelled is stopped even after the server is gone.
