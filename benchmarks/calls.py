@@ -17,7 +17,7 @@ from grpc import aio
 
 from benchmarks import sampling
 from benchmarks.peers import trivial_calls
-from benchmarks.report import Report
+from benchmarks.report import Report, Target
 from benchmarks.sampling import median, percentile
 from support import tasks_work
 from support.server import RunningServer
@@ -30,6 +30,9 @@ TRIVIAL = "trivial handler"
 
 #: How many calls are under way at any time.
 IN_FLIGHT = (1, 64)
+
+#: What the rate with most in flight should be at least, as a ratio to the trivial handler's.
+SHARES = {"GetTask": 0.6, "Enqueue": 0.25, "ListTasks": 0.25}
 
 COLUMNS = ("call, in flight", "calls/s", "of trivial", "p50 ms", "p99 ms", "server CPU us/call")
 
@@ -162,5 +165,8 @@ def _tell(report: Report, in_flight: int, figures: Mapping[str, Figures]) -> Non
         }
         if found.rates and figures[TRIVIAL].rates:
             ratio = median(found.rates) / median(figures[TRIVIAL].rates)
+            if in_flight == IN_FLIGHT[-1] and name in SHARES:
+                target = Target(f"{what} in flight: calls/s, of trivial", ratio, SHARES[name], at_least=True)
+                report.targets.append(target)
             latencies = (median(found.middles), median(found.slowest))
             report.rows.append((what, median(found.rates), ratio, *latencies, median(found.cpu)))
