@@ -55,14 +55,16 @@ class DiskUsages:
                 self._begun, self._told = time.monotonic(), False
                 for meter in self._meters:
                     meter.begin(stopped)
-        elif passed >= PATIENCE:
-            self._tell(at_once=True)
-
-    def _tell(self, *, at_once: bool = False) -> None:
-        with self._lock:
-            if self._told or not (at_once or all(meter.ended for meter in self._meters)):
-                return
+        elif passed >= PATIENCE and not self._told:
             self._told = True
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tells of what has been measured, once that is all; or, once others were given up, of each as it ends."""
+        with self._lock:
+            self._told = self._told or all(meter.ended for meter in self._meters)
+            if not self._told:
+                return
             measured = {name: value for meter in self._meters for name, value in meter.measured.items()}
             self.current = DiskUsage(measured, clock.now())
 

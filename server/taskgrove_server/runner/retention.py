@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from taskgrove_server.domain import errors
+from taskgrove_server.domain import errors, log_names
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.guarding import Tellable
 from taskgrove_server.runner.clearing import Clearing, Due
@@ -74,8 +74,7 @@ class Retention:
 
     def delete_tasks(self, stopped: Callable[[], bool]) -> None:
         """Deletes tasks that are due, their work saved; raises NotDeleted when some of them cannot be."""
-        now = self._steady_time.now()
-        if self._spans.tasks is None or now is None:
+        if self._spans.tasks is None or (now := self._steady_time.now()) is None:
             return
         due = Due(now - self._spans.tasks, stopped)
         end = time.monotonic() + ROUND
@@ -95,18 +94,18 @@ class Retention:
 
     def remove_logs(self, stopped: Callable[[], bool]) -> None:
         """Removes the logs of tasks that are due, and leaves the tasks as they are."""
-        now = self._steady_time.now()
-        if self._spans.logs is None or now is None:
+        if self._spans.logs is None or (now := self._steady_time.now()) is None:
             return
         before = now - self._spans.logs
         count = 0
         after = START
         while not stopped() and (page := self._store.retention.with_logs(before, after, _LOGS)):
             after = page[-1][0]
-            names = self._store.retention.remove_logs([task_id for _, task_id in page], before).result()
+            task_ids = [task_id for _, task_id in page]
+            names = self._store.retention.remove_logs(task_ids, before).result()
             # Those that stay are told of by the chore that tries again.
             self._log_files.remove(names)
-            count += len(page)
+            count += sum(log_names.of_setup(task_id) in names for task_id in task_ids)
         if count:
             log.info("The logs of %d tasks were removed, which had rested for %s", count, self._spans.logs)
 
