@@ -313,8 +313,8 @@ def test_copies_that_are_made_while_much_is_written_are_copies_or_are_told_to_be
 ) -> None:
     """Whatever came of a copy of a database that was being written to, the original does not feel it."""
     task_list = tasks_work.make_list(client, "date +%N > work.txt; seq 200", repository)
-    tasks = [client.enqueue(task_list.id, f"Task {n}").id for n in range(24)]
-    for _ in range(3):
+    tasks = [client.enqueue(task_list.id, f"Task {n}").id for n in range(12)]
+    for _ in range(2):
         copy = data_directories.copy(server)
         with copy_ended(copy):
             try:
