@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -50,14 +50,14 @@ def add_to(parser: argparse.ArgumentParser, flags: Sequence[str]) -> None:
         help="Put a new bearer token into the data directory, and exit. A server that runs takes it within a second.",
     )
     parsers = parser.add_subparsers(dest="command", title="commands, instead of serving", metavar="COMMAND")
-    backup = _add(parsers, Deed.BACKUP, "Save the data directory.", _BACKUP)
+    backup = _add(parsers.add_parser, Deed.BACKUP, "Save the data directory.", _BACKUP)
     backup.add_argument("directory", metavar="DIR", help="A directory that does not exist, or is empty.")
     backup.add_argument(
         "--with-token",
         action="store_true",
         help="Save the bearer token as well: who can read the backup can call the server then.",
     )
-    restore = _add(parsers, Deed.RESTORE, "Make a data directory of a backup.", _RESTORE)
+    restore = _add(parsers.add_parser, Deed.RESTORE, "Make a data directory of a backup.", _RESTORE)
     restore.add_argument("directory", metavar="BACKUP", help="What 'taskgroved backup' has made.")
     for command in (backup, restore):
         for flag in flags:
@@ -73,6 +73,6 @@ def asked(parsed: argparse.Namespace) -> Command:
 
 
 def _add(
-    parsers: argparse._SubParsersAction[argparse.ArgumentParser], deed: Deed, summary: str, description: str
+    add_parser: Callable[..., argparse.ArgumentParser], deed: Deed, summary: str, description: str
 ) -> argparse.ArgumentParser:
-    return parsers.add_parser(deed.value, help=summary, description=description, allow_abbrev=False)
+    return add_parser(deed.value, help=summary, description=description, allow_abbrev=False)

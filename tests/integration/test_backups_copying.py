@@ -182,3 +182,22 @@ def test_memory_does_not_grow_with_what_is_saved(tmp_path: Path) -> None:
         taken["restore"].append(peak("restore", backup, "--data-dir", restored))
     for small, large in taken.values():
         assert large - small < 16 << 10, taken
+
+
+def test_a_person_at_a_terminal_sees_how_far_it_is(data: Path, tmp_path: Path) -> None:
+    terminal, theirs = os.openpty()
+    command = [sys.executable, "-m", "taskgrove_server", "backup", str(tmp_path / "backup"), "--data-dir", str(data)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    # At its end the terminal says that nobody is there.
+    with contextlib.suppress(OSError):
+        while block := os.read(terminal, 4096):
+            seen += block
+    os.close(terminal)
+    stdout, _ = process.communicate(timeout=backups.PATIENCE)
+    assert stdout.startswith(b"Saved 2 tasks")
+    shown = [line.split(b":")[0] for line in seen.split(b"\r\x1b[K")]
+    assert {b"Copying the database", b"Copying files", b"Checking the database", b"Writing to the disk"} <= set(shown)
+    # Nothing of it stays.
+    assert shown[-1] == b""

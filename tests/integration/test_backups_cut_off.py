@@ -61,22 +61,26 @@ def begun(process: subprocess.Popen[str], target: Path) -> bool:
     return process.poll() is not None or any(target.parent.glob(f"{target.name}*"))
 
 
-def test_killed_at_any_moment_and_made_again(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("deed", ["backup", "restore"])
+def test_killed_at_any_moment_and_made_again(deed: str, data: Path, tmp_path: Path) -> None:
     place, restored = tmp_path / "backup", tmp_path / "restored"
+    target, root = (place, data) if deed == "backup" else (restored, restored)
+    if deed == "restore":
+        backups.save(data, place)
     chance = random.Random(4)
-    for command in (("backup", place), ("restore", place)):
-        target = place if command[0] == "backup" else restored
-        for _ in range(4):
-            root = data if command[0] == "backup" else restored
-            process = backups.begin(*command, "--data-dir", root)
-            until(functools.partial(begun, process, target), "its begin")
-            time.sleep(chance.random() / 50)
-            process.kill()
-            process.communicate(timeout=backups.PATIENCE)
-            if target.exists():
-                # It had ended.
-                break
-        if not target.exists():
-            assert backups.run(*command, "--data-dir", root).status == 0
-        assert not target.with_name(f"{target.name}.partial").exists()
-    assert backups.contents(restored)["logs/" + backups.log_of(data).name] == backups.log_of(data).read_bytes()
+    for _ in range(4):
+        if target.exists():
+            # It had ended.
+            break
+        process = backups.begin(deed, place, "--data-dir", root)
+        until(functools.partial(begun, process, target), "its begin")
+        time.sleep(chance.random() / 50)
+        process.kill()
+        process.communicate(timeout=backups.PATIENCE)
+    if not target.exists():
+        assert backups.run(deed, place, "--data-dir", root).status == 0
+    assert not target.with_name(f"{target.name}.partial").exists()
+    if deed == "backup":
+        backups.put_back(place, restored)
+    log = backups.log_of(data)
+    assert (restored / "logs" / log.name).read_bytes() == log.read_bytes()

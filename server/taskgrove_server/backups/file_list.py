@@ -121,23 +121,27 @@ def _opened(path: Path) -> Any:
 
 def _entry(line: bytes, path: Path) -> Entry:
     try:
-        entry = Entry(**json.loads(line))
+        values: dict[str, Any] = json.loads(line)
+        entry = Entry(**values)
     except (ValueError, TypeError, RecursionError) as error:
         raise BackupDamaged(f"The list {path} is damaged: use another backup.") from error
-    if not _is_sound(entry):
+    if not all(map(_is_text, (entry.path, entry.kind, entry.sha256, entry.target))) or not all(
+        map(_is_count, (entry.mode, entry.size))
+    ):
+        raise BackupDamaged(f"The list {path} is damaged: use another backup.")
+    # Nothing leads out of the directory that it is restored to.
+    sound = all(part not in ("", ".", "..") for part in entry.path.split("/"))
+    if not sound or entry.kind not in (FILE, LINK, DIRECTORY) or entry.mode > 0o777:
         raise BackupDamaged(f"The list {path} names what belongs in no backup, {entry.path!r}: use another backup.")
     return entry
 
 
-def _is_sound(entry: Entry) -> bool:
-    texts = (entry.path, entry.kind, entry.sha256, entry.target)
-    numbers = (entry.mode, entry.size)
-    if not all(isinstance(text, str) and "\0" not in text for text in texts):
-        return False
-    if not all(isinstance(number, int) and number >= 0 for number in numbers) or entry.mode > 0o777:
-        return False
-    # Nothing leads out of the directory that it is restored to.
-    return entry.kind in (FILE, LINK, DIRECTORY) and all(part not in ("", ".", "..") for part in entry.path.split("/"))
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 0
 
 
 def _private(path: str, flags: int) -> int:

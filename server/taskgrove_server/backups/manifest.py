@@ -9,7 +9,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from taskgrove_server.backups.refusals import BackupDamaged, BackupNewer
 
@@ -106,12 +106,13 @@ def _parse(directory: Path) -> dict[str, Any]:
     except OSError as error:
         raise BackupDamaged(f"{directory} is no backup of Taskgrove: its {NAME} cannot be read ({error}).") from error
     try:
-        values = json.loads(text)
+        values: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BackupDamaged(f"The manifest {path} is damaged: use another backup.") from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
+    found = cast("dict[str, Any]", values) if isinstance(values, dict) else {}
+    if found.get("format") != FORMAT:
         raise BackupDamaged(f"{directory} is no backup of Taskgrove: {path} is something else.")
-    return values
+    return found
 
 
 def _write(directory: Path, values: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Self
 
 from taskgrove_server.backups import copying, manifest, refusals
 from taskgrove_server.backups.refusals import NotSaved, TargetUnusable
+
+log = logging.getLogger(__name__)
 
 
 class Target:
@@ -64,7 +67,12 @@ class Target:
         except OSError as error:
             raise NotSaved(f"{self.place} could not be put in its place: {refusals.told(error)}.") from error
         self._moved = True
-        copying.sync(self.place.parent)
+        try:
+            copying.sync(self.place.parent)
+        except OSError as error:
+            raise NotSaved(
+                f"{self.place} is there, but may not outlast a power cut: {refusals.told(error)}."
+            ) from error
 
     def _begin(self) -> None:
         self.partial.mkdir(mode=0o700, exist_ok=True)
@@ -86,6 +94,9 @@ class Target:
         except BlockingIOError:
             self._leave()
             raise TargetUnusable(f"Another command is at work in {self.partial}: wait for its end.") from None
+        except OSError as error:
+            # Not every file server has locks for directories.
+            log.info("There is no lock on %s: %s", self.partial, error)
 
     def _leave(self) -> None:
         os.close(self._lock)
