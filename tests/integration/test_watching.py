@@ -25,7 +25,7 @@ from taskgrove_server.domain.run import Outcome, Run
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.journal.journal import Journal
-from taskgrove_server.journal.wakeups import Wakeups
+from taskgrove_server.journal.wakeups import CROWD, Wakeups
 from taskgrove_server.store.runs import NewRun
 from taskgrove_server.store.store import Store
 
@@ -87,7 +87,7 @@ class Room:
         self.store.slots.rest(self.task_id, TaskState.SUCCEEDED).result(PATIENCE)
 
     async def watch(self, after_line: int = 0) -> AsyncGenerator[WatchTaskResponse]:
-        watching = Watching(self.store, self.reads, self.journal, self.logs, self.wakeups, StreamLimit(100))
+        watching = Watching(self.store, self.reads, self.journal, self.logs, self.wakeups, StreamLimit(1000))
         async for event in watching.watch(WatchTaskRequest(task_id=self.task_id, after_line=after_line)):
             yield WatchTaskResponse.FromString(event) if isinstance(event, bytes) else event
 
@@ -181,6 +181,37 @@ async def test_a_task_that_is_continued_before_its_rest_was_told_goes_on(room: R
     assert ends.count("rested") == 1
     assert [message.lines.data for message in shown if message.HasField("lines")] == [b"two\n"]
     assert shown[-1].rested.task.state == TaskMessage.STATE_SUCCEEDED
+
+
+async def test_a_crowd_of_watchers_receives_each_line_once_and_the_rest_last(room: Room) -> None:
+    run = room.begin()
+    texts = [b"line %d\n" % number for number in range(1, 301)]
+    opened = asyncio.Semaphore(0)
+
+    async def receive() -> bytes:
+        lines: list[bytes] = []
+        last = WatchTaskResponse()
+        async with aclosing(room.watch()) as messages:
+            async for message in messages:
+                if message.WhichOneof("event") == "opened":
+                    opened.release()
+                elif message.WhichOneof("event") == "lines":
+                    assert message.lines.first_line == b"".join(lines).count(b"\n") + 1
+                    lines.append(message.lines.data)
+                last = message
+        assert last.rested.task.last_line == len(texts)
+        return b"".join(lines)
+
+    watching = [asyncio.ensure_future(receive()) for _ in range(CROWD + 20)]
+    for _ in watching:
+        await opened.acquire()
+    for text in texts:
+        write(run, text)
+        # Lets the loop tell of some of them while others are written.
+        await asyncio.sleep(0)
+    await asyncio.to_thread(room.finish, run)
+    await asyncio.to_thread(room.rest)
+    assert await asyncio.gather(*watching) == [b"".join(texts)] * len(watching)
 
 
 async def test_a_watch_is_sent_away_when_the_server_shuts_down(room: Room) -> None:

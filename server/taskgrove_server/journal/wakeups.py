@@ -13,13 +13,43 @@ from taskgrove_server.domain.ids import TaskId
 #: What those watch who want to know of every task. No id is like it.
 EVERY_TASK = TaskId("*")
 
+#: More watchers of a task than that are a crowd. To tell it of each line by itself would take all of the event loop's
+#: time: a message costs about 50 us, however many lines it has.
+CROWD = 100
+
+#: Seconds that a crowd rests at most after it was told of lines.
+LONGEST_REST = 0.01
+
 
 class _Watched:
-    """A task that has watchers."""
+    """A task that has watchers. A crowd of them rests for as long as it took to tell all, and gets more lines then."""
 
     def __init__(self) -> None:
         self.subscriptions: set[Subscription] = set()
         self.shared: dict[Any, Any] = {}
+        #: Until when the crowd rests, by the loop's clock.
+        self._rests_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wake(self, loop: asyncio.AbstractEventLoop, *, task_changed: bool) -> None:
+        """Wakes all watchers: at once for a change of the task, as soon as it has rested a crowd for lines."""
+        if task_changed or len(self.subscriptions) <= CROWD:
+            for subscription in self.subscriptions:
+                subscription.wake(task_changed=task_changed)
+        elif self._timer is None:
+            self._timer = loop.call_at(max(self._rests_until, loop.time()), self._tell, loop)
+
+    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        start = loop.time()
+        for subscription in self.subscriptions:
+            subscription.wake(task_changed=False)
+        # Behind all that was woken, none of whom is waited for: one whose client does not read costs no other.
+        loop.call_soon(self._rest, loop, start)
+
+    def _rest(self, loop: asyncio.AbstractEventLoop, start: float) -> None:
+        end = loop.time()
+        self._rests_until = end + min(end - start, LONGEST_REST)
 
 
 class Subscription:
@@ -145,7 +175,7 @@ class Wakeups:
     def _flush(self) -> None:
         with self._lock:
             pending, self._pending = self._pending, {}
+        loop = asyncio.get_running_loop()
         for task_id, task_changed in pending.items():
             if watched := self._watched.get(task_id):
-                for subscription in watched.subscriptions:
-                    subscription.wake(task_changed=task_changed)
+                watched.wake(loop, task_changed=task_changed)
