@@ -159,3 +159,61 @@ def test_however_long_it_took_to_tell_a_crowd_it_rests_for_a_moment_only() -> No
         assert crowd.told == [[False] * 2] * count
 
     run(count, scenario, work=1.0)
+
+
+def test_a_watcher_hears_of_silence_when_it_has_lasted_since_the_last_wait_began() -> None:
+    loop = ClockedLoop()
+    heard: list[bool] = []
+
+    async def watch(wakeups: Wakeups) -> None:
+        with wakeups.subscribe(TASK) as subscription:
+            while True:
+                heard.append(await subscription.wait(10))
+
+    async def main() -> None:
+        wakeups = Wakeups()
+        wakeups.attach(loop)
+        watcher = loop.create_task(watch(wakeups))
+        await settle()
+        for silence, expected in ((9, []), (1, [False]), (9, [False])):
+            loop.now += silence
+            await settle()
+            assert heard == expected
+        wakeups.lines(TASK)
+        await settle()
+        assert heard == [False, True]
+        # The timer of the wait before ends, and another is set for what is left.
+        loop.now += 9
+        await settle()
+        assert heard == [False, True]
+        loop.now += 1
+        await settle()
+        assert heard == [False, True, False]
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+
+    with contextlib.closing(loop):
+        loop.run_until_complete(main())
+
+
+def test_a_wait_that_is_shorter_than_the_one_before_ends_in_time() -> None:
+    loop = ClockedLoop()
+
+    async def main() -> None:
+        wakeups = Wakeups()
+        wakeups.attach(loop)
+        with wakeups.subscribe(TASK) as subscription:
+            waiting = loop.create_task(subscription.wait(100))
+            await settle()
+            wakeups.lines(TASK)
+            await settle()
+            assert waiting.result()
+            waiting = loop.create_task(subscription.wait(1))
+            await settle()
+            assert not waiting.done()
+            loop.now += 1
+            await settle()
+            assert not waiting.result()
+
+    with contextlib.closing(loop):
+        loop.run_until_complete(main())

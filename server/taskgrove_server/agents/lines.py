@@ -30,6 +30,9 @@ _EFFORT = 1 << 20
 
 _DECODER = json.JSONDecoder(strict=False)
 
+#: As json.loads, which takes a third longer for a line of 300 bytes.
+_STRICT_DECODER = json.JSONDecoder()
+
 
 def parse(line: bytes) -> Iterator[dict[str, Any]]:
     """Yields the JSON objects that stand in a line, in order; other things may be glued to them.
@@ -40,7 +43,7 @@ def parse(line: bytes) -> Iterator[dict[str, Any]]:
     if len(line) > LARGE_LINE and _tokens(line) > MAX_TOKENS:
         return
     try:
-        whole: object = json.loads(line.decode())
+        whole: object = _STRICT_DECODER.decode(line.decode())
     except (ValueError, RecursionError):
         yield from _find(line.decode(errors="replace"))
         return

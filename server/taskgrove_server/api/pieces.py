@@ -46,6 +46,7 @@ class Pieces:
             if end == extent.size or (kept.full and end < extent.size):
                 reader.take(kept.piece)
                 return kept.encoded
+        reader.check(extent)
         piece = reader.next(extent)
         if piece is None:
             return None

@@ -168,9 +168,10 @@ class _TaskLog:
             return
         # What is written meanwhile has its own turn, after changes of the task.
         extent = self._journal.extent(self._reader.run)
-        # Once for all: pieces that were read before are right, whatever has become of the log since.
-        self._reader.check(extent)
-        while encoded := pieces.next(self._reader, extent):
+        # Only once while all is well: pieces that others have read are right, whatever has become of the log since.
+        if extent.lost or not self._reader.opened:
+            self._reader.check(extent)
+        while self._reader.position < extent.size and (encoded := pieces.next(self._reader, extent)):
             self.line = self._reader.line
             yield encoded
 

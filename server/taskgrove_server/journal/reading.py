@@ -73,6 +73,11 @@ class LogReader:
         """Returns how many bytes of the log have been returned."""
         return self._offset + self._within
 
+    @property
+    def opened(self) -> bool:
+        """Tells whether the file is open."""
+        return self._fd is not None
+
     def take(self, piece: WholeLines | LineFragment) -> None:
         """Moves behind a piece that another reader of the same log has read at this position."""
         if isinstance(piece, WholeLines):
@@ -132,7 +137,7 @@ class LogReader:
 
     def _pread(self, offset: int, size: int) -> bytes:
         try:
-            data = os.pread(self._opened(), size, offset)
+            data = os.pread(self._descriptor(), size, offset)
         except OSError as error:
             raise errors.LogLost(self.run.task_id, self.line + 1) from error
         if len(data) < size:
@@ -141,11 +146,11 @@ class LogReader:
 
     def _file_size(self) -> int:
         try:
-            return os.fstat(self._opened()).st_size
+            return os.fstat(self._descriptor()).st_size
         except OSError as error:
             raise errors.LogLost(self.run.task_id, self.line + 1) from error
 
-    def _opened(self) -> int:
+    def _descriptor(self) -> int:
         if self._fd is None:
             self._fd = os.open(self.run.log_path, os.O_RDONLY | os.O_CLOEXEC)
         return self._fd

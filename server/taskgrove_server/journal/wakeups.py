@@ -60,6 +60,9 @@ class Subscription:
         self._watched = _Watched()
         self._woken = False
         self._waiter: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        #: Set for a deadline that may have been put off since.
+        self._timer: asyncio.TimerHandle | None = None
         self.task_id = task_id
         #: The task has changed since this was last set to False.
         self.task_changed = True
@@ -79,15 +82,30 @@ class Subscription:
         if not self._woken:
             # An Event within a timeout takes several times as long, which shows at a thousand lines a second.
             loop = asyncio.get_running_loop()
+            self._expect(loop, seconds)
             self._waiter = loop.create_future()
-            timer = loop.call_later(seconds, self._release)
             try:
                 await self._waiter
             finally:
-                timer.cancel()
                 self._waiter = None
         woken, self._woken = self._woken, False
         return woken
+
+    def _expect(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """Sees to it that `wait` ends in time. A timer of its own for each wait would take as long as the wait."""
+        self._deadline = loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = loop.call_at(self._deadline, self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if loop.time() >= self._deadline:
+            self._release()
+        elif self._waiter is not None:
+            self._timer = loop.call_at(self._deadline, self._expire, loop)
 
     def wake(self, *, task_changed: bool) -> None:
         """Makes `wait` return, now or when it is next called."""
@@ -107,6 +125,8 @@ class Subscription:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._wakeups.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class Wakeups:
