@@ -15,13 +15,7 @@ help: ## Lists the targets
 setup: $(VENV)/.ready ## Makes .venv with everything that the other targets need
 
 $(VENV)/.ready: pyproject.toml requirements/dev.txt requirements/agents.txt
-	@echo "Setting up $(VENV) (once; about a minute, mostly downloads)"
-	@$(PYTHON) -c 'import sys; sys.exit("Taskgrove needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/agents.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+	@scripts/environment.sh $(PYTHON) $(VENV) "-r requirements/dev.txt" "--no-deps -r requirements/agents.txt" "--no-deps --no-build-isolation --editable ."
 
 demo: setup ## Queues a task, watches it run in a worktree, shows its commit (AGENT=claude uses your Claude Code)
 	@$(BIN)/python scripts/demo.py --agent $(AGENT)

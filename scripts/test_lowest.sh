@@ -7,9 +7,11 @@ python=$1
 venv=$2
 shift 2
 
-"$python" -m venv "$venv"
-# A floor that does not hold the others' is refused here: pip finds no way to install them together.
-"$venv/bin/python" - > "$venv/requirements.txt" << 'END'
+scripts/environment.sh "$python" "$venv"
+floors=$(mktemp)
+trap 'rm -f "$floors"' EXIT
+# A floor that does not hold the others' is refused by pip, which finds no way to install them together.
+"$venv/bin/python" - > "$floors" << 'END'
 import tomllib
 
 with open("pyproject.toml", "rb") as file:
@@ -18,8 +20,7 @@ extras = project["optional-dependencies"]
 for requirement in project["dependencies"] + extras["cli"] + extras["server"]:
     print(requirement.replace(">=", "=="))
 END
-grep -E '^(pytest(-[a-z]+)?|trustme)==' requirements/dev.txt >> "$venv/requirements.txt"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$venv/requirements.txt"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
-exec "$venv/bin/python" -m pytest tests/acceptance/test_cli_tasks.py tests/acceptance/test_cli_review.py \
+grep -E '^(pytest(-[a-z]+)?|trustme)==' requirements/dev.txt >> "$floors"
+scripts/environment.sh "$python" "$venv" "-r $floors" "--no-deps --force-reinstall ."
+"$venv/bin/python" -m pytest tests/acceptance/test_cli_tasks.py tests/acceptance/test_cli_review.py \
     tests/acceptance/test_tls.py "$@"
