@@ -104,7 +104,12 @@ class Tls:
     server_name: str | None = None
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Returns gRPC's credentials. Raises OSError for a file that cannot be read."""
+        """Returns gRPC's credentials. Raises OSError for a file that cannot be read, and ValueError for half a pair."""
+        if (self.cert is None) != (self.key is None):
+            # gRPC ends the process for it.
+            raise ValueError(
+                f"{'A certificate' if self.key is None else 'A key'} alone is of no use: give cert and key."
+            )
         return grpc.ssl_channel_credentials(
             root_certificates=_content(self.ca), private_key=_content(self.key), certificate_chain=_content(self.cert)
         )
@@ -129,12 +134,14 @@ def resolve(target: str | None, token: str | None, tls: Tls | bool | None = None
     """Fills in what is None from TASKGROVE_TARGET, TASKGROVE_TOKEN and TASKGROVE_TLS_*, else from the data directory.
 
     The token file belongs to the server of this machine, so it is used for loopback addresses only. The Unix
-    socket needs no token. Raises ValueError when a token would go to another machine unencrypted.
+    socket needs no token. Raises ValueError when a token would go to another machine unencrypted, or is none.
     """
     target = target or os.environ.get("TASKGROVE_TARGET") or default_target()
-    token = token or os.environ.get("TASKGROVE_TOKEN")
+    token = (token or os.environ.get("TASKGROVE_TOKEN") or "").strip()
+    if not re.fullmatch("[!-~]*", token):
+        raise ValueError("The token has characters that no token has: it is one word, in the file 'token'.")
     if not token and is_loopback(target):
-        token = _read_token(default_data_directory() / "token")
+        token = _read_token(default_data_directory() / "token") or ""
     if tls is None:
         tls = _tls_of_environment()
     secured = Tls() if tls is True else tls or None
@@ -164,11 +171,19 @@ def _content(path: str | os.PathLike[str] | None) -> bytes | None:
 
 
 def default_data_directory() -> Path:
-    """Returns the server's data directory: $TASKGROVE_DATA_DIR, else $XDG_DATA_HOME/taskgrove, else ~/.local/…."""
+    """Returns the server's data directory: $TASKGROVE_DATA_DIR, else $XDG_DATA_HOME/taskgrove, else ~/.local/….
+
+    Raises OSError when the user has no home directory.
+    """
     if chosen := os.environ.get("TASKGROVE_DATA_DIR"):
         return Path(chosen)
-    shared = os.environ.get("XDG_DATA_HOME")
-    return (Path(shared) if shared else Path.home() / ".local" / "share") / "taskgrove"
+    if shared := os.environ.get("XDG_DATA_HOME"):
+        return Path(shared) / "taskgrove"
+    try:
+        return Path.home() / ".local" / "share" / "taskgrove"
+    except RuntimeError as error:
+        # As in a container whose user is none that the system knows.
+        raise OSError("There is no home directory: set HOME, or TASKGROVE_DATA_DIR.") from error
 
 
 def default_target() -> str:

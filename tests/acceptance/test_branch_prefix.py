@@ -103,7 +103,7 @@ def test_the_command_line_leads_out(server: RunningServer, tmp_path: Path, comma
     repositories.git(repository, "branch", "taskgrove")
     shell = Shell(server, repository)
     refused = shell.run(command, "Do it", "--", "true")
-    assert refused.returncode == 4
+    assert refused.returncode == 5
     program, *advice = shlex.split(refused.stderr.decode().splitlines()[-1])
     assert program == "taskgrove"
     shell.text(*advice)

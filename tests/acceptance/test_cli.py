@@ -206,9 +206,9 @@ def test_tasks_and_lists_are_looked_at_and_changed(served: Shell, repository: Pa
 
 def test_what_the_server_refuses_is_one_sentence(served: Shell) -> None:
     ended = served.run("show", "aaaaaaaaaaaa")
-    assert ended.returncode == 4
+    assert ended.returncode == 5
     assert ended.stderr.decode() == "taskgrove: There is no task 'aaaaaaaaaaaa'.\n"
-    assert served.run("enqueue", "Two\nlines").returncode == 4
+    assert served.run("enqueue", "Two\nlines").returncode == 5
 
 
 def test_without_a_server_only_run_starts_one(shell: Shell) -> None:

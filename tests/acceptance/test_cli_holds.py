@@ -30,7 +30,7 @@ def test_nothing_is_held_at_first(shell: Shell) -> None:
     ended = shell.run("holds")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"Nothing is held.\n")
     refused = shell.run("lift", "agent:claude")
-    assert refused.returncode == 4
+    assert refused.returncode == 5
     assert b"There is no hold 'agent:claude'" in refused.stderr
 
 

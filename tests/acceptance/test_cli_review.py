@@ -69,7 +69,7 @@ def test_work_is_checked_and_landed(served: Shell, repository: Path) -> None:
     assert (repository / "new.txt").exists()
     assert "on main as" in served.text("show", task_id)
     again = served.run("land", task_id)
-    assert again.returncode == 4
+    assert again.returncode == 1
     assert b"There is nothing to land: main has everything" in again.stderr
     no = served.run("land", task_id, "--check", "--json")
     assert (no.returncode, json.loads(no.stdout)["can_land"]) == (1, False)
@@ -79,17 +79,17 @@ def test_what_stands_in_the_way_comes_with_what_to_do(served: Shell, repository:
     task_id = served.work(COMMIT + "echo left > left; exit 1")
     (repository / "README.md").write_text("being edited\n")
     dirty = served.run("land", task_id)
-    assert dirty.returncode == 4
+    assert dirty.returncode == 1
     assert f"  taskgrove land {task_id} --commit-uncommitted\n" in dirty.stderr.decode()
     checkout = served.run("land", task_id, "--commit-uncommitted")
-    assert checkout.returncode == 4
+    assert checkout.returncode == 1
     assert "git stash push -- ':(top,literal)README.md'" in checkout.stderr.decode()
     repositories.commit(repository, {"README.md": "mine\n"}, "Mine")
     conflict = served.run("land", task_id)
-    assert conflict.returncode == 4
+    assert conflict.returncode == 1
     assert "have changed the same places:\n  README.md\n" in conflict.stderr.decode()
     assert f"  taskgrove retry {task_id}\n" in conflict.stderr.decode()
-    assert served.run("land", task_id, "--onto", "nowhere").returncode == 4
+    assert served.run("land", task_id, "--onto", "nowhere").returncode == 5
     # Into a branch without the conflict, what is left included.
     repositories.git(repository, "branch", "release", "HEAD~1")
     assert "on release as" in served.text("land", task_id, "--onto", "release")
@@ -105,7 +105,7 @@ def test_work_is_pushed(served: Shell, repository: Path, tmp_path: Path) -> None
     assert said == f"Pushed {head[:10]} to fork, branch mend.\n"
     assert repositories.head(remote, "mend") == head
     refused = served.run("push", task_id)
-    assert refused.returncode == 4
+    assert refused.returncode == 5
     assert b"origin" in refused.stderr
 
 
@@ -137,7 +137,7 @@ def test_what_is_discarded_can_be_had_back(served: Shell, repository: Path) -> N
     assert repositories.git(repository, "show", f"{tree['branch']}:left") == "left"
     assert f"refs/taskgrove/saved/{task_id}/1" in served.text("show", task_id)
     again = served.run("discard", task_id, "aaaaaaaaaaaa", "--yes")
-    assert again.returncode == 4
+    assert again.returncode == 5
     assert b"There is no task 'aaaaaaaaaaaa'" in again.stderr
 
 
@@ -155,11 +155,11 @@ def test_old_worktrees_are_pruned(served: Shell) -> None:
 def test_a_task_is_deleted_with_its_worktree(served: Shell, repository: Path) -> None:
     task_id = served.work(COMMIT)
     kept = served.run("rm", task_id, "--yes")
-    assert kept.returncode == 4
+    assert kept.returncode == 5
     assert b"still has" in kept.stderr
     said = served.text("rm", task_id, "--discard-worktree", "--yes")
     assert said.startswith(f"Task {task_id} is deleted.\n  its work is saved at refs/taskgrove/saved/{task_id}/1")
-    assert served.run("show", task_id).returncode == 4
+    assert served.run("show", task_id).returncode == 5
     assert repositories.branches(repository) == ["main"]
 
 

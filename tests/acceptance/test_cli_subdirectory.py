@@ -75,7 +75,7 @@ def test_the_advice_for_a_new_directory_leads_out_of_it(server: RunningServer, r
     new.mkdir()
     shell = Shell(server, new)
     refused = shell.run("run", "Look", *WHERE)
-    assert refused.returncode == 4
+    assert refused.returncode == 5
     assert refused.stderr.decode() == (
         "taskgrove: The task cannot start in 'packages/app/new': the repository's HEAD has no such directory. Commit "
         "something in it, or name another directory. To start at the repository's top, use: --subdirectory .\n"

@@ -58,7 +58,7 @@ def test_a_queued_task_is_edited_by_options(queued: tuple[Shell, str]) -> None:
     assert (task["title"], task["description"]) == ("Do it well", "All of it.")
     assert task["overrides"] == {"agent": "command", "command": {"argv": {"values": ["cat"]}}}
     assert shell.text("tick", task_id, "2", "--undo") == "[ ] A\n[ ] B\n"
-    assert shell.run("tick", task_id, "3").returncode == 4
+    assert shell.run("tick", task_id, "3").returncode == 5
 
 
 def test_a_queued_task_is_edited_in_an_editor(queued: tuple[Shell, str], tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_text_that_cannot_be_used_is_kept(queued: tuple[Shell, str], tmp_path:
     shell, task_id = queued
     edits(tmp_path, """echo 'my words' > "$1" """)
     refused = shell.run("edit", task_id)
-    assert refused.returncode == 4
+    assert refused.returncode == 5
     kept = Path(re.findall(r"kept in (\S+)", refused.stderr.decode())[0])
     assert kept.read_text() == "my words\n"
     kept.unlink()
@@ -87,7 +87,7 @@ def test_a_text_that_cannot_be_used_is_kept(queued: tuple[Shell, str], tmp_path:
 
 def test_a_task_that_does_not_wait_is_not_opened(served: Shell) -> None:
     refused = served.run("edit", served.work("true"))
-    assert refused.returncode == 4
+    assert refused.returncode == 5
     assert b"it is succeeded" in refused.stderr
 
 
@@ -100,7 +100,7 @@ def test_a_part_of_a_log_is_read(served: Shell) -> None:
     assert served.run("log", task_id, "--json", "--after-line", "3").stdout == b"".join(
         log.splitlines(keepends=True)[3:]
     )
-    assert served.run("log", task_id, "--setup").returncode == 4
+    assert served.run("log", task_id, "--setup").returncode == 5
 
 
 def test_a_list_prepares_its_worktrees(served: Shell) -> None:

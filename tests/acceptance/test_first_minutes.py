@@ -100,7 +100,7 @@ class Machine:
         """Tells whether the environment is finished and has a module."""
         if not (self.venv / ".ready").exists() or (self.venv / ".unfinished").exists():
             return False
-        command = [self.venv / "bin" / "python", "-c", f"import {module}"]
+        command = [str(self.venv / "bin" / "python"), "-c", f"import {module}"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
@@ -150,7 +150,7 @@ def test_an_environment_is_made_and_brought_up_to_date(machine: Machine, package
 @pytest.mark.parametrize("target", ["setup", "demo", "test", "check"])
 def test_make_without_ensurepip_says_the_one_command_that_helps(machine: Machine, target: str) -> None:
     machine.python(without("ensurepip", "pip"))
-    command = [machine.bin / "make", "-C", SOURCE, target, "PYTHON=python3", f"VENV={machine.venv}"]
+    command = [str(machine.bin / "make"), "-C", str(SOURCE), target, "PYTHON=python3", f"VENV={machine.venv}"]
     environment = {"PATH": str(machine.bin), "HOME": str(machine.bin), **OFFLINE}
     for _ in range(2):
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250, check=False)

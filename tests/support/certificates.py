@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import trustme
@@ -18,9 +19,15 @@ class Certificates:
         self._authority = trustme.CA()
         self._authority.cert_pem.write_to_path(self.ca)
 
-    def write(self, name: str, *identities: str) -> tuple[Path, Path]:
+    def write(
+        self,
+        name: str,
+        *identities: str,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+    ) -> tuple[Path, Path]:
         """Writes a certificate and its key, and returns their paths."""
-        issued = self._authority.issue_cert(*identities)
+        issued = self._authority.issue_cert(*identities, not_before=not_before, not_after=not_after)
         cert, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
         # In one step each, as what renews certificates does it.
         chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)

@@ -28,8 +28,8 @@ class Shell:
 
     def __init__(self, place: RunningServer, directory: Path, **environment: str) -> None:
         self.place = place
-        self._directory = directory
-        self._environment = {
+        self.directory = directory
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(place.home),
             "LANG": "C.UTF-8",
@@ -41,8 +41,8 @@ class Shell:
         """Starts a command."""
         return subprocess.Popen(
             [PROGRAM, *arguments],
-            cwd=self._directory,
-            env=self._environment,
+            cwd=self.directory,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -64,8 +64,8 @@ class Shell:
         with os.fdopen(ours, "r+b", buffering=0) as terminal:
             command = subprocess.Popen(
                 [PROGRAM, *arguments],
-                cwd=self._directory,
-                env=self._environment,
+                cwd=self.directory,
+                env=self.environment,
                 stdin=theirs,
                 stdout=theirs,
                 stderr=theirs,

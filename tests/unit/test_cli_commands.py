@@ -27,14 +27,17 @@ def test_a_refused_call_is_one_sentence(stand_in: StandIn) -> None:
 def test_an_unreachable_server_is_named(stand_in: StandIn) -> None:
     stand_in.failure = errors.ServerUnavailable("connection refused", code=grpc.StatusCode.UNAVAILABLE)
     result = invoke("ls")
-    assert result.exit_code == exits.REFUSED
-    assert result.stderr == "taskgrove: Cannot reach localhost:1: connection refused\n"
+    assert result.exit_code == exits.UNREACHABLE
+    assert result.stderr == (
+        "taskgrove: Cannot reach localhost:1: nothing listens there. "
+        "See whether taskgroved is running there, and check --target or TASKGROVE_TARGET.\n"
+    )
 
 
 def test_a_connection_that_cannot_be_made_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKGROVE_TLS_CA", "/nowhere/ca.pem")
     result = invoke("ls")
-    assert result.exit_code == exits.REFUSED
+    assert result.exit_code == exits.UNREACHABLE
     assert result.stderr.startswith("taskgrove: Cannot connect to localhost:1: ")
     assert "/nowhere/ca.pem" in result.stderr
 

@@ -99,7 +99,7 @@ def test_what_was_cut_is_told_with_the_way_to_see_it(stand_in: StandIn) -> None:
     assert result.exit_code == exits.SUCCEEDED
     assert result.stderr == (
         "The patch of a b was cut after 1048576 bytes. To see it whole: "
-        f"taskgrove diff {ID} --max-patch-bytes 67108864 'a b'\n"
+        f"taskgrove diff {ID} --max-patch-bytes 67108864 -- 'a b'\n"
     )
 
 

@@ -56,7 +56,7 @@ def test_packages_have_the_floors_that_the_project_declares() -> None:
 def test_a_package_that_is_too_old_or_missing_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", old)
     found = programs.package("grpcio")
-    assert (found.status, found.advice) == ("problem", "Run: pip install 'grpcio>=1.80.1'")
+    assert (found.status, found.advice) == ("problem", "Install Taskgrove anew, which brings grpcio 1.80.1 or newer.")
 
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)

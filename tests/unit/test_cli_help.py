@@ -38,7 +38,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 
 def test_the_help_documents_the_exit_codes() -> None:
     shown = invoke("--help").stdout
-    for code in (exits.SUCCEEDED, exits.FAILED, exits.USAGE, exits.CANCELLED, exits.REFUSED, exits.INTERRUPTED):
+    for code in exits.MEANINGS:
         assert f"\n    {code} " in shown
 
 
@@ -46,9 +46,9 @@ def test_the_help_documents_the_exit_codes() -> None:
 def test_without_the_cli_extra_one_sentence_says_what_to_install(package: str) -> None:
     script = f"import sys; sys.modules[{package!r}] = None; from taskgrove import cli; cli.main()"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 1
+    assert ended.returncode == exits.REFUSED
     assert ended.stderr == (
-        f"taskgrove: the command line needs the package {package!r}: pip install 'taskgrove[cli]'\n"
+        f"taskgrove: the command line needs the package {package!r}: install Taskgrove with its extra 'cli'.\n"
     )
 
 

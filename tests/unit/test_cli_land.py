@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import click
 import pytest
 
 from support.cli_stand_in import ID, StandIn, Task, a_task, invoke
@@ -74,7 +75,7 @@ def test_an_obstacle_is_told_with_what_to_do(landed: StandIn, obstacle: Check.Ob
         other_commit_count=2,
     )
     refused = invoke("land", ID)
-    assert refused.exit_code == exits.REFUSED
+    assert refused.exit_code == exits.FAILED
     assert said in refused.stderr
     assert not refused.stdout
     told = invoke("land", ID, "--check")
@@ -98,9 +99,9 @@ def test_what_came_up_since_the_check_is_told_with_what_to_do(landed: StandIn) -
         errors.ServerUnavailable("No server."),
     ]
     moved = invoke("land", ID)
-    assert (moved.exit_code, moved.stderr) == (exits.REFUSED, "taskgrove: The branch has moved: decide anew.\n")
+    assert (moved.exit_code, moved.stderr) == (exits.FAILED, "taskgrove: The branch has moved: decide anew.\n")
     assert len(landed.asked("check_land")) == 2
-    assert invoke("land", ID).stderr.endswith("No server.\n")
+    assert "nothing listens there" in invoke("land", ID).stderr
 
 
 @pytest.mark.parametrize("flags", [("--squash", "--rebase"), ("--rebase", "--message", "x")])
@@ -204,3 +205,18 @@ def test_a_task_is_deleted_once_a_person_has_agreed(stand_in: StandIn, monkeypat
     assert result.stdout.startswith(f"Task {ID} is deleted.\n  its work is saved at refs/taskgrove/saved/x/1")
     assert result.stdout.endswith("  git branch taskgrove/x refs/taskgrove/saved/x/1\n")
     assert stand_in.asked("delete_task") == [(ID, True)]
+
+
+def test_an_end_of_input_is_a_no_and_an_interrupt_none(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirming, "is_interactive", lambda: True)
+    stand_in.removal = Removal(task_id=ID, path="/a")
+    assert invoke("discard", ID, stdin="").exit_code == exits.FAILED
+
+    def interrupted(*_: object, **__: object) -> bool:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
+    monkeypatch.setattr(click, "confirm", interrupted)
+    assert invoke("discard", ID).exit_code == exits.INTERRUPTED

@@ -35,15 +35,15 @@ def run(*arguments: str) -> click.testing.Result:
 
 def test_a_server_that_is_not_installed_is_named_with_the_way_to_get_it(data_directory: Path) -> None:
     result = run()
-    assert result.exit_code == exits.REFUSED
-    assert "pip install 'taskgrove[server]'" in result.stderr
+    assert result.exit_code == exits.UNREACHABLE
+    assert "install Taskgrove with its extra 'server'" in result.stderr
 
 
 def test_a_server_that_dies_is_quoted(data_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(private_server, "_RIVAL_PATIENCE", 0.1)
     install(data_directory, "echo 'taskgroved: The disk is full.' >&2; exit 7")
     result = run()
-    assert result.exit_code == exits.REFUSED
+    assert result.exit_code == exits.UNREACHABLE
     assert result.stderr == "taskgrove: The server ended with status 7: taskgroved: The disk is full.\n"
 
 
@@ -60,7 +60,7 @@ def test_a_server_that_never_serves_is_stopped(data_directory: Path, monkeypatch
     pid = data_directory.with_name("pid")
     install(data_directory, f"echo $$ > {pid}; echo 'still thinking' >&2; exec /bin/sleep 60")
     result = run()
-    assert result.exit_code == exits.REFUSED
+    assert result.exit_code == exits.UNREACHABLE
     assert "was not ready within 0.5 s: still thinking" in result.stderr
     assert not Path("/proc", pid.read_text(encoding="utf-8").strip()).exists()
 
@@ -68,7 +68,7 @@ def test_a_server_that_never_serves_is_stopped(data_directory: Path, monkeypatch
 def test_no_server_is_started_when_another_one_is_named(data_directory: Path) -> None:
     install(data_directory, "touch started")
     result = run("--target", "unix:/nowhere/taskgroved.sock")
-    assert result.exit_code == exits.REFUSED
+    assert result.exit_code == exits.UNREACHABLE
     assert "Cannot reach unix:/nowhere/taskgroved.sock" in result.stderr
     assert not data_directory.exists()
 
@@ -76,5 +76,5 @@ def test_no_server_is_started_when_another_one_is_named(data_directory: Path) ->
 def test_a_data_directory_that_cannot_be_made_is_named(data_directory: Path) -> None:
     data_directory.write_text("a file", encoding="utf-8")
     result = run()
-    assert result.exit_code == exits.REFUSED
+    assert result.exit_code == exits.UNREACHABLE
     assert f"The data directory {data_directory} cannot be used" in result.stderr

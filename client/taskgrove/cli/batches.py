@@ -17,9 +17,9 @@ def each(identities: Sequence[str], act: Callable[[str], None]) -> int:
     for identity in identities:
         try:
             act(identity)
-        except errors.ServerUnavailable:
+        except (errors.ServerUnavailable, errors.Unauthenticated):
             raise
         except errors.TaskgroveError as error:
             click.echo(f"taskgrove: {safety.plain(error.message)}", err=True)
-            code = exits.REFUSED
+            code = max(code, exits.of_error(error))
     return code

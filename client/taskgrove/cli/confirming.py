@@ -15,7 +15,13 @@ def is_interactive() -> bool:
 
 
 def confirmed(question: str) -> bool:
-    """Asks a person; raises UsageError where there is none."""
+    """Asks a person, whose Ctrl-D is a no; raises UsageError where there is none."""
     if not is_interactive():
         raise click.UsageError("Nobody is there to confirm this: give --yes, or --help shows what it does.")
-    return click.confirm(question, err=True)
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            click.echo(err=True)
+            return False
+        raise

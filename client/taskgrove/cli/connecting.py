@@ -10,6 +10,7 @@ import click
 import taskgrove
 from taskgrove import connection
 from taskgrove.cli import exits
+from taskgrove.cli.rendering import safety
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,15 @@ class Server:
     def connect(self, *, timeout: float = 30.0) -> taskgrove.Client:
         """Returns a client, to be used in a `with` statement; `timeout` bounds each call, in seconds.
 
-        Raises Refused when the connection cannot be made as it was asked for.
+        Raises Unreachable when the connection cannot be made as it was asked for.
         """
         try:
             return taskgrove.Client(self.target, token=self.token, tls=self.tls, timeout=timeout)
+        except UnicodeEncodeError as error:
+            raise exits.Unreachable(safety.plain(f"{self.address} is no address: it is not UTF-8.")) from error
         except (OSError, ValueError) as error:
             # A certificate that cannot be read, or a token that would travel unencrypted.
-            raise exits.Refused(f"Cannot connect to {self.address}: {error}") from error
+            raise exits.Unreachable(safety.plain(f"Cannot connect to {self.address}: {error}")) from error
 
 
 #: Hands a command the server as its first argument.

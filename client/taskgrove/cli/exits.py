@@ -6,6 +6,7 @@ from typing import IO, Any
 
 import click
 
+from taskgrove import errors
 from taskgrove.v1 import task_pb2
 
 SUCCEEDED = 0
@@ -13,7 +14,9 @@ FAILED = 1
 #: click's own code for wrong usage.
 USAGE = 2
 CANCELLED = 3
-REFUSED = 4
+UNREACHABLE = 4
+REFUSED = 5
+UNWRITTEN = 6
 #: 128 + SIGINT and 128 + SIGPIPE, as shells have it.
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -24,7 +27,9 @@ MEANINGS = {
     FAILED: "the task failed, or the answer is no: it cannot land, a check found a problem, you declined",
     USAGE: "wrong usage",
     CANCELLED: "the task was cancelled",
-    REFUSED: "the server cannot be reached, or refused the call",
+    UNREACHABLE: "the server cannot be reached, does not answer, or does not let you in",
+    REFUSED: "refused, by the server or by this machine: it was not done",
+    UNWRITTEN: "the output cannot be written; what was asked for may be done",
     INTERRUPTED: "interrupted with Ctrl-C",
     PIPE_CLOSED: "the reader of the output went away",
 }
@@ -48,6 +53,36 @@ class Refused(click.ClickException):
         click.echo(f"taskgrove: {self.format_message()}", file=file, err=file is None)
 
 
+class Unreachable(Refused):
+    """There is no server to ask."""
+
+    exit_code = UNREACHABLE
+
+
+class NotText(Refused):
+    """Something on the command line is no text."""
+
+    exit_code = USAGE
+
+
+class Unwritten(Refused):
+    """The output could not be written."""
+
+    exit_code = UNWRITTEN
+
+
+class CannotLand(Refused):
+    """The work of a task cannot land as it is; `land --check` gives the same answer."""
+
+    exit_code = FAILED
+
+
 def of(task: task_pb2.Task) -> int:
     """Returns the exit code for a task at rest; a state newer than this program counts as failed."""
     return _BY_STATE.get(task.state, FAILED)
+
+
+def of_error(error: errors.TaskgroveError) -> int:
+    """Returns the exit code for a call that failed."""
+    absent = errors.ServerUnavailable | errors.DeadlineExceeded | errors.Unauthenticated
+    return UNREACHABLE if isinstance(error, absent) else REFUSED

@@ -86,7 +86,7 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
         if options["check"]:
             ctx.exit(_told(again, check, as_json=options["as_json"]))
         if not check.can_land and not overruled:
-            raise exits.Refused(safety.plain(obstacles.explain(again, check).text))
+            raise exits.CannotLand(safety.plain(obstacles.explain(again, check).text))
         try:
             with waiting.until_done(f"Landing task {task_id} on {check.target_branch}"):
                 task = client.land(
@@ -104,7 +104,7 @@ def land(ctx: click.Context, server: connecting.Server, /, *, task_id: str, **op
             if not isinstance(error, errors.WorktreeRefused | errors.TaskActive):
                 raise
             check = client.check_land(task_id, target_branch=options["target_branch"], strategy=strategy)
-            raise exits.Refused(safety.plain(obstacles.after(again, check, error).text)) from error
+            raise exits.CannotLand(safety.plain(obstacles.after(again, check, error).text)) from error
     if options["as_json"]:
         output.print_json(task)
     else:

@@ -32,6 +32,8 @@ _ENVIRONMENT: Sequence[tuple[str, str, frozenset[str]]] = (
 )
 
 _WIDEST = 90
+#: What a line of text next to a column of options takes.
+_NARROWEST = 20
 
 
 class Group(click.Group):
@@ -94,7 +96,7 @@ def help_(ctx: click.Context, words: tuple[str, ...], *, no_pager: bool) -> None
         path.append(command)
         page_ctx = click.Context(command, info_name=word, parent=page_ctx)
     bold = paging.on_terminal() and paging.wants_colour()
-    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    width = max(_NARROWEST, min(shutil.get_terminal_size().columns, _WIDEST))
     text = page(page_ctx, width=width, bold=bold)
     with paging.paged(enabled=not no_pager) as out:
         out.write(text.encode())

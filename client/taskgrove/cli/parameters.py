@@ -53,7 +53,7 @@ def moment(value: str) -> datetime:
 def text(value: str) -> str:
     """Returns a text: as it stands, of a file for @FILE, or of standard input for -."""
     if value == "-":
-        return _read("standard input", sys.stdin.read)
+        return _read("standard input", lambda: sys.stdin.buffer.read().decode())
     if value.startswith("@"):
         return _read(repr(value[1:]), lambda: Path(value[1:]).read_text(encoding="utf-8"))
     return value
@@ -74,16 +74,27 @@ def json_object_file(value: str) -> str:
 class TaskCommand(click.Command):
     """A command that takes a program and its arguments after `--`.
 
-    To click, words before and after `--` are alike, so that a title without quotes would become a program.
+    To click, words before and after `--` are alike, so that a title without quotes would become a program. A title that
+    begins with a dash stands after a `--` of its own.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Sets the words after `--` aside."""
         if "--" in args:
             at = args.index("--")
-            args, ctx.meta[_WORDS] = args[:at], args[at + 1 :]
-            if not ctx.meta[_WORDS]:
+            before, after = args[:at], args[at + 1 :]
+            # No program begins with a dash, and a title may; the program then follows another --.
+            if after and after[0].startswith("-") and after[0] != "--":
+                before, after = args[: at + 2], args[at + 2 :]
+                if after[:1] == ["--"]:
+                    del after[0]
+                elif after:
+                    raise click.UsageError("A program follows a -- of its own, as in: -- '-x' -- make test", ctx)
+                else:
+                    return super().parse_args(ctx, before)
+            if not after:
                 raise click.UsageError("A program must follow --, as in: -- make test", ctx)
+            args, ctx.meta[_WORDS] = before, after
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:

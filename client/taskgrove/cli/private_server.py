@@ -78,7 +78,7 @@ def _use() -> Generator[int]:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = (directory / "private-server.lock").open("wb")
     except OSError as error:
-        raise exits.Refused(f"The data directory {directory} cannot be used: {error}") from error
+        raise exits.Unreachable(f"The data directory {directory} cannot be used: {error}") from error
     with file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield file.fileno()
@@ -128,7 +128,7 @@ class PrivateServer:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise exits.Refused(f"No server answers, and none could be started: {error}") from error
+            raise exits.Unreachable(f"No server answers, and none could be started: {error}") from error
         return cls(process, log, start)
 
     def wait_until_ready(self) -> None:
@@ -141,7 +141,7 @@ class PrivateServer:
             if time.monotonic() >= deadline:
                 status = self.process.returncode
                 how = f"was not ready within {_START_PATIENCE:g} s" if status is None else f"ended with status {status}"
-                raise exits.Refused(f"The server {how}: {self._last_words()}")
+                raise exits.Unreachable(f"The server {how}: {self._last_words()}")
             time.sleep(_PAUSE)
 
     def release(self, use: int) -> None:
@@ -185,8 +185,8 @@ def _program() -> str:
         return str(beside)
     found = shutil.which("taskgroved")
     if found is None:
-        raise exits.Refused(
-            "No server answers, and none is installed to start one: pip install 'taskgrove[server]', "
+        raise exits.Unreachable(
+            "No server answers, and none is installed to start one: install Taskgrove with its extra 'server', "
             "or name a server with --target."
         )
     return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,7 +24,9 @@ from taskgrove.cli import (
     lists,
     manual,
     reading,
+    refusals,
     reviewing,
+    streams,
     working,
 )
 from taskgrove.cli.doctor import command
@@ -32,28 +36,66 @@ from taskgrove.cli.rendering import safety
 class _Program(manual.Group):
     """A group that turns errors into sentences and exit codes."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs a command line and exits; whatever goes wrong with the surroundings is told in a sentence."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         try:
-            outcome = super().invoke(ctx)
+            outcome: object = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
-            return outcome
+            code = outcome if isinstance(outcome, int) else exits.SUCCEEDED
+        except click.NoSuchOption as error:
+            hint = "A text that begins with a dash stands after two of them: -- '-x is unused'"
+            code = _told(click.UsageError(f"{error.format_message()} {hint}", error.ctx))
+        except click.ClickException as error:
+            code = _told(error)
+        except streams.Unwritten as error:
+            streams.give_up()
+            if error.is_left:
+                code = exits.PIPE_CLOSED
+            else:
+                said = f"Cannot write to standard output: {error}. What was asked for may be done: see taskgrove ls"
+                code = _told(exits.Unwritten(said))
+        except UnicodeEncodeError as error:
+            code = _told(exits.NotText(f"{safety.plain(error.object)!r} is not UTF-8, which every text has to be."))
+        except OSError as error:
+            code = _told(exits.Refused(safety.plain(_of_machine(error))))
+        except click.Abort:
+            code = exits.INTERRUPTED
+        sys.exit(code)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; what becomes of a call that failed depends on the server that the context names."""
+        try:
+            return super().invoke(ctx)
         except errors.TaskgroveError as error:
-            raise exits.Refused(safety.plain(_sentence(error, ctx.obj))) from error
-        except BrokenPipeError:
-            # The interpreter flushes standard output once more when it exits; that must not fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(exits.PIPE_CLOSED)
-        except KeyboardInterrupt:
-            click.echo(err=True)
-            ctx.exit(exits.INTERRUPTED)
+            raise refusals.of(error, ctx.obj) from error
 
 
-def _sentence(error: errors.TaskgroveError, server: connecting.Server) -> str:
-    if not isinstance(error, errors.ServerUnavailable) or error.reason is not None:
-        return error.message
-    where = f"the default server, {server.address}" if server.is_default else server.address
-    advice = " (start it with: taskgroved, or see what is wrong with: taskgrove doctor)" if server.is_default else ""
-    return f"Cannot reach {where}{advice}: {error.message}"
+def _told(error: click.ClickException) -> int:
+    error.show()
+    return error.exit_code
+
+
+def _of_machine(error: OSError) -> str:
+    """Returns a sentence about something of this machine that does not work."""
+    if error.errno is None:
+        return str(error)
+    why = error.strerror
+    if error.filename is not None:
+        return f"Cannot use {os.fsdecode(error.filename)}: {why}."
+    try:
+        Path.cwd()
+    except OSError as gone:
+        return f"Cannot use the directory in which you are: {gone.strerror}. Go to another one."
+    return f"This machine does not let it go on: {why}."
 
 
 @click.group(

@@ -79,7 +79,8 @@ def _made(client: taskgrove.Client, top: Path) -> task_list_pb2.TaskList:
         return client.create_task_list(top.name, working_dir=top)
     except errors.BranchPrefixTaken as error:
         prefix = error.metadata["branch_prefix"]
-        words = ("taskgrove", "lists", "create", top.name, "--dir", str(top), "--branch-prefix", prefix)
+        name = ("--", top.name) if top.name.startswith("-") else (top.name,)
+        words = ("taskgrove", "lists", "create", "--dir", str(top), "--branch-prefix", prefix, *name)
         raise exits.Refused(
             f"{error.message}\nMake a task list of the repository with such a prefix, and run this command again:\n"
             f"  {shlex.join(words)}"

@@ -118,7 +118,7 @@ def diff(server: connecting.Server, /, *, task_id: str, paths: tuple[str, ...], 
         name = patch.one_line(path)
         click.echo(
             f"The patch of {name} was cut after {options['max_patch_bytes']} bytes. To see it whole: "
-            f"taskgrove diff {task_id} --max-patch-bytes {_LARGEST_PATCH} {shlex.quote(name)}",
+            f"taskgrove diff {task_id} --max-patch-bytes {_LARGEST_PATCH} -- {shlex.quote(name)}",
             err=True,
         )
 

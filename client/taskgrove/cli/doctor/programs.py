@@ -40,7 +40,7 @@ def package(name: str) -> Finding:
         installed = ""
     if not installed or _version(installed) < floor:
         found = f"{name} {installed} is too old" if installed else f"{name} is not installed"
-        return findings.problem(name, found, f"Run: pip install '{name}>={_dotted(floor)}'")
+        return findings.problem(name, found, f"Install Taskgrove anew, which brings {name} {_dotted(floor)} or newer.")
     return findings.ok(name, f"{name} {installed}")
 
 
@@ -52,7 +52,7 @@ def server_program() -> Finding:
         return findings.warning(
             "taskgroved",
             "taskgroved is not installed, so that `run` cannot start a server for itself",
-            "Run: pip install 'taskgrove[server]'",
+            "Install Taskgrove with its extra 'server', as in: pipx install --force '.[cli,server]'",
         )
     return findings.ok("taskgroved", f"taskgroved at {found}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import taskgrove
 from taskgrove import errors
-from taskgrove.cli import connecting, exits, holds
+from taskgrove.cli import connecting, exits, holds, reaching, refusals
 from taskgrove.cli.doctor import disk_usage, findings, holder, programs
 from taskgrove.cli.doctor.findings import Finding
 from taskgrove.v1.server_service_pb2 import DataDirectory, GetServerInfoResponse
@@ -97,13 +97,16 @@ def _ask(server: connecting.Server) -> GetServerInfoResponse | Finding:
                 f"No server answers at {where}",
                 "Start one with: taskgroved. `run` starts one for itself.",
             )
-        return findings.problem("server", f"No server answers at {where}", "Check --target or TASKGROVE_TARGET.")
+        obstacle = reaching.look(server.address, server.tls)
+        return findings.problem("server", f"Cannot reach {where}: {obstacle.what}", f"{obstacle.advice}.")
     except errors.DeadlineExceeded as error:
         slow = findings.problem(
             "server", f"The server at {where} does not answer: {error.message}", "Look into its log."
         )
         return holder.examine(server.address, where) or slow
     except errors.TaskgroveError as error:
+        if refusals.is_of_stranger(error):
+            return findings.problem("server", f"What answers at {where} is no Taskgrove server", "Check --target.")
         return findings.problem("server", f"The server at {where} fails: {error.message}", "Look into its log.")
 
 
