@@ -40,13 +40,8 @@ def passed_on(level: str) -> Generator[None]:
     standard_error = _StandardError()
     handler = _Handler(standard_error)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    # What libraries say below a warning is none of a person's business, but has people's words in it: Peewee tells each
-    # statement with its values, GitPython each command.
-    least = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(level=max(logging.WARNING, least), handlers=[handler])
-    logging.getLogger("taskgrove_server").setLevel(least)
-    # It names the changes of the tables, which whoever upgrades wants to know.
-    logging.getLogger("peewee.migrations").setLevel(max(logging.INFO, least))
+    handler.addFilter(_concerns_a_person)
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.captureWarnings(True)
     try:
         yield
@@ -142,6 +137,17 @@ class _StandardError:
                 poll = select.poll()
                 poll.register(self._real, select.POLLOUT)
                 poll.poll()
+
+
+def _concerns_a_person(record: logging.LogRecord) -> bool:
+    """Tells whether a record is one of the server's own, or a library's that a person needs.
+
+    What libraries say besides has people's words in it: Peewee tells each statement with its values, GitPython each
+    command. Its migrations tell which tables were changed.
+    """
+    if record.name.partition(".")[0] == "taskgrove_server":
+        return True
+    return record.levelno >= (logging.INFO if record.name in ("root", "peewee.migrations") else logging.WARNING)
 
 
 class _Formatter(logging.Formatter):

@@ -143,20 +143,20 @@ def test_a_bomb_is_refused_before_it_is_large(
     server: RunningServer, api: Api, method: str, compression: grpc.Compression
 ) -> None:
     kind = "unary_stream" if METHODS[method].server_streaming else "unary_unary"
-    call_it = lambda: call(api, path_of(method), bytes(128 * MIB), kind, compression=compression)  # noqa: E731
+    call_it = lambda: call(api, path_of(method), bytes(48 * MIB), kind, compression=compression)  # noqa: E731
     before = resident(server)
     check_too_large(refusal_of(call_it), "message", 2 * MIB)
-    # It would have taken all 128.
-    assert resident(server) - before < 64 * MIB
+    # It would have taken all 48.
+    assert resident(server) - before < 24 * MIB
 
 
 def test_a_bomb_needs_no_token_and_harms_nobody(server: RunningServer) -> None:
     with Api(server.target) as stranger:
         before = resident(server)
         ask = stranger.channel.unary_unary(path_of("GetTask"))
-        refusal = refusal_of(lambda: ask(bytes(128 * MIB), timeout=PATIENCE, compression=grpc.Compression.Gzip))
+        refusal = refusal_of(lambda: ask(bytes(48 * MIB), timeout=PATIENCE, compression=grpc.Compression.Gzip))
     assert refusal.reason == "TOKEN_INVALID"
-    assert resident(server) - before < 64 * MIB
+    assert resident(server) - before < 24 * MIB
 
 
 def resident(server: RunningServer) -> int:

@@ -218,8 +218,8 @@ def test_at_debug_nothing_is_said_that_people_have_written(tmp_path: Path) -> No
                 tasks_work.rest(client, fails.id)
                 # Refused calls carry as much.
                 for refused in (
-                    lambda: client.enqueue(NOBODY, secret("refused"), subdirectory=secret("directory")),
-                    lambda: client.enqueue(task_list.id, secret("bad"), subdirectory="/" + secret("path")),
+                    lambda: client.enqueue(NOBODY, secret("refused"), subdirectory="directory"),
+                    lambda: client.enqueue(task_list.id, secret("bad"), subdirectory="/path"),
                     lambda: client.continue_task(NOBODY, secret("refused-prompt")),
                     lambda: client.update_task(task.id, title=secret("late")),
                     lambda: client.get_task(NOBODY),

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from support import disks, loose_server, tasks_gates, tasks_work
+from support.api_calls import Api, request
 from support.server import PATIENCE, RunningServer
 from taskgrove import errors
 from taskgrove.v1.task_pb2 import Task
@@ -35,17 +36,21 @@ def place() -> Iterator[RunningServer]:
         server.__exit__()
 
 
-def run_tasks(place: RunningServer, count: int = 4, description: str = "") -> None:
+def run_tasks(place: RunningServer, count: int = 4) -> None:
     """Has tasks done, which has the server log each step."""
     with place.client() as client:
         task_list = tasks_work.make_list(client, "seq 100")
-        ids = [client.enqueue(task_list.id, "Count", description=description).id for _ in range(count)]
+        ids = [client.enqueue(task_list.id, "Count").id for _ in range(count)]
         assert [tasks_work.rest(client, task_id).state for task_id in ids] == [Task.STATE_SUCCEEDED] * count
 
 
 def say_more_than_pipes_take(place: RunningServer) -> None:
-    """Has the server log the statement that stores much text: more than two pipes, its own and its reader's."""
-    run_tasks(place, description="d" * 2 * PIPE)
+    """Has the server log so many refused calls as fill more than two pipes, its own and its reader's."""
+    # Each of these characters is four in the log, of the line that tells of the call.
+    text = "\x01" * 64
+    with Api(place.target) as api:
+        for _ in range(3 * PIPE // (2 * 4 * len(text))):
+            assert api.refusal(request("Cancel", task_id=text, request_id=text)).reason == "INVALID_FIELD"
 
 
 def say_something(place: RunningServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import itertools
 import os
@@ -52,8 +53,10 @@ def require_free(address: str, *, tls: bool) -> None:
                 trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 trial.bind(place)
     except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host can be that
-        why = error.strerror if isinstance(error, OSError) else None
-        raise AddressUnusable(f"Cannot serve at {address}: {why or error}.") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            why += ": choose another port; port 0 picks a free one"
+        raise AddressUnusable(f"Cannot serve at {address}: {why}.") from error
 
 
 def _parsed(address: str) -> tuple[str, int]:

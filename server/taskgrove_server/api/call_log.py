@@ -1,7 +1,7 @@
 """One line of the server's log for each call that changes something: who made it, what it was about, how it ended.
 
-Calls that only read, and those that are no message, are told of at the level debug. Nothing that people have written,
-such as a title or a prompt, is in a line, and nothing that a caller sends breaks it or makes it long.
+Calls that only read, and those that are no message, are not told of. Nothing that people have written, such as a title
+or a prompt, is in a line, and nothing that a caller sends breaks it or makes it long.
 """
 
 from __future__ import annotations
@@ -25,18 +25,17 @@ Teller = Callable[[Any, Any, Any, str], None]
 _READS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
 
 
-def teller(method: MethodDescriptor | None, path: str) -> Teller:
+def teller(method: MethodDescriptor | None) -> Teller:
     """Returns what tells of the calls of a method, None of one that is not known."""
-    reads = method is None or method.GetOptions().idempotency_level == _READS
-    name = method.name if method else word(path)
-    fields = _told_fields(method)
+    if method is None or method.GetOptions().idempotency_level == _READS:
+        return _say_nothing
+    name, fields = method.name, _told_fields(method)
 
     def tell(request: Any, answer: Any, context: Any, outcome: str) -> None:
         # What is no message asks for no change.
-        level = logging.DEBUG if reads or not isinstance(request, Message) else logging.INFO
-        if log.isEnabledFor(level):
+        if isinstance(request, Message) and log.isEnabledFor(logging.INFO):
             words = [*_caller(context), *_about(request, fields), *_made(answer)]
-            log.log(level, "%s %s outcome=%s", name, " ".join(words), outcome)
+            log.info("%s %s outcome=%s", name, " ".join(words), outcome)
 
     return tell
 
@@ -47,10 +46,12 @@ def word(text: str) -> str:
     return escaped if len(text) <= LONGEST else f"{escaped}..."
 
 
-def _told_fields(method: MethodDescriptor | None) -> tuple[str, ...]:
+def _say_nothing(_request: Any, _answer: Any, _context: Any, _outcome: str) -> None:
+    pass
+
+
+def _told_fields(method: MethodDescriptor) -> tuple[str, ...]:
     """Returns the fields of a request that say what it is about, and whether it only asks what would be done."""
-    if method is None:
-        return ()
     texts = [field.name for field in method.input_type.fields if field.type == FieldDescriptor.TYPE_STRING]
     ids = [name for name in texts if name.endswith("_id")]
     return (*ids, *(("dry_run",) if "dry_run" in method.input_type.fields_by_name else ()))
@@ -63,11 +64,10 @@ def _caller(context: Any) -> Iterator[str]:
         yield f"client={word(name.decode(errors='replace'))}"
 
 
-def _about(request: Any, fields: tuple[str, ...]) -> Iterator[str]:
-    if isinstance(request, Message):
-        for field in fields:
-            if value := getattr(request, field):
-                yield f"{field}={word(str(value))}"
+def _about(request: Message, fields: tuple[str, ...]) -> Iterator[str]:
+    for field in fields:
+        if value := getattr(request, field):
+            yield f"{field}={word(str(value))}"
 
 
 def _made(answer: Any) -> Iterator[str]:

@@ -128,7 +128,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, call: Callable[[Any, Any], Awaitable[Any]], path: str) -> Callable[[Any, Any], Any]:
         admit = self._admission_to(path)
-        tell = call_log.teller(_METHODS.get(path), path)
+        tell = call_log.teller(_METHODS.get(path))
 
         async def answer(request: Any, context: Any) -> Any:
             try:
@@ -161,7 +161,6 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
                         yield message
             except Exception as raised:  # noqa: BLE001 - becomes the call's status
                 error = _refusal(raised, path)
-                log.debug("%s peer=%s outcome=%s", call_log.word(path), context.peer(), error_table.outcome(error))
                 await context.abort_with_status(rpc_status.to_status(error_table.to_status(error)))
 
         return answer
@@ -201,6 +200,8 @@ def _refusal(error: Exception, path: str) -> Exception:
     if shortage := guarding.shortage_behind(error):
         log.warning("%s is put off: %s", path, error)
         return errors.MachineShort(guarding.told(shortage))
-    if not isinstance(error, errors.TaskgroveError):
+    if isinstance(error, errors.TaskgroveError):
+        log.debug("%s is refused: %s", path, error)
+    else:
         log.error("%s has failed", path, exc_info=error)
     return error

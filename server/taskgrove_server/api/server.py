@@ -126,6 +126,7 @@ class Server:
             socket.listen(server)
             await server.start()
         except Exception as error:  # noqa: BLE001 - raised once all were tried
+            socket.remove()
             await server.stop(None)
             return error
         log.warning("The file of the socket %s was gone; it is there again", socket.target)
