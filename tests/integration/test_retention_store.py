@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -202,24 +203,31 @@ def test_listings_of_what_came_to_rest_before_are_whole_and_read_no_history(room
 
 
 @pytest.mark.parametrize("order", Order)
-def test_the_index_of_when_tasks_came_to_rest_is_used(room: Room, order: Order) -> None:
+def test_the_index_of_when_tasks_came_to_rest_is_used(
+    room: Room, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
     states = frozenset({TaskState.FAILED, TaskState.SUCCEEDED})
     wanted = TaskFilter(task_list_id=room.lists[0], states=states, finished_before=BEGIN)
     asked: list[tuple[str, list[object]]] = []
     database = models.Task._meta.database
     execute = database.execute_sql
+    run = models.run
 
     def note(sql: str, values: list[object] | None = None) -> object:
         asked.append((sql, values or []))
         return execute(sql, values)
 
-    database.execute_sql = note
-    try:
-        room.store.tasks.page(wanted, order, (1,) * len(order.place), 10)
-        room.store.retention.with_logs(BEGIN, START, 10)
-    finally:
-        database.execute_sql = execute
+    def note_run(statement: str, *parameters: object) -> sqlite3.Cursor:
+        asked.append((statement, list(parameters)))
+        return run(statement, *parameters)
+
+    monkeypatch.setattr(database, "execute_sql", note)
+    monkeypatch.setattr(models, "run", note_run)
+    room.store.tasks.page(wanted, order, (1,) * len(order.place), 10)
+    room.store.retention.with_logs(BEGIN, START, 10)
+    monkeypatch.undo()
+    asked = [(sql, values) for sql, values in asked if sql.startswith("SELECT")]
     plans = [" ".join(step[3] for step in execute(f"EXPLAIN QUERY PLAN {sql}", values)) for sql, values in asked]
     assert "INDEX task_finish_time (finish_time<?)" in plans[0]
-    assert "INDEX task_with_logs (finish_time>? AND finish_time<?)" in plans[1]
-    assert not any("SCAN" in plan for plan in plans)
+    assert "INDEX task_with_logs (finish_time>? AND finish_time<?)" in plans[-1]
+    assert not any("SCAN task" in plan or "SCAN t1" in plan for plan in plans)

@@ -22,6 +22,7 @@ from taskgrove_server.domain.task import Subtask, Task, TaskEdit, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.domain.worktree import Landing, LandStrategy, Worktree, WorktreeState
 from taskgrove_server.store import models
+from taskgrove_server.store.retention import Retention
 from taskgrove_server.store.runs import NewRun, Runs
 from taskgrove_server.store.slots import Slots
 from taskgrove_server.store.store import Store
@@ -134,6 +135,8 @@ class Life:
         do(worktrees.begin, task_id, Operation(OperationKind.REMOVING))
         do(worktrees.saved, task_id, "refs/saved")
         do(worktrees.removed, task_id, WorktreeState.PRUNED, "refs/saved")
+        do(worktrees.replace, task_id, Worktree("/w", "branch", "f" * 40, state=WorktreeState.PRUNED))
+        do(self._store.retention.remove_logs, [task_id], clock.now() + timedelta(days=1))
 
     def _enqueue(self) -> TaskId:
         now, list_id = clock.now(), self._list.result(PATIENCE).id
@@ -159,7 +162,7 @@ def test_every_commit_tells_of_each_task_whose_rows_it_changes(store: Store, tol
         assert rows <= task_ids
     changing = {
         method
-        for kind in (Tasks, Slots, Runs, Worktrees)
+        for kind in (Tasks, Slots, Runs, Worktrees, Retention)
         for method in vars(kind).values()
         if inspect.isfunction(method) and str(inspect.signature(method).return_annotation).startswith("Future")
     }

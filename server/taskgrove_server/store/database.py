@@ -44,8 +44,6 @@ def open_database(path: Path) -> peewee.SqliteDatabase:
     database = peewee.SqliteDatabase(
         str(path),
         pragmas={
-            # Before all else: once there is a page, only VACUUM can change it.
-            "auto_vacuum": "incremental",
             "journal_mode": "wal",
             # What a large change leaves of it is given back.
             "journal_size_limit": 16 << 20,
@@ -90,9 +88,10 @@ def _check(database: peewee.SqliteDatabase, path: Path) -> None:
 
 
 def _make_shrinkable(database: peewee.SqliteDatabase, path: Path) -> None:
-    """Has a database of an early version give back pages that are free, if that takes no more than a second.
+    """Has a database that is new, or of an early version, give back pages that are free.
 
-    A larger one stays as large as it is; free pages are used again.
+    Not by each connection: the pragma writes, and would wait for the writer. One that it would take more than a second
+    for stays as large as it is, and uses its free pages again.
     """
     if database.pragma("auto_vacuum") == _INCREMENTAL or path.stat().st_size > CHECKED:
         return
