@@ -177,7 +177,7 @@ def test_where_no_process_can_be_started_a_late_supervisor_starts_nothing(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = room.spec("sh", "-c", "echo begun")
-    monkeypatch.setattr(starting.fork_server, "fork", lambda *_: False)
+    starting.fork_server.dismiss()
     with monkeypatch.context() as patch:
         patch.setattr(program, "spawn", no_room)
         with pytest.raises(BlockingIOError):

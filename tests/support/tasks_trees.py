@@ -69,7 +69,7 @@ IGNORING = _shell("an agent that ignores signals", "trap '' HUP INT TERM; echo $
 
 IGNORING_SESSIONS = _shell(
     "an agent that ignores signals, and so does its tool in a session of its own",
-    "trap '' HUP INT TERM; setsid sh -c 'echo $$; sleep 1000; sleep 1000' & echo $$; sleep 1000; sleep 1000",
+    "trap '' HUP INT TERM; setsid sh -c 'echo $$; exec sleep 1000' & echo $$; sleep 1000; sleep 1000",
     2,
 )
 

@@ -11,16 +11,13 @@ supervisors would inherit it.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import signal
 import socket
 import sys
 
-from taskgrove_server.processes import (
-    files,
-    launching,
-    supervising,  # noqa: F401 -- for launching, which imports it late
-)
+from taskgrove_server.processes import files, launching
 
 #: Bytes of the longest message. No path is as long.
 _LONGEST = 1 << 16
@@ -29,6 +26,8 @@ _LONGEST = 1 << 16
 def serve() -> None:
     """Forks until the server is gone."""
     launching.set_name("fork server")
+    # For launching, which imports it late.
+    importlib.import_module("taskgrove_server.processes.supervising")
     # The kernel reaps the supervisors: nobody asks for their exit codes.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # A look for garbage would write to each object, and so copy the memory that is shared.
@@ -54,8 +53,8 @@ def _fork(run_directory: str, answer: int, alive: int) -> None:
     if process == 0:
         try:
             _supervise(run_directory, answer, alive)
-        except BaseException:  # noqa: BLE001 - whatever it is, a second fork server is not to come of it
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:  # noqa: BLE001 - whatever it is, a second fork server is not to come of it
+            sys.excepthook(type(error), error, error.__traceback__)
         finally:
             os._exit(1)
 
