@@ -228,6 +228,11 @@ def test_the_socket_must_be_private(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     place.chmod(0o750)
     found = service.socket_directory(f"unix:{place}/s")
     assert found is not None
+    # It may be everybody's.
+    assert (found.status, found.advice) == ("problem", "Serve at a socket in a directory that only you can enter.")
+    (place / "taskgrove.db").touch()
+    found = service.socket_directory(f"unix:{place}/s")
+    assert found is not None
     assert (found.status, found.advice) == ("problem", f"Run: chmod 700 '{place}'")
     monkeypatch.setattr(os, "getuid", lambda: -1)
     found = service.socket_directory(f"unix:{place}/s")

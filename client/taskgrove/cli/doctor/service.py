@@ -127,9 +127,10 @@ def socket_directory(address: str) -> Finding | None:
             "Use a server of your own, unless you trust them.",
         )
     if mode & _OTHERS:
-        return findings.problem(
-            "socket directory", f"Others can enter {directory} (mode {mode:04o})", f"Run: chmod 700 '{directory}'"
-        )
+        # Never of a directory that is there for others, too, such as /tmp.
+        own = (directory / "taskgrove.db").exists()
+        advice = f"Run: chmod 700 '{directory}'" if own else "Serve at a socket in a directory that only you can enter."
+        return findings.problem("socket directory", f"Others can enter {directory} (mode {mode:04o})", advice)
     return findings.ok("socket directory", f"{directory} is private (mode {mode:04o})")
 
 
