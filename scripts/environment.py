@@ -184,8 +184,9 @@ def _configured(environment: Mapping[str, str]) -> Mapping[str, str]:
     return given
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    status = subprocess.run(command, env=environment, check=False).returncode
+def _run(command: Sequence[str], environment: Mapping[str, str] = os.environ) -> None:
+    # Where people have pip install for their user as a rule, it refuses to install into a virtual environment.
+    status = subprocess.run(command, env={**environment, "PIP_USER": "0"}, check=False).returncode
     if status:
         raise Failed(f"{shlex.join(command)} ended with status {status}.")
 

@@ -243,6 +243,15 @@ def test_one_that_was_ended_half_way_is_made_anew(machine: Machine, tmp_path: Pa
     assert machine.has("pip")
 
 
+def test_pip_that_installs_for_its_user_as_a_rule_installs_into_the_environment(
+    machine: Machine, package: str, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "pip.conf"
+    configuration.write_text("[install]\nuser = true\n", encoding="utf-8")
+    assert machine.make(package, PIP_CONFIG_FILE=str(configuration), PIP_USER="1") == (0, "")
+    assert machine.has("tried")
+
+
 def test_what_cannot_be_downloaded_leaves_nothing_or_what_was_there(machine: Machine, package: str) -> None:
     missing = "--retries 0 no-such-package-of-ours"
     status, said = machine.make(missing)
