@@ -15,6 +15,7 @@ import os
 import re
 import select
 import signal
+import sys
 import textwrap
 import threading
 from collections.abc import Generator
@@ -52,13 +53,17 @@ def passed_on(level: str) -> Generator[None]:
 def open_closed() -> None:
     """Opens of the standard descriptors those that are closed: else the next file gets the number, the database maybe.
 
-    What anybody says on standard error would go into it then.
+    What anybody says on standard error would go into it then. Python has no stream for one that was closed at its
+    start, and libraries that say something would fail for that.
     """
     for number in (0, 1, _STDERR):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 class _StandardError:

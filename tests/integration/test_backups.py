@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -51,6 +53,10 @@ def test_there_is_something_at_the_place(data: Path, backup: Path, tmp_path: Pat
     (tmp_path / "file").touch()
     with pytest.raises(TargetUnusable, match="There is something at"):
         backups.save(data, tmp_path / "file")
+    with pytest.raises(TargetUnusable, match="There is something at / already"):
+        backups.save(data, Path("/"))
+    with pytest.raises(TargetUnusable, match="There is something at / already"):
+        backups.put_back(backup, Path("/"))
 
 
 def test_an_empty_directory_is_a_place_and_so_is_a_link_to_one(data: Path, tmp_path: Path) -> None:
@@ -59,6 +65,14 @@ def test_an_empty_directory_is_a_place_and_so_is_a_link_to_one(data: Path, tmp_p
     saved = backups.save(data, tmp_path / "link")
     assert saved.place == tmp_path / "empty"
     assert backups.put_back(tmp_path / "link", tmp_path / "restored").manifest.tasks == 2
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_nobody_is_there_to_be_told(data: Path, tmp_path: Path, closed: str) -> None:
+    command = f'exec "$0" -m taskgrove_server backup "$1" --data-dir "$2" {closed}'
+    ended = subprocess.run(["sh", "-c", command, sys.executable, tmp_path / "backup", data], check=False)
+    assert ended.returncode == 0
+    assert backups.put_back(tmp_path / "backup", tmp_path / "restored").manifest.tasks == 2
 
 
 def test_there_is_no_directory_to_put_it_into(data: Path, tmp_path: Path) -> None:

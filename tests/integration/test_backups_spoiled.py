@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from support import backups
+from support.stubborn_trees import NOBODY_SPECIAL
 from taskgrove_server.backups import file_list, manifest
 from taskgrove_server.backups.refusals import (
     BackupDamaged,
@@ -131,6 +134,27 @@ def test_a_backup_that_was_spoiled_is_refused(name: str, backup: Path, tmp_path:
     with pytest.raises(spoiled.error, match=spoiled.match):
         backups.put_back(backup, tmp_path / "restored")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backup", "data"]
+
+
+def test_nothing_is_left_of_directories_that_may_not_be_written_to(data: Path, tmp_path: Path) -> None:
+    sandbox = next((data / "sandboxes").iterdir())
+    # As Go keeps the modules that it has downloaded.
+    shut = sandbox / "module"
+    shut.mkdir()
+    (shut / "file").touch(0o444)
+    shut.chmod(0o555)
+    backup, spoiled = tmp_path / "backup", tmp_path / "spoiled"
+    backups.save(data, backup)
+    shutil.copytree(backup, spoiled)
+    with (spoiled / "taskgrove.db").open("r+b") as database:
+        database.write(b"?")
+    restored = tmp_path / "restored"
+    ended = backups.run("restore", spoiled, "--data-dir", restored, behind=NOBODY_SPECIAL)
+    assert (ended.status, "was changed since" in ended.stderr) == (1, True), ended
+    assert backups.names(tmp_path) == ["backup", "data", "spoiled"]
+    ended = backups.run("restore", backup, "--data-dir", restored, behind=NOBODY_SPECIAL)
+    assert (ended.status, ended.stderr) == (0, "")
+    assert stat.S_IMODE((restored / "sandboxes" / sandbox.name / "module").stat().st_mode) == 0o555
 
 
 def test_what_is_no_directory_is_no_backup(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +40,10 @@ class Ended:
     stderr: str
 
 
-def begin(*arguments: str | Path) -> subprocess.Popen[str]:
-    """Starts `taskgroved` with arguments."""
+def begin(*arguments: str | Path, behind: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Starts `taskgroved` with arguments, by the program `behind` which it stands."""
     return subprocess.Popen(
-        [sys.executable, "-m", "taskgrove_server", *map(str, arguments)],
+        [*behind, sys.executable, "-m", "taskgrove_server", *map(str, arguments)],
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -52,9 +52,9 @@ def begin(*arguments: str | Path) -> subprocess.Popen[str]:
     )
 
 
-def run(*arguments: str | Path) -> Ended:
+def run(*arguments: str | Path, behind: Sequence[str] = ()) -> Ended:
     """Runs `taskgroved` with arguments to its end."""
-    process = begin(*arguments)
+    process = begin(*arguments, behind=behind)
     stdout, stderr = process.communicate(timeout=PATIENCE)
     return Ended(process.returncode, stdout, stderr)
 

@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
-import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from taskgrove_server.backups import copying, manifest, refusals
 from taskgrove_server.backups.refusals import NotSaved, TargetUnusable
+from taskgrove_server.worktrees import removing
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class Target:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self.partial = place.with_name(f"{place.name}.partial")
+        self.partial = place.parent / f"{place.name}.partial"
         self._lock = -1
         self._moved = False
 
@@ -108,17 +109,19 @@ class Target:
         if self._lock == -1:
             return
         if not self._moved:
-            # The manifest goes last, for the same reason.
-            for path in sorted(self.partial.glob("*"), key=lambda path: path.name == manifest.NAME):
-                with contextlib.suppress(OSError):
-                    _remove(path)
             with contextlib.suppress(OSError):
-                self.partial.rmdir()
+                self._clear_away()
         self._leave()
+
+    def _clear_away(self) -> None:
+        """Removes what was begun. The manifest goes last, and stays with what resists: by it the next one goes on."""
+        for path in sorted(self.partial.iterdir(), key=lambda path: path.name == manifest.NAME):
+            _remove(path)
+        self.partial.rmdir()
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    """Removes a file or directory, also one with directories that may not be written to; raises OSError."""
+    left = removing.clear(os.fspath(path))
+    if left is not None:
+        raise OSError(errno.ENOTEMPTY, f"something cannot be removed ({left})")
