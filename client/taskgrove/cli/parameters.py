@@ -39,15 +39,15 @@ def size(value: str) -> int:
 def moment(value: str) -> datetime:
     """Returns a point in time: so long ago, such as 2h or 7d, or a date or time in ISO 8601, by the local clock."""
     try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
         try:
+            time = datetime.fromisoformat(value)
+        except ValueError:
             return datetime.now(UTC) - duration(value)
-        except (click.BadParameter, OverflowError) as error:
-            raise click.BadParameter(
-                f"{value!r} is no time: write it as 2h, 7d, 2026-01-31 or 2026-01-31T12:30."
-            ) from error
-    return time.astimezone()
+        return time.astimezone()
+    except (click.BadParameter, ValueError, OverflowError) as error:
+        raise click.BadParameter(
+            f"{value!r} is no time: write it as 2h, 7d, 2026-01-31 or 2026-01-31T12:30."
+        ) from error
 
 
 def text(value: str) -> str:
