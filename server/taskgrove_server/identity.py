@@ -83,8 +83,9 @@ class Identity:
             identity = cls(**known)
             arrival = Arrival(identity.arrival) if identity.arrival else None
             uuid.UUID(identity.id)
+            os.fspath(identity.path)
             return replace(identity, device=int(identity.device), inode=int(identity.inode), arrival=arrival)
-        except (TypeError, AttributeError, LookupError) as error:
+        except (TypeError, AttributeError, LookupError, RecursionError) as error:
             raise ValueError(str(error)) from error
 
     def write(self, root: Path) -> None:

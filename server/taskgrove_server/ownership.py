@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,7 +43,12 @@ class DataDirectory:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._state = self.root.stat()
             self._lock = self._take_lock()
-            self._identity = self._identify()
+            try:
+                self._check_database()
+                self._identity = self._identify()
+            except BaseException:
+                os.close(self._lock)
+                raise
         except OSError as error:
             raise DataDirectoryUnusable(f"The data directory {self.root} cannot be used: {error}") from error
         return self
@@ -65,12 +71,20 @@ class DataDirectory:
         except OSError as error:
             raise DataDirectoryUnusable(f"The data directory {self.root} cannot be used: {error}") from error
 
+    def _check_database(self) -> None:
+        """Raises DataDirectoryUnusable if there are logs of tasks, and no database that knows of them."""
+        with suppress(FileNotFoundError):
+            if self.database.stat().st_size:
+                return
+        if any(self.logs.iterdir()):
+            raise DataDirectoryUnusable(
+                f"{self.database} is missing or empty, while there are logs in {self.logs}: the directory was not "
+                "copied as a whole, or has lost its database. Bring that back, with the files -wal and -shm beside "
+                "it if there are any, or restore a backup; to begin anew, move the directory elsewhere."
+            )
+
     def _identify(self) -> Identity:
-        try:
-            found = identity.establish(self.root)
-        except BaseException:
-            os.close(self._lock)
-            raise
+        found = identity.establish(self.root)
         if found.arrival is Arrival.COPIED:
             log.warning(
                 "The data directory %s is a copy of %s: it is %s from now on, and leaves the agents, worktrees and "

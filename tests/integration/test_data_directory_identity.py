@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,7 +184,19 @@ def test_what_a_later_version_notes_as_well_is_passed_over(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "7", '"x"', "{}", '{"id": 7}', '{"id": "x", "path": "/", "device": 1, "inode": 2}']
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        '"x"',
+        "{}",
+        '{"id": 7}',
+        '{"id": "x", "path": "/", "device": 1, "inode": 2}',
+        json.dumps({"id": str(uuid.UUID(int=7)), "path": None, "device": 1, "inode": 2, "boot_id": ""}),
+        "[" * 100_000,
+    ],
 )
 def test_a_damaged_note_is_refused_and_kept(root: Path, content: str) -> None:
     (root / "identity.json").write_text(content)
@@ -193,6 +206,22 @@ def test_a_damaged_note_is_refused_and_kept(root: Path, content: str) -> None:
     remove_note(root)
     # The lock was let go.
     assert started(root).arrival is None
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_one_that_has_lost_its_database_is_refused_and_kept(root: Path, *, is_empty: bool) -> None:
+    (root / "logs" / "k3v5m2qxw7ab_run1.ndjson").touch()
+    database = root / "taskgrove.db"
+    if not is_empty:
+        database.unlink()
+    Path(f"{database}-wal").write_bytes(b"what was committed last")
+    before = noted(root)
+    for _ in range(2):
+        with pytest.raises(DataDirectoryUnusable, match="is missing or empty, while there are logs in"):
+            DataDirectory(root).__enter__()
+    assert Path(f"{database}-wal").read_bytes() == b"what was committed last"
+    database.write_bytes(b"brought back")
+    assert started(root) == before
 
 
 def test_one_that_cannot_be_noted_is_refused(root: Path, tmp_path: Path) -> None:
