@@ -261,7 +261,7 @@ class Settings:
 
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Returns the settings; raises SettingsInvalid. `--help` and `--version` are the parser's business."""
-    flags = vars(_parser().parse_args(arguments))
+    flags = vars(_parse(arguments))
     path = flags.pop("config", None) or environment.get("TASKGROVE_CONFIG")
     values: dict[str, Any] = {}
     for name, value in (_read_file(Path(path)) if path else {}).items():
@@ -278,7 +278,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
 
 def command(arguments: Sequence[str]) -> commands.Command:
     """Returns what the command line asks for; raises SettingsInvalid when that is two things."""
-    parsed = _parser().parse_args(arguments)
+    parsed = _parse(arguments)
     if parsed.rotate_token and parsed.command is not None:
         raise SettingsInvalid(f"--rotate-token and {parsed.command} are two things: give one command for each.")
     return commands.asked(parsed)
@@ -296,7 +296,19 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Returns what the command line says; ends the process with status 2 where that is wrong."""
+    parser = _parser()
+    commands.add_to(parser, ("--data-dir", "--config"))
+    _, rest = _parser(add_help=False).parse_known_args(arguments)
+    if rest and rest[0].startswith("-") and rest[0] != "--":
+        # Of an unknown flag before the command, the value would be told to be an unknown command.
+        parser.parse_args(rest[:1])
+    return parser.parse_args(arguments)
+
+
+def _parser(*, add_help: bool = True) -> argparse.ArgumentParser:
+    """Returns the parser of the settings, which knows no command."""
     parser = argparse.ArgumentParser(
         prog="taskgroved",
         description="Serves Taskgrove: queues tasks for coding agents, runs each in a git worktree of its own, "
@@ -305,6 +317,7 @@ def _parser() -> argparse.ArgumentParser:
         "values separated by ':', addresses by ',') or as a key of the TOML file (data_dir). Flags come before the "
         "environment, the environment before the file.",
         allow_abbrev=False,
+        add_help=add_help,
     )
     version = importlib.metadata.version("taskgrove")
     parser.add_argument("--version", action="version", version=f"taskgroved {version}")
@@ -321,7 +334,6 @@ def _parser() -> argparse.ArgumentParser:
             parser.add_argument(flag, action="append", metavar=unit, help=text)
         else:
             parser.add_argument(flag, metavar=unit, help=text)
-    commands.add_to(parser, ("--data-dir", "--config"))
     return parser
 
 
