@@ -157,6 +157,14 @@ def _check_parts(root: Path, copy: Identity) -> None:
                 f"{root} is a copy of {copy.copied_from}, but its {name!r} is a link to {place}, which the original "
                 "uses as well. Put a copy of that in the place of the link, and start again."
             )
+    database = root / originals.DATABASE
+    with suppress(FileNotFoundError):
+        # Not compared with the original's: that may be on a file server which does not answer.
+        if database.stat().st_nlink > 1:
+            raise IdentityRefused(
+                f"{root} is a copy of {copy.copied_from}, but its {database.name!r} has hard links, as after 'cp -l': "
+                "the original may use the same file. Put a copy of it in its place, and start again."
+            )
 
 
 def _here(root: Path) -> Identity:

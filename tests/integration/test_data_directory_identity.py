@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -117,6 +118,19 @@ def test_one_that_was_put_together_from_a_backup_has_moved_whatever_its_number_i
     identity.displace(root)
     found = started(root)
     assert (found.id, found.arrival, found.mark) == (before.id, Arrival.MOVED, before.mark)
+
+
+def test_a_copy_by_hard_links_is_refused_until_its_database_is_its_own(root: Path, tmp_path: Path) -> None:
+    before = noted(root)
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy, copy_function=os.link)
+    for _ in range(2):
+        with pytest.raises(IdentityRefused, match=r"its 'taskgrove\.db' has hard links"):
+            DataDirectory(copy).__enter__()
+    (copy / "taskgrove.db").unlink()
+    shutil.copy(root / "taskgrove.db", copy)
+    assert started(copy).copied_from == str(root)
+    assert started(root) == noted(root) == before
 
 
 @pytest.mark.parametrize("part", ["taskgrove.db", "runs", "worktrees", "logs", "sandboxes"])
