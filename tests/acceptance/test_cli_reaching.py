@@ -114,6 +114,20 @@ def test_a_name_that_the_certificate_is_not_for(
     assert "--tls-server-name" in line
 
 
+@pytest.mark.parametrize("name", [".localhost", "local..host", "long" * 16])
+def test_a_name_that_no_certificate_can_be_for(
+    encrypted: RunningServer, certificates: Certificates, tmp_path: Path, name: str
+) -> None:
+    code, line = said(
+        tmp_path, "--target", encrypted.target, "--token", "t", "--tls-ca", certificates.ca, "--tls-server-name", name
+    )
+    assert code == exits.UNREACHABLE
+    assert line == (
+        f"Cannot reach {encrypted.target}: {name} can be in no certificate. "
+        "Check --tls-server-name or TASKGROVE_TLS_SERVER_NAME."
+    )
+
+
 @pytest.mark.parametrize(
     ("span", "what"),
     [((PAST, PAST + timedelta(days=1)), "has expired"), ((None, None), "is not valid yet")],
@@ -209,6 +223,8 @@ def test_nobody_there(tmp_path: Path) -> None:
         f"unix:{tmp_path}/none": "there is no such socket",
         f"unix:{tmp_path}/{'long' * 40}": "too long",
         "nobody.invalid:1": "there is no machine of this name",
+        f"{'long' * 16}.invalid:1": "there is no machine of this name",
+        "two..dots:1": "there is no machine of this name",
         "http://localhost:1": "that is no address",
         "localhost:many": "that is no address",
     }.items():

@@ -49,7 +49,8 @@ def look(target: str, tls: connection.Tls | None) -> Obstacle:
         return _look_encrypted(place, tls) if tls else _look_plain(place)
     except TimeoutError:
         return Obstacle("nobody answers there", _RUNNING)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
+        # UnicodeError: no name of a machine can be that, such as with a part of more than 63 letters.
         return Obstacle("there is no machine of this name", _CHECK_TARGET)
     except PermissionError:
         return Obstacle("this socket is another user's", "Use a server of your own, or as that user")
@@ -124,6 +125,8 @@ def _look_encrypted(place: _Place, tls: connection.Tls) -> Obstacle:
         )
     context.set_alpn_protocols(["h2"])
     name = tls.server_name or place.host
+    if tls.server_name and not _is_name(tls.server_name):
+        return Obstacle(f"{name} can be in no certificate", "Check --tls-server-name or TASKGROVE_TLS_SERVER_NAME")
     try:
         with place.connect() as connected, context.wrap_socket(connected, server_hostname=name) as encrypted:
             if encrypted.selected_alpn_protocol() != "h2":
@@ -180,6 +183,15 @@ def _without_certificate(tls: connection.Tls) -> Obstacle:
         "it takes only clients that have a certificate",
         "Give yours with --tls-cert and --tls-key, or TASKGROVE_TLS_CERT and TASKGROVE_TLS_KEY",
     )
+
+
+def _is_name(text: str) -> bool:
+    """Tells whether a text can be the name of a machine."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return not text.startswith(".")
 
 
 def _encrypts(place: _Place) -> bool:
