@@ -24,16 +24,24 @@ _STEP = 1024
 _PATIENCE = 100_000
 
 
-#: Takes over which logs retention has removed meanwhile. First the tasks, which are found by their runs.
+#: Takes over which logs retention has removed meanwhile. Files that were copied before are noted as to be removed, as
+#: the live server has noted them.
 _LOGS_REMOVED = (
+    """
+    CREATE TEMP TABLE without_log AS SELECT id, task_id, log_path FROM main.run
+    WHERE NOT log_removed AND id IN (SELECT id FROM live.run WHERE log_removed)
+    """,
+    """
+    INSERT OR IGNORE INTO main.obsolete_file
+    SELECT replace(log_path, 'logs/', '') FROM without_log UNION SELECT task_id || '_setup.log' FROM without_log
+    """,
+    "UPDATE main.worktree SET setup_log_path = NULL WHERE task_id IN (SELECT task_id FROM without_log)",
     """
     UPDATE main.task SET (removed_lines, has_logs) =
         (SELECT removed_lines, has_logs FROM live.task WHERE live.task.id = main.task.id)
-    WHERE id IN (
-        SELECT task_id FROM main.run WHERE NOT log_removed AND id IN (SELECT id FROM live.run WHERE log_removed)
-    )
+    WHERE id IN (SELECT task_id FROM without_log)
     """,
-    "UPDATE main.run SET log_removed = 1 WHERE id IN (SELECT id FROM live.run WHERE log_removed)",
+    "UPDATE main.run SET log_removed = 1 WHERE id IN (SELECT id FROM without_log)",
 )
 
 
