@@ -87,6 +87,21 @@ def test_logs_that_retention_removes_meanwhile_are_no_lost_ones(data: Path, tmp_
     assert obsolete == [(f"{task}_run1.ndjson",), (f"{task}_setup.log",)]
 
 
+def test_settings_and_a_token_that_lie_elsewhere_are_saved_as_they_are(data: Path, tmp_path: Path) -> None:
+    for name, content in {"taskgroved.toml": "slots = 2\n", "token": "t" * 40}.items():
+        (tmp_path / name).write_text(content)
+        (data / name).unlink(missing_ok=True)
+        (data / name).symlink_to(tmp_path / name)
+    (data / "gone.toml").symlink_to(tmp_path / "gone")
+    backups.back_up(data, tmp_path / "backup", "--with-token")
+    backups.restore(tmp_path / "backup", tmp_path / "restored")
+    for place in (tmp_path / "backup", tmp_path / "restored"):
+        for name in ("taskgroved.toml", "token"):
+            assert not (place / name).is_symlink()
+            assert (place / name).read_text() == (tmp_path / name).read_text()
+        assert not os.path.lexists(place / "gone.toml")
+
+
 def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path: Path) -> None:
     source, outside = tmp_path / "source", tmp_path / "outside"
     (source / "inner").mkdir(parents=True)

@@ -146,9 +146,10 @@ class _Backup:
             self._copy_file(self._data.token.name, listed)
 
     def _copy_file(self, path: str, listed: FileList) -> None:
-        """Copies a file, if it is there."""
+        """Copies a file of the server's own, if it is there; one that is a link is a file in the copy."""
         try:
-            source = copying.open_file(self._data.root / path)
+            # A person has put the link there, such as to settings that are kept elsewhere.
+            source = copying.open_file((self._data.root / path).resolve())
         except FileNotFoundError:
             return
         if source is None:
