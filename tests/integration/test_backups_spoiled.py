@@ -161,3 +161,20 @@ def test_what_is_no_directory_is_no_backup(tmp_path: Path) -> None:
     for path in (tmp_path / "missing", Path("/dev/null")):
         with pytest.raises(BackupDamaged, match="is no backup of Taskgrove"):
             backups.put_back(path, tmp_path / "restored")
+
+
+@pytest.mark.parametrize("behind", [{"path": "link/in/one"}, {"path": "link", "kind": "directory", "mode": 0o777}])
+def test_nothing_is_made_or_changed_where_a_link_of_the_backup_leads(
+    behind: dict[str, Any], backup: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o700)
+    link = {"path": "link", "kind": "link", "target": str(outside)}
+    relist(backup, lambda entries: entries.extend([link, {**entries[0], **behind}]))
+    if "kind" not in behind:
+        (backup / "link" / "in").mkdir(parents=True)
+        (backup / "link" / "in" / "one").write_bytes(backups.log_of(backup).read_bytes())
+    with pytest.raises(BackupDamaged, match="symbolic link of its own"):
+        backups.put_back(backup, tmp_path / "restored")
+    assert list(outside.iterdir()) == []
+    assert outside.stat().st_mode & 0o777 == 0o700

@@ -130,10 +130,11 @@ def _displace(root: Path) -> None:
 def _make_parent(target: Path, entry: Entry) -> None:
     """Makes the directory in which an entry is put; raises BackupDamaged where a symbolic link leads out of the way."""
     parent = target.parent
-    if not parent.is_dir():
-        parent.mkdir(mode=0o700, parents=True)
-    if os.path.realpath(parent) != os.fspath(parent):
+    # First: not even an empty directory is made where a link leads.
+    behind = os.path.realpath(parent) != os.fspath(parent)
+    if behind or (entry.kind == file_list.DIRECTORY and target.is_symlink()):
         raise BackupDamaged(f"The backup puts {entry.path!r} behind a symbolic link of its own: use another backup.")
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _copy_file(source: Path, target: Path, entry: Entry, progress: Progress) -> None:
