@@ -6,13 +6,15 @@ import functools
 import os
 import random
 import signal
+import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from support import backups, disks
+from support import backups, disks, stubborn_trees
 from support.tasks_gates import until
 from taskgrove_server.backups.refusals import (
     NotSaved,
@@ -55,6 +57,37 @@ def test_a_signal_clears_away(data: Path, tmp_path: Path, number: signal.Signals
     assert (process.returncode, stdout) == (128 + number, "")
     assert stderr == "taskgroved: Interrupted; nothing is left of what was begun.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_restore_that_fails_leaves_nothing_of_directories_that_nobody_may_write_to(
+    data: Path, tmp_path: Path
+) -> None:
+    sandbox = next((data / "sandboxes").iterdir())
+    (sandbox / "shut" / "inner").mkdir(parents=True)
+    (sandbox / "shut" / "inner" / "file").touch()
+    for directory in (sandbox / "shut" / "inner", sandbox / "shut"):
+        directory.chmod(0o500)
+    backups.save(data, tmp_path / "backup")
+    # The last file that is copied.
+    database = tmp_path / "backup" / "taskgrove.db"
+    content = bytearray(database.read_bytes())
+    database.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    restore = ("-m", "taskgrove_server", "restore", str(tmp_path / "backup"), "--data-dir", str(tmp_path / "restored"))
+    ended = subprocess.run(
+        [*as_user(), sys.executable, *restore], capture_output=True, text=True, timeout=backups.PATIENCE, check=False
+    )
+    assert (ended.returncode, "was changed since" in ended.stderr) == (1, True), ended
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["backup", "data"]
+    database.write_bytes(content)
+    backups.put_back(tmp_path / "backup", tmp_path / "restored")
+    restored = tmp_path / "restored" / "sandboxes" / sandbox.name / "shut"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (restored, restored / "inner")] == [0o500, 0o500]
+    assert (restored / "inner" / "file").exists()
+
+
+def as_user() -> tuple[str, ...]:
+    """Returns what runs a command without root's rights on all files."""
+    return stubborn_trees.NOBODY_SPECIAL if os.geteuid() == 0 else ()
 
 
 def begun(process: subprocess.Popen[str], target: Path) -> bool:

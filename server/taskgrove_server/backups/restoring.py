@@ -77,6 +77,7 @@ def restore(backup: Path, place: Path, *, progress: Progress, interruption: Inte
                 if entry.kind == file_list.FILE:
                     copying.sync(target.partial / entry.path)
             interruption.end()
+            _shut(backup, target.partial)
             target.finish()
         # From here on it is a data directory.
         (place / manifest.NAME).unlink()
@@ -117,7 +118,13 @@ def _copy(backup: Path, root: Path, progress: Progress) -> None:
             target.symlink_to(entry.target)
         else:
             target.mkdir(mode=0o700, exist_ok=True)
-            target.chmod(entry.mode)
+
+
+def _shut(backup: Path, root: Path) -> None:
+    """Gives directories their modes. At the end: what fails before clears away, which it cannot do in a shut one."""
+    for entry in file_list.read(backup):
+        if entry.kind == file_list.DIRECTORY:
+            (root / entry.path).chmod(entry.mode)
 
 
 def _displace(root: Path) -> None:
