@@ -20,6 +20,7 @@ from taskgrove_server.domain.run import Outcome
 from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.domain.worktree import Worktree
+from taskgrove_server.runner.log_files import LogFiles
 from taskgrove_server.store import listing, models
 from taskgrove_server.store.retention import START
 from taskgrove_server.store.runs import NewRun
@@ -231,3 +232,15 @@ def test_the_index_of_when_tasks_came_to_rest_is_used(
     assert "INDEX task_finish_time (finish_time<?)" in plans[0]
     assert "INDEX task_with_logs (finish_time>? AND finish_time<?)" in plans[-1]
     assert not any("SCAN task" in plan or "SCAN t1" in plan for plan in plans)
+
+
+def test_a_setup_log_that_is_written_anew_meanwhile_stays(room: Room, tmp_path: Path) -> None:
+    task = room.rest(worktree=True)
+    names = room.store.retention.remove_logs([task.id], BEGIN + DAY).result(PATIENCE)
+    for name in names:
+        (tmp_path / name).write_text("old")
+    room.store.tasks.retry(task.id).result(PATIENCE)
+    (tmp_path / log_names.of_setup(task.id)).write_text("new")
+    assert LogFiles(room.store, tmp_path).remove(names) is None
+    assert (tmp_path / log_names.of_setup(task.id)).read_text() == "new"
+    assert not (tmp_path / log_names.of_run(task.id, 1)).exists()

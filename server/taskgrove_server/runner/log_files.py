@@ -33,11 +33,14 @@ class LogFiles:
     def remove(self, names: Sequence[str]) -> OSError | None:
         """Removes obsolete files with their indexes, and returns why the first of those that stay does.
 
-        The store is told of those that are gone.
+        The store is told of those that are gone, and asked of each before: some time may have passed since it named
+        them. Raises StoreUnavailable.
         """
         gone: list[str] = []
         failure: OSError | None = None
         for name in names:
+            if not self._store.obsolete_files.has(name):
+                continue
             path = self._logs / name
             try:
                 # In this order: who makes an index looks afterwards whether its log is still there.

@@ -31,6 +31,11 @@ class ObsoleteFiles:
         query = models.ObsoleteFile.select().where(models.ObsoleteFile.name > after)
         return [row.name for row in query.order_by(models.ObsoleteFile.name).limit(size)]
 
+    @reading()
+    def has(self, name: str) -> bool:
+        """Tells whether a file is to be removed still: a task that begins again may write its setup log anew."""
+        return models.run("SELECT 1 FROM obsolete_file WHERE name = ?", name).fetchone() is not None
+
     def forget(self, names: Sequence[str]) -> Future[None]:
         """Notes that files are gone."""
 
