@@ -102,6 +102,15 @@ def test_settings_and_a_token_that_lie_elsewhere_are_saved_as_they_are(data: Pat
         assert not os.path.lexists(place / "gone.toml")
 
 
+def test_a_directory_of_a_task_that_is_a_link_is_told_and_left_out(data: Path, tmp_path: Path) -> None:
+    sandbox, other = sorted((data / "sandboxes").iterdir())
+    sandbox.rename(tmp_path / "elsewhere")
+    sandbox.symlink_to(tmp_path / "elsewhere")
+    saved = backups.save(data, tmp_path / "backup")
+    assert saved.left_out.named == [f"sandboxes/{sandbox.name} (it is a link)"]
+    assert backups.names(tmp_path / "backup" / "sandboxes") == [other.name]
+
+
 def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path: Path) -> None:
     source, outside = tmp_path / "source", tmp_path / "outside"
     (source / "inner").mkdir(parents=True)

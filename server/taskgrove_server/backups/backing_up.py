@@ -134,8 +134,14 @@ class _Backup:
         with suppress(FileNotFoundError), os.scandir(self._data.sandboxes) as sandboxes:
             for sandbox in sandboxes:
                 # Those that a retry from the start has put aside have a number behind the id.
-                if sandbox.name != aside.PLACE and snapshot.has_task(sandbox.name[: ids.LENGTH]):
-                    tree.copy(Path(sandbox.path), f"sandboxes/{sandbox.name}")
+                if sandbox.name == aside.PLACE or not snapshot.has_task(sandbox.name[: ids.LENGTH]):
+                    continue
+                path = f"sandboxes/{sandbox.name}"
+                if sandbox.is_symlink():
+                    # Its agent may have put it there, and have it lead anywhere.
+                    tree.left_out.add(path, "it is a link")
+                else:
+                    tree.copy(Path(sandbox.path), path)
 
     def _copy_single(self, listed: FileList, *, with_token: bool) -> None:
         """Copies what says which directory it is, settings that lie in it, and the token if it is wanted."""
