@@ -27,17 +27,14 @@ class Holds:
     @reading()
     def all(self) -> list[Hold]:
         """Returns what is held, ordered by when that began."""
-        found = models.run("SELECT * FROM hold ORDER BY create_time, id")
-        names = [name for name, *_ in found.description]
-        return [rows.to_hold(dict(zip(names, values, strict=True))) for values in found]
+        return _select("ORDER BY create_time, id")
 
     def reckon(self, first_pause: timedelta) -> Future[None]:
         """Reckons anew when tasks try again, with the first pause of this server."""
 
         def change(_changed: Changed) -> None:
-            query: Any = models.Hold.select().dicts()
-            for columns in list(query):
-                _update(rows.to_hold(columns), first_pause)
+            for hold in _select():
+                _update(hold, first_pause)
 
         return self._writer.submit(change)
 
@@ -66,13 +63,13 @@ class Holds:
 def begin(changed: Changed, cause: Cause, first_pause: timedelta) -> None:
     """Has something held, or goes on with that. Belongs into a transaction."""
     now = clock.now()
-    known = models.Hold.select().where(models.Hold.id == cause.hold_id).dicts().first()
-    if known is None:
+    known = _select("WHERE id = ?", cause.hold_id)
+    if not known:
         hold = Hold(cause.hold_id, cause, 1, now, now, domain.next_try(cause, 1, now, first_pause))
-        models.Hold.create(**rows.from_hold(hold))
+        models.add("hold", rows.from_hold(hold))
         events.record_hold(changed, EventKind.HOLD_BEGAN, hold)
         return
-    hold = rows.to_hold(known)
+    hold = known[0]
     # Else it is one of those that were at work when the hold began.
     tried = hold.is_due(now)
     hold = replace(
@@ -96,15 +93,21 @@ def end_of_disk(changed: Changed, directory: str) -> None:
 
 
 def _end(changed: Changed, hold_id: HoldId) -> bool:
-    row = models.Hold.select().where(models.Hold.id == hold_id).dicts().first()
-    if row is None:
+    known = _select("WHERE id = ?", hold_id)
+    if not known:
         return False
-    models.Hold.delete().where(models.Hold.id == hold_id).execute()
-    events.record_hold(changed, EventKind.HOLD_ENDED, rows.to_hold(row))
+    models.run("DELETE FROM hold WHERE id = ?", hold_id)
+    events.record_hold(changed, EventKind.HOLD_ENDED, known[0])
     return True
+
+
+def _select(clauses: str = "", *parameters: Any) -> list[Hold]:
+    """Returns the holds that a statement finds, of which `clauses` is what follows after the table."""
+    found = models.run(f"SELECT * FROM hold {clauses}", *parameters)  # noqa: S608 - words of ours alone
+    names = [name for name, *_ in found.description]
+    return [rows.to_hold(dict(zip(names, values, strict=True))) for values in found]
 
 
 def _update(hold: Hold, first_pause: timedelta) -> None:
     next_try = domain.next_try(hold.cause, hold.attempts, hold.failed_time, first_pause)
-    values = rows.from_hold(replace(hold, next_try_time=next_try))
-    models.Hold.update(values).where(models.Hold.id == hold.id).execute()
+    models.change("hold", rows.from_hold(replace(hold, next_try_time=next_try)), "id = ?", hold.id)

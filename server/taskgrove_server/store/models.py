@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +192,19 @@ def run(statement: str, *parameters: Any) -> sqlite3.Cursor:
     """
     cursor: sqlite3.Cursor = connection().execute(statement, parameters)
     return cursor
+
+
+def add(table: str, columns: Mapping[str, Any]) -> None:
+    """Adds a row to a table, as `run` does. Values are as they are stored: see data_paths for those that are paths."""
+    marks = ", ".join("?" * len(columns))
+    run(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", *columns.values())  # noqa: S608 - names of ours alone
+
+
+def change(table: str, columns: Mapping[str, Any], condition: str, *parameters: Any) -> bool:
+    """Changes columns of the rows that meet a condition, as `add` does; tells whether there are any."""
+    settings = ", ".join(f"{name} = ?" for name in columns)
+    statement = f"UPDATE {table} SET {settings} WHERE {condition}"  # noqa: S608 - names of ours alone
+    return run(statement, *columns.values(), *parameters).rowcount > 0
 
 
 def moment() -> contextlib.AbstractContextManager[object]:

@@ -16,7 +16,7 @@ from taskgrove_server.domain.run import Outcome, Run, RunState, Usage
 from taskgrove_server.domain.task import Subtask, Task, TaskState
 from taskgrove_server.domain.task_list import TaskList
 from taskgrove_server.domain.worktree import CleanUp, Landing, LandStrategy, Worktree, WorktreeSettings, WorktreeState
-from taskgrove_server.store import data_paths, models
+from taskgrove_server.store import data_paths
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -166,11 +166,6 @@ def from_worktree(worktree: Worktree) -> dict[str, Any]:
         "landing": from_landing(worktree.landing) if worktree.landing else None,
         "copied_files": json.dumps(worktree.copied_files, ensure_ascii=False),
     }
-
-
-def to_worktree(row: models.Worktree | None) -> Worktree | None:
-    """Returns the worktree of a row."""
-    return None if row is None else worktree_from({name: getattr(row, name) for name in _WORKTREE})
 
 
 def worktree_from(columns: dict[str, Any]) -> Worktree:

@@ -11,14 +11,17 @@ from taskgrove_server.domain.config import RunConfig
 from taskgrove_server.domain.event import EventKind
 from taskgrove_server.domain.ids import RunId, SessionId, TaskId
 from taskgrove_server.domain.run import Outcome, Run, RunState
-from taskgrove_server.domain.task import TaskState
+from taskgrove_server.domain.task import Task, TaskState
 from taskgrove_server.domain.worktree import Worktree
-from taskgrove_server.store import events, models, rows, task_rows
+from taskgrove_server.store import data_paths, events, models, rows, task_rows
 from taskgrove_server.store.refusing import reading
 from taskgrove_server.store.writer import Changed, Writer
 
 #: Names of ours alone.
 _SELECT = f"SELECT {rows.RUN_COLUMNS} FROM run"  # noqa: S608
+
+#: The number of a task's last run, and that of the line behind it.
+_LAST = "SELECT number, first_line + line_count FROM run WHERE task_id = ? ORDER BY number DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,40 +54,45 @@ class Runs:
         """
 
         def change(changed: Changed) -> Run | None:
-            task = models.Task.get(models.Task.id == new.task_id)
+            task = task_rows.get(new.task_id)
             if task.cancel_requested:
                 return None
             now = rows.from_time(clock.now())
-            last = _latest(new.task_id)
-            number = last.number + 1 if last else 1
-            models.Run.create(
-                id=new.id,
-                task_id=new.task_id,
-                number=number,
-                state=RunState.RUNNING.value,
-                is_retry=new.is_retry,
-                prompt=new.prompt,
-                agent=new.agent,
-                model=new.model,
-                session_id=new.session_id,
-                resumes=new.resumes,
-                config=rows.from_config(new.config),
-                log_path=f"{log_directory}/{log_names.of_run(new.task_id, number)}",
-                first_line=last.first_line + last.line_count if last else 1,
-                start_time=now,
-            )
-            models.Task.update(
+            last_number, first_line = models.run(_LAST, new.task_id).fetchone() or (0, 1)
+            number = last_number + 1
+            columns = {
+                "id": new.id,
+                "task_id": new.task_id,
+                "number": number,
+                "state": RunState.RUNNING.value,
+                "is_retry": new.is_retry,
+                "prompt": new.prompt,
+                "agent": new.agent,
+                "model": new.model,
+                "session_id": new.session_id,
+                "resumes": new.resumes,
+                "config": rows.from_config(new.config),
+                "log_path": data_paths.stored(f"{log_directory}/{log_names.of_run(new.task_id, number)}"),
+                "first_line": first_line,
+                "start_time": now,
+            }
+            models.add("run", columns)
+            begins = task.state is TaskState.QUEUED
+            values = {"start_time": now} if begins else {}
+            task_rows.update(
+                changed,
+                new.task_id,
                 state=TaskState.RUNNING.value,
-                directory=new.directory,
+                directory=data_paths.stored(new.directory),
                 run_count=number,
                 next_prompt=None,
                 restart=False,
-                start_time=now if task.state == TaskState.QUEUED else task.start_time,
                 update_time=now,
-            ).where(models.Task.id == new.task_id).execute()
-            moved = new.worktree is not None and _record_worktree(new.task_id, new.worktree)
+                **values,
+            )
+            moved = new.worktree is not None and _record_worktree(task, new.worktree)
             begun = task_rows.get(new.task_id)
-            if task.state == TaskState.QUEUED:
+            if begins:
                 events.record(changed, EventKind.TASK_STARTED, begun)
             if moved:
                 events.record(changed, EventKind.WORKTREE_UPDATED, begun)
@@ -105,21 +113,15 @@ class Runs:
             what = outcome
             if outcome.failure is not None and task_rows.get(run.task_id).cancel_requested:
                 what = replace(outcome, failure=None, cancelled=True, exit_code=-1)
-            closed = (
-                models.Run.update(
-                    line_count=line_count,
-                    log_size=log_size,
-                    log_lost=log_lost,
-                    finish_time=rows.end_time(run.start_time),
-                    **rows.from_outcome(what),
-                )
-                .where(models.Run.id == run.id, models.Run.state == RunState.RUNNING.value)
-                .execute()
-            )
-            if closed:
-                models.Task.update(
-                    last_line=run.first_line - 1 + line_count, update_time=rows.from_time(clock.now())
-                ).where(models.Task.id == run.task_id).execute()
+            columns = {
+                "line_count": line_count,
+                "log_size": log_size,
+                "log_lost": log_lost,
+                "finish_time": rows.end_time(run.start_time),
+                **rows.from_outcome(what),
+            }
+            if models.change("run", columns, "id = ? AND state = ?", run.id, RunState.RUNNING.value):
+                task_rows.update(changed, run.task_id, last_line=run.first_line - 1 + line_count)
                 task = task_rows.get(run.task_id)
                 events.record(changed, EventKind.TASK_UPDATED, task)
                 if told := outcome.repository_changes:
@@ -168,14 +170,15 @@ class Runs:
         return resumable(task_id)
 
 
-def _record_worktree(task_id: TaskId, worktree: Worktree) -> bool:
-    """Stores a worktree; tells whether it is another than before."""
-    if rows.to_worktree(models.Worktree.get_or_none(models.Worktree.task_id == task_id)) == worktree:
+def _record_worktree(task: Task, worktree: Worktree) -> bool:
+    """Stores the worktree of a task; tells whether it is another than before."""
+    if task.worktree == worktree:
         return False
-    values = rows.from_worktree(worktree)
-    models.Worktree.insert(task_id=task_id, **values).on_conflict(
-        conflict_target=[models.Worktree.task_id], update=values
-    ).execute()
+    columns = rows.from_worktree(worktree)
+    if task.worktree is None:
+        models.add("worktree", {"task_id": task.id, **columns})
+    else:
+        models.change("worktree", columns, "task_id = ?", task.id)
     return True
 
 

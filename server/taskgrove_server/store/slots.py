@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -25,8 +26,12 @@ from taskgrove_server.store.writer import Changed, Writer
 #: otherwise SQLite does not use the index.
 CLAIMABLE = SQL("state = 'queued' AND slot IS NULL")
 
-#: A condition of ours alone.
+# A condition of ours alone.
 _COUNT = f"SELECT COUNT(*) FROM (SELECT 1 FROM task WHERE {CLAIMABLE.sql} LIMIT ?)"  # noqa: S608
+_NEXT = f"SELECT id FROM task WHERE {CLAIMABLE.sql} ORDER BY queue_order LIMIT 1"  # noqa: S608
+_WAITS = f"SELECT 1 FROM task WHERE {CLAIMABLE.sql} AND id = ?"  # noqa: S608
+
+_CANCELLED = "SELECT id FROM task WHERE id IN (SELECT value FROM json_each(?)) AND cancel_requested"
 
 #: The agent that a task itself asks for. To the letter that of the index task_tries, which saves reading every row.
 _AGENT = SQL("json_extract(overrides, '$.agent')")
@@ -79,8 +84,8 @@ class Slots:
         whose own fault there is a hold is not the only one that tries. All others keep their order meanwhile.
         """
         if held.nothing:
-            row = models.Task.select(models.Task.id).where(CLAIMABLE).order_by(models.Task.queue_order).first()
-            return None if row is None else Waiting(TaskId(row.id))
+            first = models.run(_NEXT).fetchone()
+            return None if first is None else Waiting(TaskId(first[0]))
         task, hold = models.Task, models.Hold
         lists = {TaskListId(row.id): _Needs(row) for row in models.TaskList.select()}
         closed = [one for one, needs in lists.items() if needs.directory in held.directories]
@@ -112,7 +117,7 @@ class Slots:
         """Gives the slot to a task that waits; None when it waits no longer."""
 
         def change(changed: Changed) -> Task | None:
-            if not models.Task.select().where(CLAIMABLE, models.Task.id == task_id).exists():
+            if models.run(_WAITS, task_id).fetchone() is None:
                 return None
             task_rows.update(changed, task_id, slot=slot)
             return task_rows.get(task_id)
@@ -145,8 +150,8 @@ class Slots:
             if task_rows.get(task_id).cancel_requested:
                 return _rest(changed, task_id, TaskState.CANCELLED)
             holds.begin(changed, cause, first_pause)
-            values = {"hold_count": models.Task.hold_count + 1, "hold_time": rows.from_time(clock.now())}
-            return _requeue(changed, task_id, **values)
+            models.run("UPDATE task SET hold_count = hold_count + 1 WHERE id = ?", task_id)
+            return _requeue(changed, task_id, hold_time=rows.from_time(clock.now()))
 
         return self._writer.submit(change)
 
@@ -193,10 +198,7 @@ class Slots:
     @reading()
     def cancelled(self, task_ids: Iterable[TaskId]) -> list[TaskId]:
         """Returns which of these tasks are to be cancelled."""
-        query = models.Task.select(models.Task.id).where(
-            models.Task.id.in_(list(task_ids)), models.Task.cancel_requested
-        )
-        return [TaskId(row.id) for row in query]
+        return [TaskId(task_id) for (task_id,) in models.run(_CANCELLED, json.dumps(list(task_ids)))]
 
     @reading()
     def holding(self) -> list[Task]:
@@ -250,7 +252,7 @@ def _rest(
         values["result"] = result
     task_rows.update(changed, task_id, **values)
     if head_commit is not None:
-        models.Worktree.update(head_commit=head_commit).where(models.Worktree.task_id == task_id).execute()
+        models.change("worktree", {"head_commit": head_commit}, "task_id = ?", task_id)
     task = task_rows.get(task_id)
     if head_commit is not None:
         events.record(changed, EventKind.WORKTREE_UPDATED, task)

@@ -67,8 +67,7 @@ def add(task: Task) -> None:
 
 def update(changed: Changed, task_id: TaskId, **values: Any) -> None:
     """Changes columns of a task, and notes that it has changed."""
-    values["update_time"] = rows.from_time(clock.now())
-    models.Task.update(values).where(models.Task.id == task_id).execute()
+    models.change("task", {"update_time": rows.from_time(clock.now()), **values}, "id = ?", task_id)
     changed.tasks.add(task_id)
 
 

@@ -205,7 +205,7 @@ def _to_operation(text: str) -> Operation:
 
 
 def _update(task_id: TaskId, **values: Any) -> None:
-    models.Worktree.update(values).where(models.Worktree.task_id == task_id).execute()
+    models.change("worktree", values, "task_id = ?", task_id)
 
 
 def _changed_worktree(changed: Changed, task_id: TaskId) -> Task:
