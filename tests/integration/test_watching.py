@@ -43,9 +43,12 @@ class InterruptedReads(Reads):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self.then: dict[str, Callable[[], object]] = {}
+        #: What was read, by name.
+        self.done: list[str] = []
 
     async def shared(self, kept: dict[Any, Any], read: Callable[..., T], *arguments: Any) -> T:
         value = await super().shared(kept, read, *arguments)
+        self.done.append(read.__name__)
         self.then.pop(read.__name__, lambda: None)()
         return value
 
@@ -130,6 +133,17 @@ async def test_lines_come_before_the_change_that_they_cause_even_when_both_are_t
     assert [message.lines.data for message in shown[:2]] == [b"one\ntwo\n", b"three\n"]
     assert [(message.lines.run_number, message.lines.first_line) for message in shown[:2]] == [(1, 1), (2, 3)]
     assert shown[-1].rested.task.last_line == 3
+
+
+async def test_runs_are_looked_for_only_once_the_task_has_some(room: Room) -> None:
+    async with aclosing(room.watch()) as messages:
+        assert (await anext(messages)).opened.task.run_count == 0
+        room.store.slots.claim(room.task_id, 1).result(PATIENCE)
+        assert (await anext(messages)).task.slot == 1
+        room.begin(b"one\n")
+        assert (await anext(messages)).lines.data == b"one\n"
+        assert (await anext(messages)).task.run_count == 1
+    assert room.reads.done.count("holding") == 1
 
 
 async def test_a_run_that_ends_while_a_watch_begins_is_watched_from_any_of_its_lines(room: Room) -> None:

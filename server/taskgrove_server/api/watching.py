@@ -177,7 +177,8 @@ class _TaskLog:
 
     async def opens_next(self, task: Task) -> bool:
         """Opens the run that has the next line; False when all lines that `task` counts are read."""
-        if self._reader is not None and self.line >= task.last_line and task.run_count <= self._reader.run.number:
+        number = 0 if self._reader is None else self._reader.run.number
+        if self.line >= task.last_line and task.run_count <= number:
             return False
         return await self._open_next()
 
