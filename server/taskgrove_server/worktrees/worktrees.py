@@ -22,6 +22,7 @@ from taskgrove_server.worktrees import (
     letter_case,
     names,
     prefixes,
+    ref_files,
     registration,
     removing,
     saving,
@@ -110,13 +111,8 @@ class Worktrees:
         path = self._path(task_id)
         branch = names.branch(branch_prefix or self._branch_prefix, task_id, title, self._suffix)
         start = self._start(repository, base_branch)
-        if not registration.occupied(path) and (found := self._look(repository, branch, start)):
-            common_dir, base = found
-            with self.locks.holding(common_dir):
-                self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._add_with_branch(repository, path, branch, base)
-            made = Worktree(path=path, branch=branch, base_commit=base, common_dir=common_dir)
-        else:
+        made = self._create_free(repository, path, branch, start)
+        if made is None:
             made = self._create_beside(repository, path, branch, start)
         self._check_out(repository, made.path, made.branch, made.base_commit)
         return made
@@ -156,6 +152,33 @@ class Worktrees:
         if found is None:
             raise WorktreeFailed(f"The repository {repository!r} has no branch {base_branch!r} to start from.")
         return found
+
+    def _create_free(self, repository: str, path: str, branch: str, start: str) -> Worktree | None:
+        """Makes a worktree, without its files; None, with nothing made, if something may stand in the way."""
+        if registration.occupied(path):
+            return None
+        read = self._read(repository, branch) if start == "HEAD" else None
+        found = read or self._look(repository, branch, start)
+        if found is None:
+            return None
+        common_dir, base = found
+        try:
+            with self.locks.holding(common_dir):
+                self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._add_with_branch(repository, path, branch, base)
+        except WorktreeFailed:
+            # The files do not say all that git does, as of a commit that is not there.
+            if read is None or self._look(repository, branch, start) == read:
+                raise
+            return None
+        return Worktree(path=path, branch=branch, base_commit=base, common_dir=common_dir)
+
+    @staticmethod
+    def _read(repository: str, branch: str) -> tuple[str, str] | None:
+        """Returns the same as `_look` at HEAD, from the files alone, where these are certain."""
+        dirs = git_dirs.read(repository)
+        base = ref_files.start(dirs, branch) if dirs else None
+        return (dirs.common, base) if dirs and base else None
 
     def _look(self, repository: str, branch: str, start: str) -> tuple[str, str] | None:
         """Returns the common git directory and the commit at `start`; None if a closer look is needed.
