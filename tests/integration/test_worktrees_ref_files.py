@@ -47,7 +47,7 @@ def pack_many(repository: Path) -> None:
     head = repositories.head(repository)
     orders = "".join(f"create refs/heads/{name} {head}\n" for name in ("a/main", "main2", "mai", "z", f"{BRANCH}-2"))
     subprocess.run(["git", "update-ref", "--stdin"], cwd=repository, input=orders.encode(), check=True)
-    repositories.git(repository, "tag", "--annotate", "--message", "x", "main")
+    repositories.git(repository, "tag", "--annotate", "--message", "x", "tagged")
     pack(repository)
 
 
@@ -168,6 +168,106 @@ UNCERTAIN: list[Callable[[Path], None]] = [
 def test_nothing_is_read_where_git_has_to_be_asked(repository: Path, arrange: Callable[[Path], None]) -> None:
     arrange(repository)
     assert read(repository) is None
+
+
+def listed(repository: Path) -> str | None:
+    return ref_files.listing(str(repository / ".git"), KINDS)
+
+
+def listed_by_git(repository: Path) -> str:
+    form = "--format=%(HEAD)%(objectname) %(refname)"
+    return (
+        subprocess.run(["git", "for-each-ref", form, *KINDS], cwd=repository / ".git", capture_output=True, check=True)
+        .stdout.decode()
+        .removesuffix("\n")
+    )
+
+
+KINDS = ("refs/heads/", "refs/tags/", "refs/replace/", "refs/stash")
+
+
+def have_all_kinds(repository: Path) -> None:
+    pack_many(repository)
+    repositories.commit(repository, {"new": "new\n"}, "Second")
+    repositories.git(repository, "replace", "HEAD", "HEAD^")
+    repositories.git(repository, "tag", "--annotate", "--message", "x", "v1.0.0-rc.1+build")
+    repositories.git(repository, "branch", "--delete", "--force", "z", "a/main")
+    repositories.git(repository, "branch", "a")
+    (repository / "new").write_text("newer\n")
+    repositories.git(repository, "stash")
+    # None of these kinds, and so nothing to stumble over.
+    repositories.git(repository, "update-ref", "refs/taskgrove/saved/x/1", "HEAD")
+    repositories.git(repository, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+
+
+def have_a_packed_stash(repository: Path) -> None:
+    (repository / "README.md").write_text("changed\n")
+    repositories.git(repository, "stash")
+    pack(repository)
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [pack, pack_many, pack_and_move, detach, link_head, have_no_commit, have_all_kinds, have_a_packed_stash],
+)
+def test_refs_are_listed_as_git_lists_them(repository: Path, arrange: Callable[[Path], None]) -> None:
+    arrange(repository)
+    assert listed(repository) == listed_by_git(repository)
+
+
+def have_a_lock(repository: Path) -> None:
+    (repository / ".git" / "refs" / "heads" / "main.lock").write_text(repositories.head(repository))
+
+
+def have_a_hidden_file(repository: Path) -> None:
+    (repository / ".git" / "refs" / "heads" / ".DS_Store").write_text("x")
+
+
+def have_a_name_that_git_refuses(repository: Path) -> None:
+    (repository / ".git" / "refs" / "heads" / "a..b").write_text(repositories.head(repository))
+
+
+def have_a_link_to_a_directory(repository: Path) -> None:
+    (repository / ".git" / "refs" / "heads" / "linked").symlink_to(repository / ".git" / "refs" / "tags")
+
+
+def have_many_branches(repository: Path) -> None:
+    head = repositories.head(repository)
+    orders = "".join(f"create refs/heads/b{number} {head}\n" for number in range(101))
+    subprocess.run(["git", "update-ref", "--stdin"], cwd=repository, input=orders.encode(), check=True)
+
+
+def have_a_damaged_table(repository: Path) -> None:
+    (repository / ".git" / "packed-refs").write_text("nonsense\n")
+
+
+def have_no_objects(repository: Path) -> None:
+    (repository / ".git" / "objects").rename(repository / ".git" / "moved")
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        be_on_a_branch_below,
+        have_a_branch_that_stands_for_another,
+        have_a_branch_that_is_a_link,
+        have_a_damaged_branch,
+        have_a_damaged_head,
+        have_a_table_cut_off,
+        have_a_large_table,
+        keep_refs_elsewhere,
+        have_a_lock,
+        have_a_hidden_file,
+        have_a_name_that_git_refuses,
+        have_a_link_to_a_directory,
+        have_many_branches,
+        have_a_damaged_table,
+        have_no_objects,
+    ],
+)
+def test_no_refs_are_listed_where_git_has_to_be_asked(repository: Path, arrange: Callable[[Path], None]) -> None:
+    arrange(repository)
+    assert listed(repository) is None
 
 
 def test_a_branch_that_stands_for_another_is_started_from(grove: worktrees.Worktrees, repository: Path) -> None:

@@ -101,12 +101,12 @@ def make_stash(repository: Path) -> None:
     made.git(repository, "stash", "push", "--message", "mine")
 
 
-def test_an_ordinary_run_costs_one_command_before_and_one_after(
+def test_an_ordinary_run_costs_no_command_before_and_one_after(
     state: SharedState, git: CountingGit, task: Task, tmp_path: Path
 ) -> None:
     directory = run_directory(tmp_path)
     state.remember(task, directory)
-    assert git.counted() == 1
+    assert git.counted() == 0
     assert (directory / NAME).stat().st_mode & 0o777 == 0o600
     assert state.compare(directory) == ()
     assert git.counted() == 1

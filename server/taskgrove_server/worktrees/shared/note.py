@@ -32,8 +32,20 @@ class Snapshot:
 
     @classmethod
     def take(cls, git: commands.Git, common_dir: str) -> Self:
-        """Looks at a repository; raises GitFailed. One git command, and one more for a stash or a detached HEAD."""
-        listed = refs.listing(git, common_dir)
+        """Looks at a repository; raises GitFailed. One git command, and one more for a stash or a detached HEAD.
+
+        Where git succeeds, there is nothing in the way of others either, such as a config that nobody can read.
+        """
+        return cls._with(git, common_dir, refs.listing(git, common_dir))
+
+    @classmethod
+    def read(cls, git: commands.Git, common_dir: str) -> Self:
+        """As `take`, mostly without that one command; whether git can do anything there is not found out."""
+        listed = refs.read(common_dir)
+        return cls._with(git, common_dir, refs.listing(git, common_dir) if listed is None else listed)
+
+    @classmethod
+    def _with(cls, git: commands.Git, common_dir: str, listed: str) -> Self:
         return cls(
             configs=config.read(common_dir),
             listed=listed,

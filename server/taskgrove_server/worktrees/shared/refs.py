@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrove_server.domain.ids import ALPHABET, LENGTH, TaskId
-from taskgrove_server.worktrees import commands
+from taskgrove_server.worktrees import commands, ref_files
 from taskgrove_server.worktrees.shared import sentences
 
 #: Where commits are kept that somebody's branch or tag has led to.
@@ -25,6 +25,7 @@ _LOOKED_AT = 50
 
 _HEADS = "refs/heads/"
 _KINDS = {_HEADS: "branch", "refs/tags/": "tag", "refs/replace/": "replacement"}
+_LISTED = (*_KINDS, "refs/stash")
 
 _ID = f"[{''.join(sorted(ALPHABET))}]{{{LENGTH}}}"
 
@@ -46,7 +47,12 @@ def main_checkout(common_dir: str) -> str:
 def listing(git: commands.Git, common_dir: str) -> str:
     """Returns all that is looked at as git lists it, one ref a line, the one that HEAD leads to with a star."""
     form = "--format=%(HEAD)%(objectname) %(refname)"
-    return git(common_dir, at(common_dir), "for-each-ref", form, *_KINDS, "refs/stash")
+    return git(common_dir, at(common_dir), "for-each-ref", form, *_LISTED)
+
+
+def read(common_dir: str) -> str | None:
+    """Returns the same from the files of the refs, None where git has to be asked; see ref_files.listing."""
+    return ref_files.listing(common_dir, _LISTED)
 
 
 def head(git: commands.Git, common_dir: str, listed: str) -> str:

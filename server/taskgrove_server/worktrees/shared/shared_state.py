@@ -49,7 +49,8 @@ class SharedState:
             common_dir = git_dirs.find(self._git, worktree.path).common
             prefixes = (worktree.branch.partition(task.id)[0], self._branch_prefix)
             with self._look(common_dir):
-                before = Snapshot.take(self._git, common_dir)
+                # The agent waits for this. What is wrong with the repository by now still is after the run.
+                before = Snapshot.read(self._git, common_dir)
                 Note(common_dir, task.id, worktree.branch, prefixes, before).write(run_directory)
                 if before.stash:
                     stash.pin(self._git, common_dir, run_directory.name, before.stash)
