@@ -48,7 +48,7 @@ def plain() -> Iterator[RunningServer]:
 
 
 class Quiet(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's word
         """Says nothing of what is no request."""
 
 
