@@ -42,6 +42,9 @@ def moment(value: str) -> datetime:
         try:
             time = datetime.fromisoformat(value)
         except ValueError:
+            # Where much is deleted, 30 seconds are not what somebody means who forgets the unit.
+            if value.isdigit():
+                raise
             return datetime.now(UTC) - duration(value)
         return time.astimezone()
     except (click.BadParameter, ValueError, OverflowError) as error:
