@@ -193,6 +193,24 @@ def test_what_was_at_work_is_interrupted_and_what_waited_waits(
             assert counted(backups.lines(restored, tasks[0])) == [1, 2, 3, 1, 2, 3, 4]
 
 
+def test_half_a_line_that_was_being_written_is_none(
+    server: RunningServer, client: taskgrove.Client, place: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    with Gate(tmp_path / "gate") as gate:
+        task_list = tasks_work.make_list(client, f"seq 3; {gate.pass_through}")
+        task_id = client.enqueue(task_list.id, "Long").id
+        gate.wait_for_arrivals()
+        tasks_gates.until(lambda: len(backups.lines(client, task_id)) == 3, "its lines")
+        (log,) = (server.data / "logs").glob("*.ndjson")
+        with log.open("ab") as file:
+            file.write(b'{"type":"output","text":"' + b"x" * 200_000)
+        backups.back_up(server.data, place)
+        backups.restore(place, elsewhere)
+        with backups.served(elsewhere) as restored:
+            assert counted(backups.lines(restored, task_id)) == [1, 2, 3]
+            assert restored.get_task(task_id).last_line == 3
+
+
 def test_a_task_cancelled_or_not_begun_at_that_moment(
     server: RunningServer, client: taskgrove.Client, place: Path, elsewhere: Path
 ) -> None:

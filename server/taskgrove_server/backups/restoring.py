@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from taskgrove_server.journal.growing import GrowingLog
 from taskgrove_server.ownership import DataDirectory
 from taskgrove_server.store import database
 from taskgrove_server.store.store import Store
+
+#: Bytes that are looked through at a time.
+_BLOCK = 1 << 16
 
 #: Waiting tasks that are counted.
 _MOST = 1_000_000
@@ -189,9 +193,27 @@ def _end_runs(data: DataDirectory) -> tuple[int, int]:
 
 def _close(store: Store, data: DataDirectory, run: Run) -> None:
     """Counts the lines that a run had printed, and closes it."""
-    there = replace(run, log_path=os.fspath(data.logs / os.path.basename(run.log_path)))  # noqa: PTH119 - a name
+    log = data.logs / os.path.basename(run.log_path)  # noqa: PTH119 - a name
+    with suppress(FileNotFoundError):
+        _drop_part_of_line(log)
+    there = replace(run, log_path=os.fspath(log))
     growing = GrowingLog(there, lambda _line: None, lambda: None)
     extent = growing.end()
     growing.index.save(there.log_path, extent.size)
     outcome = Outcome(failure=_CUT_OFF, session_id=run.session_id)
     store.runs.finish(run, outcome, extent.lines, extent.size).result()
+
+
+def _drop_part_of_line(log: Path) -> None:
+    """Cuts off what was copied of a line while it was being written, and would count as one."""
+    with log.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        file.truncate(end)

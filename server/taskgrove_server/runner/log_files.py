@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from taskgrove_server.domain import log_names
+from taskgrove_server.domain.errors import StoreUnavailable
 from taskgrove_server.domain.ids import TaskId
 from taskgrove_server.guarding import Tellable
 from taskgrove_server.journal import line_index
@@ -50,8 +52,9 @@ class LogFiles:
             except OSError as error:
                 failure = failure or error
         if gone:
-            # Nobody has to wait for that: what is not forgotten is looked for once more.
-            self._store.obsolete_files.forget(gone)
+            # What is not forgotten is looked for once more.
+            with contextlib.suppress(StoreUnavailable):
+                self._store.obsolete_files.forget(gone).result()
         return failure
 
     def remove_all(self, stopped: Callable[[], bool] = lambda: False) -> None:
