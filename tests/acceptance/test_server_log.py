@@ -122,8 +122,8 @@ def test_nothing_that_a_caller_sends_breaks_a_line_or_makes_it_long(
 
 def test_reading_calls_are_not_told_of(server: RunningServer, client: taskgrove.Client) -> None:
     task = tasks_work.run(client, "true")
-    client.create_task_list("Before")
-    last_call(server, "CreateTaskList")
+    last = client.create_task_list("Before")
+    tasks_gates.until(lambda: f"task_list={last.id}" in server.log.read_text(), "the line of the last call")
     before = server.log.read_text()
     client.get_task(task.id)
     list(client.list_tasks())
