@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 import taskgrove
 import taskgrove_server
-from support import disks, process_limits, repositories, tasks_gates, tasks_work
+from support import disks, process_limits, repositories, tasks_gates, tasks_processes, tasks_work
 from support.server import RunningServer
 from taskgrove import Hold, Task
 
@@ -221,9 +222,9 @@ def test_git_away(tmp_path: Path, repository: Path) -> None:
         check_all_done(client, task_ids)
 
 
-@pytest.mark.parametrize("part", ["processes", "."])
-def test_the_servers_own_files_away(tmp_path: Path, part: str) -> None:
-    """As while it is upgraded under its own feet."""
+@pytest.mark.parametrize(("part", "forks"), [("processes", False), (".", False), (".", True)])
+def test_the_servers_own_files_away(tmp_path: Path, part: str, *, forks: bool) -> None:
+    """As while it is upgraded under its own feet; what supervisors are forked from may live on, or not."""
     installed = Path(taskgrove_server.__file__).parent
     copied = tmp_path / "site" / "taskgrove_server"
     shutil.copytree(installed, copied, ignore=shutil.ignore_patterns("__pycache__"))
@@ -234,8 +235,11 @@ def test_the_servers_own_files_away(tmp_path: Path, part: str) -> None:
     ):
         check_all_done(client, enqueue(client, None, 1))
         aside = moved.resolve().rename(tmp_path / "aside")
+        if not forks:
+            # The next one has to be read from the disk, as a supervisor that is started directly.
+            (fork_server,) = tasks_processes.fork_servers(server)
+            os.kill(fork_server, signal.SIGKILL)
         task_ids = enqueue(client, None)
-        # The one that stands by may still come up; no other one does.
         wait_for_hold(client)
         aside.rename(moved.resolve())
         check_all_done(client, task_ids)

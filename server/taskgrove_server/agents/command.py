@@ -35,13 +35,16 @@ class Command:
         return Installation()
 
     def launch(self, request: LaunchRequest) -> Launch:
-        """Returns the process of a run; raises LaunchRefused when the config names no program."""
+        """Returns the process of a run; raises LaunchRefused when the config names no program, or ours is away."""
         command = request.config.command
         if not command or not (command.argv or command.shell):
             message = "The command agent has no program: set `command` in the config of the task or its list."
             raise LaunchRefused(Failure(FailureKind.INVALID_CONFIG, message))
         program = command.argv or ("/bin/sh", "-c", command.shell or "")
         arguments.check(program)
+        if not WRAPPER.is_file():
+            message = f"{WRAPPER} is not there: the server's package is being replaced, or was removed."
+            raise LaunchRefused(Failure(FailureKind.MACHINE, message))
         return Launch(
             argv=(sys.executable, "-I", "-S", str(WRAPPER), *program),
             environment=environment.pass_on(request.environment, *self._pass_environment)
