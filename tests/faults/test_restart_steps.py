@@ -79,7 +79,7 @@ def test_a_retry_that_begins_while_the_next_server_starts_is_its_own(
     def all_have_failed() -> bool:
         return all([run.state for run in client.list_runs(task_id)] == [Run.STATE_FAILED] for task_id in task_ids)
 
-    tasks_gates.until(all_have_failed, "the first runs")
+    tasks_gates.until(all_have_failed, "the first runs", patience=90)
     server.kill()
     server.start("--slots", str(many), "--retry-pause", "0")
     for task_id in task_ids:
