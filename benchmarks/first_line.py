@@ -27,7 +27,7 @@ from taskgrove.v1.task_service_pb2_grpc import TaskServiceStub
 MANY = 20
 
 #: Milliseconds that the way to the first line may take beyond git and the program, one task at a time.
-BOUND = 15.0
+BOUND = 8.0
 
 #: As many files as a small project has.
 FILES = 200
