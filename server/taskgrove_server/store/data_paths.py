@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import peewee
-
 #: The parts of a data directory in which stored paths lie.
 _PARTS = ("logs", "worktrees", "sandboxes")
 
@@ -38,15 +36,3 @@ def absolute(path: str) -> str:
     """Returns the absolute path of one that was stored."""
     part, separator, rest = path.partition(os.sep)
     return f"{_places[part][0]}{separator}{rest}" if part in _places else path
-
-
-class DataPathField(peewee.TextField):
-    """A column for a path that may lie in the data directory: code reads and writes absolute paths."""
-
-    def db_value(self, value: str | None) -> str | None:
-        """Returns what is stored of a value."""
-        return None if value is None else stored(value)
-
-    def python_value(self, value: str | None) -> str | None:
-        """Returns the value of what is stored."""
-        return None if value is None else absolute(value)

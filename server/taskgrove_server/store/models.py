@@ -15,7 +15,6 @@ from typing import Any
 import peewee
 
 from taskgrove_server.store import data_paths
-from taskgrove_server.store.data_paths import DataPathField
 
 
 class Table(peewee.Model):
@@ -58,7 +57,7 @@ class Task(Table):
     restart = peewee.BooleanField(default=False)
     result = peewee.TextField(null=True)
     failure = peewee.TextField(null=True)
-    directory = DataPathField(null=True)
+    directory = peewee.TextField(null=True)
     run_count = peewee.IntegerField(default=0)
     last_line = peewee.BigIntegerField(default=0)
     #: How many lines retention has removed, and whether there may be logs that it has not.
@@ -77,14 +76,14 @@ class Worktree(Table):
     """The checkout of a task."""
 
     task_id = peewee.TextField(primary_key=True)
-    path = DataPathField()
+    path = peewee.TextField()
     branch = peewee.TextField()
     base_commit = peewee.TextField()
     head_commit = peewee.TextField(null=True)
     state = peewee.TextField(default="present")
     saved_ref = peewee.TextField(null=True)
     landing = peewee.TextField(null=True)
-    setup_log_path = DataPathField(null=True)
+    setup_log_path = peewee.TextField(null=True)
     copied_files = peewee.TextField(default="[]")
     common_dir = peewee.TextField(null=True)
     #: What a call does to it at this moment, as JSON; see store.worktrees.
@@ -106,7 +105,7 @@ class Run(Table):
     session_id = peewee.TextField(null=True)
     resumes = peewee.BooleanField()
     config = peewee.TextField(null=True)
-    log_path = DataPathField()
+    log_path = peewee.TextField()
     first_line = peewee.BigIntegerField()
     line_count = peewee.BigIntegerField(default=0)
     log_size = peewee.BigIntegerField(default=0)
