@@ -173,8 +173,10 @@ def _plan(client: taskgrove.Client, tasks: Sequence[task_pb2.Task], *, discard_w
         unknown += size is None
         kept += not discard_worktree and selecting.has_directory(task)
         click.echo(_line(task, size))
-    frees = f", which frees {words.size(total)}" if unknown < len(tasks) else ""
-    click.echo(f"{_several(len(tasks))} would be deleted{frees}.", err=True)
+    # Which of those that may be kept still have a directory, only the server can see.
+    most = "up to " if kept else ""
+    frees = f", which frees {most}{words.size(total)}" if unknown < len(tasks) else ""
+    click.echo(f"{most.capitalize()}{_several(len(tasks))} would be deleted{frees}.", err=True)
     if kept:
         click.echo(
             f"{kept} of them may still have a worktree or a sandbox, and would be kept without --discard-worktree.",
