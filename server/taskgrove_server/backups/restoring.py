@@ -56,7 +56,8 @@ class Restored:
 def restore(backup: Path, place: Path, *, progress: Progress, interruption: Interruption) -> Restored:
     """Restores a backup to a place that does not exist or is empty.
 
-    Raises BackupImpossible and DatabaseUnusable; then the place is as it was.
+    Raises BackupImpossible and DatabaseUnusable; then the place is as it was, unless the message says that it is
+    restored.
     """
     backup = backup.absolute()
     made = manifest.read(backup)
@@ -83,13 +84,16 @@ def restore(backup: Path, place: Path, *, progress: Progress, interruption: Inte
             interruption.end()
             _shut(backup, target.partial)
             target.finish()
-        # From here on it is a data directory.
-        (place / manifest.NAME).unlink()
-        copying.sync(place)
     except OSError as error:
         raise NotSaved(
             f"The backup could not be restored, and nothing is left of that: {refusals.told(error)}."
         ) from error
+    # It is a data directory already.
+    try:
+        (place / manifest.NAME).unlink()
+        copying.sync(place)
+    except OSError as error:
+        raise NotSaved(f"{place} is restored, but may not outlast a power cut: {refusals.told(error)}.") from error
     return Restored(place, made, interrupted, queued)
 
 
